@@ -1,0 +1,1 @@
+//! Keeps frames on disk until the ground has them.

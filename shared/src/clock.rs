@@ -1,0 +1,1 @@
+//! How far the edge's clock is from the ground's.

@@ -1,0 +1,20 @@
+//! What both ends of a Tern link agree on, free of I/O.
+//!
+//! No tokio, no sockets, no database and no clock live here: time is an argument everywhere, so that a
+//! twenty-minute outage is a test of milliseconds. Read in the order of the data flow:
+//!
+//! [`record`] and [`schema`] are what is carried, [`batch`] gathers it, [`codec`] turns a batch into a frame,
+//! [`message`] is what crosses the link, [`session`] decides what crosses it when.
+
+pub mod backoff;
+pub mod batch;
+pub mod clock;
+pub mod codec;
+pub mod id;
+pub mod mavlink;
+pub mod message;
+pub mod range;
+pub mod record;
+pub mod schema;
+pub mod session;
+pub mod time;

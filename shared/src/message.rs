@@ -1,0 +1,386 @@
+//! What crosses the link: postcard-encoded messages, one a WebSocket message or datagram.
+//!
+//! Postcard is positional: variants and fields are only ever added at the end, and `tests/golden.rs` freezes the
+//! bytes. [`ToGround::Hello`] stays variant 0 with the protocol version first, so that any two releases can tell each
+//! other that they differ.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Epoch, SchemaId, VehicleId};
+use crate::mavlink::dialect;
+use crate::range::SequenceRange;
+use crate::schema::{Class, InvalidSchema, MavlinkOrigin, Origin, Schema};
+use crate::time::Timestamp;
+
+/// The version of everything in this module and in [`codec`](crate::codec).
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// The largest encoded frame, bytes. A batch closes far below it; a single record over it is refused at the edge.
+pub const MAX_FRAME_BYTES: usize = 64 * 1024;
+
+/// The largest message, bytes: a frame and its envelope.
+pub const MAX_MESSAGE_BYTES: usize = MAX_FRAME_BYTES + 1024;
+
+/// The most ranges in one acknowledgement or welcome; what is left out is learnt from a later one.
+pub const MAX_ACK_RANGES: usize = 64;
+
+/// From the vehicle to the ground.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToGround {
+    /// Opens a session.
+    Hello(Hello),
+    /// Declares a schema before the first frame that uses it, once a session.
+    Schema(SchemaAnnouncement),
+    /// Records.
+    Frame(FrameMessage),
+    /// Records that will never come.
+    Gap(Gap),
+    /// Asks for the ground's clock, and tells what was learnt of it before.
+    Probe(Probe),
+    /// The edge is shutting down; what it has not delivered stays in its spool.
+    Goodbye,
+}
+
+/// From the ground to the vehicle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToVehicle {
+    /// Answers [`Hello`]: the session is open.
+    Welcome(Welcome),
+    /// The session is not, or no longer, wanted. The ground closes the transport after it.
+    Refused(Refusal),
+    /// What the ground has committed to its history.
+    Acknowledge(Acknowledgement),
+    /// A frame used a schema that the ground has not got: declare it again.
+    SchemaWanted(SchemaId),
+    /// Answers [`Probe`].
+    ProbeReply(ProbeReply),
+    /// The ground is shutting down.
+    Goodbye,
+}
+
+/// Opens a session.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL_VERSION`] of the edge.
+    pub protocol: u16,
+    /// Who this is.
+    pub vehicle: VehicleId,
+    /// Which history of sequence numbers.
+    pub epoch: Epoch,
+    /// Sequence numbers in this session's [`FrameMessage`]s count from here.
+    pub base: u64,
+    /// The vehicle's secret; empty when it has none.
+    pub token: String,
+    /// Name and version of the edge, for people: `tern-edge 0.1.0`.
+    pub agent: String,
+}
+
+impl std::fmt::Debug for Hello {
+    /// Everything but the token, which must not reach a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Hello { protocol, vehicle, epoch, base, token: _, agent } = self;
+        write!(f, "Hello {{ protocol: {protocol}, vehicle: {vehicle}, epoch: {epoch}, base: {base}, agent: {agent:?} }}")
+    }
+}
+
+/// Declares a schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SchemaAnnouncement {
+    /// What frames will call it.
+    pub id: SchemaId,
+    /// The schema.
+    pub body: SchemaBody,
+}
+
+/// A schema as it crosses the link.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum SchemaBody {
+    /// Field by field.
+    Full(Schema),
+    /// By reference to the MAVLink dialect that both ends carry: a dozen bytes instead of hundreds.
+    Dialect {
+        /// Which message of which component.
+        origin: MavlinkOrigin,
+        /// The stream's class at the edge.
+        class: Class,
+        /// Whether floats are bit for bit instead of on the dialect's grids.
+        exact: bool,
+        /// [`MessageLayout::hash`](dialect::MessageLayout::hash) at the edge.
+        layout_hash: u32,
+    },
+}
+
+impl SchemaBody {
+    /// The short form when the dialect yields the schema, else the full one.
+    pub fn compact(schema: &Schema) -> SchemaBody {
+        if let Origin::Mavlink(origin) = schema.origin
+            && let Some(layout) = dialect::message(origin.message)
+        {
+            for exact in [false, true] {
+                let body = SchemaBody::Dialect { origin, class: schema.class, exact, layout_hash: layout.hash() };
+                if body.resolve().is_ok_and(|resolved| resolved == *schema) {
+                    return body;
+                }
+            }
+        }
+        SchemaBody::Full(schema.clone())
+    }
+
+    /// The schema that this stands for at this end, validated.
+    pub fn resolve(&self) -> Result<Schema, InvalidSchema> {
+        let schema = match *self {
+            SchemaBody::Full(ref schema) => schema.clone(),
+            SchemaBody::Dialect { origin, class, exact, layout_hash } => {
+                let unknown = InvalidSchema::Dialect { message: origin.message };
+                if dialect::message(origin.message).map(|layout| layout.hash()) != Some(layout_hash) {
+                    return Err(unknown);
+                }
+                let mut schema = Schema::of_mavlink(origin).ok_or(unknown)?;
+                schema.class = class;
+                if exact { schema.exact() } else { schema }
+            }
+        };
+        schema.validate()?;
+        Ok(schema)
+    }
+}
+
+/// Which lane a frame travelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lane {
+    /// Sent as soon as it was made.
+    Live,
+    /// Sent later, from the spool.
+    Backlog,
+}
+
+/// Records.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FrameMessage {
+    /// Live or backlog.
+    pub lane: Lane,
+    /// The first record's sequence number, counted from [`Hello::base`]; negative for records of an earlier start.
+    pub offset: i64,
+    /// The frame, as [`codec::decode`](crate::codec::decode) takes it.
+    #[serde(with = "bytes")]
+    pub frame: Vec<u8>,
+}
+
+/// Records that will never come, so that the ground need not wait for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The first sequence number, counted from [`Hello::base`].
+    pub offset: i64,
+    /// How many sequence numbers.
+    pub count: u64,
+    /// Why.
+    pub reason: GapReason,
+}
+
+/// Why records will never come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GapReason {
+    /// The spool was full or they were too old: lost.
+    Evicted,
+    /// The spool could not store them (full disk) and the live link did not deliver them: lost.
+    NotStored,
+    /// The edge does not have them: numbers it never used (a restart leaves some), or delivered to an earlier history.
+    Absent,
+}
+
+impl GapReason {
+    /// Whether the gap's numbers stood for records, which are lost.
+    pub fn is_loss(self) -> bool {
+        !matches!(self, GapReason::Absent)
+    }
+}
+
+/// Asks for the ground's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// When it was sent, by the edge's clock.
+    pub sent: Timestamp,
+    /// The edge's best estimate so far.
+    pub estimate: Option<ClockEstimate>,
+}
+
+/// Answers [`Probe`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeReply {
+    /// [`Probe::sent`], returned.
+    pub sent: Timestamp,
+    /// When the ground received it and answered, by the ground's clock.
+    pub ground: Timestamp,
+}
+
+/// How far the edge's clock is from the ground's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockEstimate {
+    /// Ground time minus edge time, microseconds.
+    pub offset_micros: i64,
+    /// The truth is within this many microseconds of the offset: half of the round trip it was measured on.
+    pub uncertainty_micros: u32,
+}
+
+/// Answers [`Hello`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// [`PROTOCOL_VERSION`] of the ground.
+    pub protocol: u16,
+    /// Name and version of the ground, for people.
+    pub agent: String,
+    /// What the ground holds of this epoch.
+    pub committed: Acknowledgement,
+}
+
+/// What the ground has committed of the session's epoch (absolute sequence numbers, unlike [`FrameMessage::offset`],
+/// because they outlive sessions).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// Everything below this is committed or known to be a gap.
+    pub floor: u64,
+    /// Further ranges above the floor as (records skipped since the previous end or the floor, records committed),
+    /// at most [`MAX_ACK_RANGES`].
+    pub above: Vec<(u64, u64)>,
+}
+
+impl Acknowledgement {
+    /// From ranges in ascending order, all above `floor`.
+    pub fn new(floor: u64, ranges: impl IntoIterator<Item = SequenceRange>) -> Self {
+        let mut end = floor;
+        let above = ranges
+            .into_iter()
+            .take(MAX_ACK_RANGES)
+            .map(|range| {
+                let pair = (range.start.saturating_sub(end), range.len());
+                end = range.end;
+                pair
+            })
+            .collect();
+        Acknowledgement { floor, above }
+    }
+
+    /// The ranges above the floor. A lying peer's numbers saturate instead of wrapping.
+    pub fn ranges(&self) -> impl Iterator<Item = SequenceRange> + '_ {
+        self.above.iter().take(MAX_ACK_RANGES).scan(self.floor, |end, &(skip, len)| {
+            let start = end.saturating_add(skip);
+            *end = start.saturating_add(len);
+            Some(SequenceRange::new(start, *end))
+        })
+    }
+}
+
+/// Why the ground does not want a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// For programs.
+    pub reason: RefusalReason,
+    /// For people: what was wrong and what to do.
+    pub message: String,
+}
+
+/// Why the ground does not want a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RefusalReason {
+    /// The two ends speak different versions of the protocol.
+    ProtocolVersion,
+    /// The vehicle is not known here, or its token is not the right one.
+    NotAuthorized,
+    /// A message was over its size limit.
+    TooLarge,
+    /// A message made no sense.
+    Malformed,
+    /// A schema refers to a dialect message that the ground lays out otherwise: declare schemas in full.
+    Dialect,
+    /// Another session of the same vehicle took over.
+    Superseded,
+    /// The ground cannot serve (its history is unavailable, it has too many vehicles): try again later.
+    Unavailable,
+}
+
+impl ToGround {
+    /// The message's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// A message from its bytes; trailing bytes are an error.
+    pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
+        decode(bytes)
+    }
+
+    /// The protocol version in the bytes of a [`ToGround::Hello`] of any version, `None` when it is none.
+    pub fn hello_version(bytes: &[u8]) -> Option<u16> {
+        let (&0, rest) = bytes.split_first()? else { return None };
+        postcard::take_from_bytes::<u16>(rest).ok().map(|(version, _)| version)
+    }
+}
+
+impl ToVehicle {
+    /// The message's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// A message from its bytes; trailing bytes are an error.
+    pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
+        decode(bytes)
+    }
+}
+
+/// Why bytes are no message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// Longer than [`MAX_MESSAGE_BYTES`].
+    #[error("message of {0} bytes is over the limit of {MAX_MESSAGE_BYTES}")]
+    TooLarge(usize),
+    /// Not postcard of the expected type.
+    #[error("malformed message: {0}")]
+    Malformed(postcard::Error),
+    /// Bytes left over after the message.
+    #[error("malformed message: {0} bytes left over")]
+    Trailing(usize),
+}
+
+fn encode<T: Serialize>(message: &T) -> Vec<u8> {
+    postcard::to_stdvec(message).expect("messages are plain data, which postcard always encodes")
+}
+
+fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, MessageError> {
+    if bytes.len() > MAX_MESSAGE_BYTES {
+        return Err(MessageError::TooLarge(bytes.len()));
+    }
+    match postcard::take_from_bytes(bytes) {
+        Ok((message, [])) => Ok(message),
+        Ok((_, rest)) => Err(MessageError::Trailing(rest.len())),
+        Err(error) => Err(MessageError::Malformed(error)),
+    }
+}
+
+/// Bytes as one length-prefixed block instead of element by element.
+mod bytes {
+    use serde::de::{Deserializer, Visitor};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}

@@ -1,0 +1,1 @@
+//! Proves what Tern claims.
