@@ -79,7 +79,10 @@ impl std::fmt::Debug for Hello {
     /// Everything but the token, which must not reach a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Hello { protocol, vehicle, epoch, base, token: _, agent } = self;
-        write!(f, "Hello {{ protocol: {protocol}, vehicle: {vehicle}, epoch: {epoch}, base: {base}, agent: {agent:?} }}")
+        write!(
+            f,
+            "Hello {{ protocol: {protocol}, vehicle: {vehicle}, epoch: {epoch}, base: {base}, agent: {agent:?} }}"
+        )
     }
 }
 
@@ -117,7 +120,8 @@ impl SchemaBody {
             && let Some(layout) = dialect::message(origin.message)
         {
             for exact in [false, true] {
-                let body = SchemaBody::Dialect { origin, class: schema.class, exact, layout_hash: layout.hash() };
+                let body =
+                    SchemaBody::Dialect { origin, class: schema.class, exact, layout_hash: layout.hash() };
                 if body.resolve().is_ok_and(|resolved| resolved == *schema) {
                     return body;
                 }

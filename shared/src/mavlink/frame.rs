@@ -7,6 +7,12 @@
 use super::dialect::MessageLayout;
 
 /// A MAVLink 2 frame, unsigned, of a payload as [`payload::encode`](super::payload::encode) makes it.
-pub fn encode_v2(_sequence: u8, _system: u8, _component: u8, _layout: &MessageLayout, _payload: &[u8]) -> Vec<u8> {
+pub fn encode_v2(
+    _sequence: u8,
+    _system: u8,
+    _component: u8,
+    _layout: &MessageLayout,
+    _payload: &[u8],
+) -> Vec<u8> {
     todo!()
 }
