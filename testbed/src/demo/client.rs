@@ -70,7 +70,7 @@ async fn connect(ground: SocketAddr) -> TcpStream {
 /// Messages of other types (snapshot, vehicle status) are no arrivals.
 fn parse(text: &str, now_s: f64) -> Option<Arrival> {
     let record: RecordMessage = serde_json::from_str(text).ok()?;
-    (record.kind == "record").then(|| Arrival { lane: record.lane, age_s: now_s - record.t })
+    (record.kind == "record").then_some(Arrival { lane: record.lane, age_s: now_s - record.t })
 }
 
 fn epoch_seconds() -> f64 {

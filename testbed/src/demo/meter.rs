@@ -114,12 +114,12 @@ mod tests {
     fn percentiles_are_of_live_records_only() {
         let mut meter = Meter::default();
         for age_ms in 0..=100 {
-            meter.add(Duration::ZERO, live(age_ms * 11));
+            meter.add(Duration::ZERO, live(age_ms * 12));
         }
         meter.add(Duration::ZERO, Arrival { lane: Lane::Backlog, age_s: 60.0 });
         let recent = meter.recent(Duration::ZERO).unwrap();
-        assert_eq!((recent.p50_ms.round(), recent.p99_ms.round(), recent.records), (550.0, 1089.0, 101));
-        assert!((meter.late_percent() - 1000.0 / 101.0).abs() < 0.01, "{}", meter.late_percent());
+        assert_eq!((recent.p50_ms.round(), recent.p99_ms.round(), recent.records), (600.0, 1188.0, 101));
+        assert!((meter.late_percent() - 1700.0 / 101.0).abs() < 0.01, "{}", meter.late_percent());
         assert_eq!(meter.records(), 102);
     }
 
