@@ -1,5 +1,7 @@
 //! The proxy between real sockets.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
