@@ -1,7 +1,7 @@
 //! Where telemetry comes from.
 //!
 //! A source is named by a [`SourceUrl`]; [`run`] keeps it going, through unplugged cables and peers that went away,
-//! and hands over [`Sample`]s. In layers: [`transport`] brings bytes, a `Decoder` turns bytes into samples without any
+//! and hands over [`Sample`]s. In layers: `transport` brings bytes, a `Decoder` turns bytes into samples without any
 //! I/O (`mavlink`, `jsonl`, `nmea`), `Output` hands them on and counts. `replay` and `simulated` make samples by
 //! themselves.
 
@@ -81,16 +81,25 @@ pub async fn run(
     counters: Arc<Counters>,
 ) -> Result<(), SourceError> {
     let output = Output::new(samples, counters);
-    match url.kind() {
+    tokio::select! {
+        biased;
+        ended = run_kind(url.kind(), &output) => ended,
+        // A source that has nothing to say would not notice by itself.
+        () = output.closed() => Ok(()),
+    }
+}
+
+async fn run_kind(kind: &SourceKind, output: &Output) -> Result<(), SourceError> {
+    match kind {
         SourceKind::Bytes { format, transport } => {
             let speaks = matches!(transport, Transport::UdpOut(_) | Transport::TcpOut(_));
-            transport::run(transport, &new_decoder(*format, speaks, &output), &output).await
+            transport::run(transport, &new_decoder(*format, speaks, output), output).await
         }
         SourceKind::Replay { path, speed, looped, clock } => {
-            replay::run(path, *speed, *looped, *clock, &output).await
+            replay::run(path, *speed, *looped, *clock, output).await
         }
         SourceKind::Simulated { rate_hz, seed } => {
-            simulated::run(*rate_hz, *seed, &output).await;
+            simulated::run(*rate_hz, *seed, output).await;
             Ok(())
         }
     }

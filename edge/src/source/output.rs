@@ -100,6 +100,11 @@ impl Output {
         &self.counters
     }
 
+    /// Returns when nobody takes samples any more.
+    pub(super) async fn closed(&self) {
+        self.samples.closed().await;
+    }
+
     /// Hands over all samples, leaving `samples` empty.
     pub(super) async fn send(&self, samples: &mut Vec<Sample>, when_full: WhenFull) -> Result<(), Closed> {
         for sample in samples.drain(..) {

@@ -34,13 +34,12 @@ pub(super) async fn run(
     loop {
         let file = File::open(path).await.map_err(file_error)?;
         let mut playback = Playback { pace: Pace::new(speed), clock, samples: &mut samples, output };
-        match playback.play(file).await.map_err(file_error)? {
+        let frames = match playback.play(file).await.map_err(file_error)? {
             Ended::NobodyListens => return Ok(()),
             Ended::AfterFrames(0) => return Err(SourceError::NoFrames { path: path.to_owned() }),
-            Ended::AfterFrames(frames) => {
-                tracing::info!(path = %path.display(), frames, looped, "recording played")
-            }
-        }
+            Ended::AfterFrames(frames) => frames,
+        };
+        tracing::info!(path = %path.display(), frames, looped, "recording played");
         if !looped {
             return Ok(());
         }

@@ -67,10 +67,10 @@ impl Quadcopter {
         }
         self.sensors.fast(&self.flight, &mut self.noise, now, samples);
         let rate_hz = u64::from(self.rate_hz);
-        if self.ticks % rate_hz.div_ceil(2) == 0 {
+        if self.ticks.is_multiple_of(rate_hz.div_ceil(2)) {
             self.sensors.medium(&self.flight, &mut self.noise, now, samples);
         }
-        if self.ticks % rate_hz == 0 {
+        if self.ticks.is_multiple_of(rate_hz) {
             self.sensors.slow(&self.flight, &mut self.noise, now, samples);
         }
         self.ticks += 1;

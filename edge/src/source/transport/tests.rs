@@ -88,7 +88,7 @@ async fn a_lost_tcp_peer_is_connected_to_again_and_greeted() {
     let mut running = Running::start(&format!("tcpout:{}?rate=4", listener.local_addr().unwrap()), 10);
     for reconnects in 0..2 {
         let (mut peer, _) = listener.accept().await.unwrap();
-        let mut greeting = vec![0; 200];
+        let mut greeting = [0; 200];
         let mut length = 0;
         while messages(&greeting[..length]).len() < 2 {
             length += peer.read(&mut greeting[length..]).await.unwrap();
@@ -165,6 +165,14 @@ async fn a_serial_port_is_read_and_waited_for_when_unplugged() {
     let absent = Running::start("nmea+serial:/dev/no-such-port:9600", 10);
     tokio::task::yield_now().await;
     assert!(!absent.source.is_finished());
+}
+
+#[tokio::test]
+async fn a_silent_source_ends_when_nobody_listens() {
+    let running = Running::start(&format!("tcpin:{}", free_address().await), 1);
+    tokio::task::yield_now().await;
+    drop(running.samples);
+    assert!(running.source.await.unwrap().is_ok());
 }
 
 #[tokio::test]

@@ -43,9 +43,7 @@ pub(super) async fn connect(address: &str, decoder: &mut dyn Decoder, output: &O
     loop {
         let error = match open(address).await {
             Ok((socket, peer)) => {
-                if first {
-                    health.up(address);
-                }
+                health.up(address);
                 output.counters().add(Counts { reconnects: (!first).into(), ..Counts::default() });
                 first = false;
                 match exchange(&socket, &mut Some(peer), decoder, output).await {
