@@ -81,3 +81,14 @@ impl fmt::Display for SchemaId {
         write!(f, "{}", self.0)
     }
 }
+
+/// A secret that never reaches a log: its `Debug` shows nothing.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Token(pub String);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Epoch, SchemaId, VehicleId};
+use crate::id::{Epoch, SchemaId, Token, VehicleId};
 use crate::mavlink::dialect;
 use crate::range::SequenceRange;
 use crate::schema::{Class, InvalidSchema, MavlinkOrigin, Origin, Schema};
@@ -59,7 +59,7 @@ pub enum ToVehicle {
 }
 
 /// Opens a session.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
     /// [`PROTOCOL_VERSION`] of the edge.
     pub protocol: u16,
@@ -70,17 +70,9 @@ pub struct Hello {
     /// Sequence numbers in this session's [`FrameMessage`]s count from here.
     pub base: u64,
     /// The vehicle's secret; empty when it has none.
-    pub token: String,
+    pub token: Token,
     /// Name and version of the edge, for people: `tern-edge 0.1.0`.
     pub agent: String,
-}
-
-impl std::fmt::Debug for Hello {
-    /// Everything but the token, which must not reach a log.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Hello { protocol, vehicle, epoch, base, token: _, agent } = self;
-        write!(f, "Hello {{ protocol: {protocol}, vehicle: {vehicle}, epoch: {epoch}, base: {base}, agent: {agent:?} }}")
-    }
 }
 
 /// Declares a schema.
@@ -117,7 +109,8 @@ impl SchemaBody {
             && let Some(layout) = dialect::message(origin.message)
         {
             for exact in [false, true] {
-                let body = SchemaBody::Dialect { origin, class: schema.class, exact, layout_hash: layout.hash() };
+                let body =
+                    SchemaBody::Dialect { origin, class: schema.class, exact, layout_hash: layout.hash() };
                 if body.resolve().is_ok_and(|resolved| resolved == *schema) {
                     return body;
                 }

@@ -134,9 +134,7 @@ impl RangeSet {
             .next_back()
             .filter(|&(_, &end)| end > range.start)
             .map_or(range.start, |(&start, _)| start);
-        self.ranges
-            .range(first..range.end.max(first))
-            .map(|(&start, &end)| SequenceRange::new(start, end))
+        self.ranges.range(first..range.end.max(first)).map(|(&start, &end)| SequenceRange::new(start, end))
     }
 
     /// All ranges, ascending; reversible, for newest first.

@@ -54,3 +54,7 @@ impl Record {
         8 + self.values.iter().map(Value::size_hint).sum::<usize>()
     }
 }
+
+/// The largest record that the edge accepts, by [`Record::size_hint`], bytes: a batch that is one byte short of full
+/// still fits a frame after the largest record came on top.
+pub const MAX_RECORD_BYTES: usize = 16 * 1024;

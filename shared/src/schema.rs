@@ -170,7 +170,8 @@ impl Schema {
     pub fn validate(&self) -> Result<(), InvalidSchema> {
         let stream = || self.stream.chars().take(80).collect::<String>();
         let bad_name = |name: &str| name.is_empty() || name.len() > MAX_NAME_BYTES;
-        if bad_name(&self.stream) || self.fields.iter().any(|f| bad_name(&f.name) || f.unit.len() > MAX_NAME_BYTES)
+        if bad_name(&self.stream)
+            || self.fields.iter().any(|f| bad_name(&f.name) || f.unit.len() > MAX_NAME_BYTES)
         {
             return Err(InvalidSchema::Name { stream: stream() });
         }
@@ -181,7 +182,11 @@ impl Schema {
             if let Some(decimals) = field.decimals
                 && (decimals > MAX_DECIMALS || !matches!(field.kind, FieldKind::F32 | FieldKind::F64))
             {
-                return Err(InvalidSchema::Decimals { stream: stream(), field: field.name.clone(), decimals });
+                return Err(InvalidSchema::Decimals {
+                    stream: stream(),
+                    field: field.name.clone(),
+                    decimals,
+                });
             }
         }
         Ok(())

@@ -154,7 +154,8 @@ fn parse_line(line: &'static str) -> Option<MessageLayout> {
     let name = columns.next()?;
     let crc_extra = columns.next()?.parse().ok()?;
     let fields = columns.map(parse_field).collect::<Option<Vec<_>>>()?;
-    let bytes = |fields: &mut dyn Iterator<Item = &WireField>| fields.map(|f| f.element_bytes() * f.count).sum();
+    let bytes =
+        |fields: &mut dyn Iterator<Item = &WireField>| fields.map(|f| f.element_bytes() * f.count).sum();
     let base_bytes = bytes(&mut fields.iter().filter(|f| !f.extension));
     let full_bytes = bytes(&mut fields.iter());
     Some(MessageLayout { id, name, crc_extra, fields, base_bytes, full_bytes })
@@ -209,6 +210,9 @@ mod tests {
         let attitude = message_named("ATTITUDE").unwrap();
         assert_eq!((attitude.id, attitude.base_bytes, attitude.full_bytes), (30, 28, 28));
         let fields = attitude.fields();
-        assert_eq!((fields[1].name.as_str(), fields[1].decimals, fields[4].decimals), ("roll", Some(4), Some(3)));
+        assert_eq!(
+            (fields[1].name.as_str(), fields[1].decimals, fields[4].decimals),
+            ("roll", Some(4), Some(3))
+        );
     }
 }

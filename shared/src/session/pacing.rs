@@ -1,1 +1,113 @@
 //! Keeps the link at its configured rate.
+
+use std::cell::Cell;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+
+use crate::time::Instant;
+
+/// What an idle link may save up, bytes: one packet, so that the modem's own queue stays empty and the choice of what
+/// goes next stays with us.
+const BURST: NonZeroU32 = NonZeroU32::new(1500).expect("1500 is not zero");
+
+/// Governor's token bucket, in bytes, under time that is given. A message may leave whenever the account is not in
+/// debt and is charged whole, so that one larger than the bucket passes and is paid off behind it.
+#[derive(Debug)]
+pub(super) struct Pacer {
+    bucket: Option<Bucket>,
+    debt: u32,
+}
+
+type Bucket = RateLimiter<NotKeyed, InMemoryState, GivenClock, NoOpMiddleware<Duration>>;
+
+/// A clock that stands where it was put.
+#[derive(Clone, Debug, Default)]
+struct GivenClock(Cell<Duration>);
+
+impl Clock for GivenClock {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.0.get()
+    }
+}
+
+impl Pacer {
+    /// A pacer for a link of this rate; `None` lets everything pass.
+    pub(super) fn new(bits_per_second: Option<u64>) -> Self {
+        let bucket = bits_per_second.map(|rate| {
+            let byte_time = Duration::from_nanos((8_000_000_000 / rate.max(1)).max(1));
+            let quota = Quota::with_period(byte_time).expect("a byte takes some time").allow_burst(BURST);
+            RateLimiter::direct_with_clock(quota, GivenClock::default())
+        });
+        Pacer { bucket, debt: 0 }
+    }
+
+    /// Whether a message may leave, or when to ask again.
+    pub(super) fn ready(&mut self, now: Instant) -> Result<(), Instant> {
+        let Some(bucket) = &self.bucket else { return Ok(()) };
+        bucket.clock().0.set(now.0);
+        while let Some(debt) = NonZeroU32::new(self.debt) {
+            let part = debt.min(BURST);
+            match bucket.check_n(part) {
+                Ok(Ok(())) => self.debt -= part.get(),
+                Ok(Err(too_early)) => return Err(Instant(too_early.earliest_possible())),
+                Err(_) => unreachable!("a part never exceeds the burst"),
+            }
+        }
+        Ok(())
+    }
+
+    /// A message of this many bytes on the wire left.
+    pub(super) fn charge(&mut self, wire_bytes: usize) {
+        if self.bucket.is_some() {
+            self.debt = self.debt.saturating_add(u32::try_from(wire_bytes).unwrap_or(u32::MAX));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes sent in `seconds` by messages of `size`, as fast as the pacer allows.
+    fn sent(pacer: &mut Pacer, size: usize, seconds: u64) -> usize {
+        let mut now = Instant::default();
+        let mut bytes = 0;
+        while now.0 < Duration::from_secs(seconds) {
+            match pacer.ready(now) {
+                Ok(()) => {
+                    pacer.charge(size);
+                    bytes += size;
+                }
+                Err(later) => {
+                    assert!(later > now);
+                    now = later;
+                }
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn the_rate_is_kept_for_messages_of_any_size() {
+        for (rate, size) in [(64_000, 100), (64_000, 1500), (2_400, 60_000), (10_000_000, 1200)] {
+            let bytes = sent(&mut Pacer::new(Some(rate)), size, 600);
+            let limit = (rate / 8 * 600) as usize;
+            let slack = BURST.get() as usize + size;
+            assert!(bytes <= limit + slack && bytes + slack >= limit, "{bytes} of {limit} at {rate} bit/s");
+        }
+    }
+
+    #[test]
+    fn without_a_rate_nothing_waits() {
+        let mut pacer = Pacer::new(None);
+        pacer.charge(1 << 30);
+        assert_eq!(pacer.ready(Instant::default()), Ok(()));
+    }
+}

@@ -1,0 +1,210 @@
+//! Which of the vehicle's records are where: acknowledged, on their way, or waiting in the spool.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::message::GapReason;
+use crate::range::{RangeSet, SequenceRange};
+use crate::time::Instant;
+
+/// The most ranges that the waiting records are kept in. Beyond it the two oldest are joined over the hole between
+/// them, which at worst asks the spool for records that it has forgotten.
+const MAX_PENDING_RANGES: usize = 4096;
+
+/// What was sent and waits for an acknowledgement.
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    end: u64,
+    sent: Instant,
+    loss: bool,
+}
+
+/// The books of a session. Every sequence number below `next` is in exactly one place: acknowledged, in flight,
+/// pending, or held by the session's own queues.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    /// One past the newest record.
+    next: u64,
+    acknowledged: RangeSet,
+    pending: RangeSet,
+    /// By first sequence number.
+    in_flight: BTreeMap<u64, InFlight>,
+    lost_records: u64,
+    acknowledged_records: u64,
+}
+
+/// The ground acknowledged records that were never made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AcknowledgedUnsent {
+    /// What it claims to hold.
+    pub(super) claimed: u64,
+    /// One past what there is.
+    pub(super) next: u64,
+}
+
+impl Ledger {
+    /// Everything below `next` waits in the spool until the ground says otherwise.
+    pub(super) fn new(next: u64) -> Self {
+        Ledger {
+            next,
+            acknowledged: RangeSet::new(),
+            pending: [SequenceRange::new(0, next)].into_iter().collect(),
+            in_flight: BTreeMap::new(),
+            lost_records: 0,
+            acknowledged_records: 0,
+        }
+    }
+
+    /// New records exist, in one of the session's queues.
+    pub(super) fn add(&mut self, range: SequenceRange) {
+        self.next = self.next.max(range.end);
+    }
+
+    /// Records left the session's queues unsent: the spool has them.
+    pub(super) fn put_back(&mut self, range: SequenceRange) {
+        for missing in self.acknowledged.missing_in(range) {
+            self.pending.insert(missing);
+        }
+        while self.pending.range_count() > MAX_PENDING_RANGES {
+            let mut oldest = self.pending.iter();
+            let (Some(first), Some(second)) = (oldest.next(), oldest.next()) else { return };
+            drop(oldest);
+            self.pending.insert(SequenceRange::new(first.start, second.end));
+        }
+    }
+
+    /// Records moved from the spool to the session's queues.
+    pub(super) fn take(&mut self, range: SequenceRange) {
+        self.pending.remove(range);
+    }
+
+    /// A frame (or a gap, with its reason) left.
+    pub(super) fn sent(&mut self, now: Instant, range: SequenceRange, gap: Option<GapReason>) {
+        let loss = gap.is_some_and(GapReason::is_loss);
+        self.in_flight.insert(range.start, InFlight { end: range.end, sent: now, loss });
+    }
+
+    /// The waiting records with the highest sequence numbers.
+    pub(super) fn newest_pending(&self) -> Option<SequenceRange> {
+        self.pending.last()
+    }
+
+    /// Whether the ground has all of these.
+    pub(super) fn is_acknowledged(&self, range: SequenceRange) -> bool {
+        self.acknowledged.covers(range)
+    }
+
+    /// When the oldest unacknowledged message left.
+    pub(super) fn oldest_in_flight(&self) -> Option<Instant> {
+        self.in_flight.values().map(|flight| flight.sent).min()
+    }
+
+    /// How many messages are unacknowledged.
+    pub(super) fn in_flight_count(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// The ground says what it holds at the start of a session: what it does not hold is pending again, whatever an
+    /// earlier history of it had acknowledged. `held` are the ranges in the session's own queues.
+    pub(super) fn restart(
+        &mut self,
+        committed: impl Iterator<Item = SequenceRange>,
+        held: impl Iterator<Item = SequenceRange>,
+    ) -> Result<Vec<SequenceRange>, AcknowledgedUnsent> {
+        let committed: RangeSet = committed.collect();
+        self.check(&committed)?;
+        self.acknowledged = RangeSet::new();
+        self.pending = [SequenceRange::new(0, self.next)].into_iter().collect();
+        let on_the_way = self.in_flight.iter().map(|(&start, flight)| SequenceRange::new(start, flight.end));
+        for range in held.chain(on_the_way) {
+            self.pending.remove(range);
+        }
+        self.acknowledge(committed.iter())
+    }
+
+    /// The ground committed these. Returns those that are news.
+    pub(super) fn acknowledge(
+        &mut self,
+        ranges: impl Iterator<Item = SequenceRange>,
+    ) -> Result<Vec<SequenceRange>, AcknowledgedUnsent> {
+        let committed: RangeSet = ranges.collect();
+        self.check(&committed)?;
+        let mut news = Vec::new();
+        for range in committed.iter() {
+            for new in self.acknowledged.missing_in(range) {
+                self.acknowledged.insert(new);
+                self.pending.remove(new);
+                news.push(new);
+            }
+        }
+        for range in &news {
+            let first =
+                self.in_flight.range(..=range.start).next_back().map_or(range.start, |(&start, _)| start);
+            let done: Vec<u64> = self
+                .in_flight
+                .range(first..range.end)
+                .filter(|(start, flight)| self.acknowledged.covers(SequenceRange::new(**start, flight.end)))
+                .map(|(&start, _)| start)
+                .collect();
+            for start in done {
+                if let Some(flight) = self.in_flight.remove(&start) {
+                    let records = flight.end - start;
+                    if flight.loss {
+                        self.lost_records += records;
+                    } else {
+                        self.acknowledged_records += records;
+                    }
+                }
+            }
+        }
+        Ok(news)
+    }
+
+    /// Nothing that is in flight will arrive any more: it is pending again.
+    pub(super) fn recall(&mut self) {
+        for (start, flight) in std::mem::take(&mut self.in_flight) {
+            self.put_back(SequenceRange::new(start, flight.end));
+        }
+    }
+
+    /// What was sent at or before `deadline` and is still unacknowledged is pending again.
+    pub(super) fn recall_sent_before(&mut self, deadline: Instant) {
+        let overdue: Vec<u64> = self
+            .in_flight
+            .iter()
+            .filter(|(_, flight)| flight.sent <= deadline)
+            .map(|(&start, _)| start)
+            .collect();
+        for start in overdue {
+            if let Some(flight) = self.in_flight.remove(&start) {
+                self.put_back(SequenceRange::new(start, flight.end));
+            }
+        }
+    }
+
+    /// When the first message is overdue that waits this long for its acknowledgement.
+    pub(super) fn first_overdue(&self, after: Duration) -> Option<Instant> {
+        self.oldest_in_flight().map(|sent| sent + after)
+    }
+
+    pub(super) fn in_flight_records(&self) -> u64 {
+        self.in_flight.iter().map(|(start, flight)| flight.end - start).sum()
+    }
+
+    pub(super) fn lost_records(&self) -> u64 {
+        self.lost_records
+    }
+
+    pub(super) fn acknowledged_records(&self) -> u64 {
+        self.acknowledged_records
+    }
+
+    fn check(&self, committed: &RangeSet) -> Result<(), AcknowledgedUnsent> {
+        match committed.last() {
+            Some(range) if range.end > self.next => {
+                Err(AcknowledgedUnsent { claimed: range.end, next: self.next })
+            }
+            _ => Ok(()),
+        }
+    }
+}
