@@ -3,3 +3,5 @@ pub mod clock;
 pub mod config;
 pub mod history;
 pub mod tls;
+pub mod json;
+pub mod publish;
