@@ -1,4 +1,4 @@
-//! TLS for everything the ground serves, as a listener that `axum` accepts from.
+//! The listeners that `axum` accepts from, above all the one with TLS.
 //!
 //! Handshakes run side by side, at most [`MAX_HANDSHAKES`] at a time, each with a time limit, so that a peer that
 //! stalls in its own holds up nobody else's.
@@ -64,6 +64,31 @@ pub fn server_config(config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> 
     Ok(Arc::new(server))
 }
 
+/// Accepts TCP connections as they are.
+pub struct PlainListener(TcpListener);
+
+impl PlainListener {
+    /// Serves a bound socket.
+    pub fn new(tcp: TcpListener) -> Self {
+        PlainListener(tcp)
+    }
+}
+
+impl Listener for PlainListener {
+    type Io = TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        let (stream, peer) = Listener::accept(&mut self.0).await;
+        set_nodelay(&stream);
+        (stream, peer)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
 /// Accepts TCP connections and hands out those whose TLS handshake succeeded.
 pub struct TlsListener {
     tcp: TcpListener,
@@ -107,10 +132,7 @@ async fn handshake(
     stream: TcpStream,
     peer: SocketAddr,
 ) -> Option<(TlsStream<TcpStream>, SocketAddr)> {
-    // Without it, Nagle's algorithm holds an acknowledgement back for a round trip.
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%peer, %error, "TCP_NODELAY");
-    }
+    set_nodelay(&stream);
     match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => Some((stream, peer)),
         Ok(Err(error)) => {
@@ -121,5 +143,12 @@ async fn handshake(
             debug!(%peer, "TLS handshake timed out");
             None
         }
+    }
+}
+
+/// Without it, Nagle's algorithm holds an acknowledgement back for a round trip.
+fn set_nodelay(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "TCP_NODELAY");
     }
 }

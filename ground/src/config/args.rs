@@ -72,7 +72,13 @@ pub struct RunArgs {
     pub commit_interval_ms: Option<u64>,
     /// A vehicle that may connect (repeatable; the environment takes a comma-separated list). Other users of this
     /// computer can see flags: prefer the file or the environment
-    #[arg(long, value_name = "NAME=TOKEN", env = "TERN_GROUND_VEHICLES", value_delimiter = ',', hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "NAME=TOKEN",
+        env = "TERN_GROUND_VEHICLES",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
     pub vehicle: Vec<String>,
     /// What web clients must know to see telemetry
     #[arg(long, value_name = "TOKEN", env = "TERN_GROUND_VIEWER_TOKEN", hide_env_values = true)]

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tern_shared::id::VehicleId;
+use tern_shared::id::{Token, VehicleId};
 
-use super::{Config, ConfigError, HistoryConfig, LogConfig, LogFormat, RunArgs, Secret, Synchronous, TlsConfig};
+use super::{Config, ConfigError, HistoryConfig, LogConfig, LogFormat, RunArgs, Synchronous, TlsConfig};
 
 /// The file as it is written: everything may be left out.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -97,7 +97,7 @@ pub(super) fn resolve(file: FileConfig, args: &RunArgs) -> Result<Config, Config
     };
     let mut vehicles = BTreeMap::new();
     for (vehicle, FileVehicle { token }) in file.vehicles {
-        vehicles.insert(vehicle, secret("vehicles.NAME.token", token)?);
+        vehicles.insert(vehicle, checked_token("vehicles.NAME.token", token)?);
     }
     for pair in &args.vehicle {
         // The pair is not repeated in an error: half of it is a secret.
@@ -105,7 +105,7 @@ pub(super) fn resolve(file: FileConfig, args: &RunArgs) -> Result<Config, Config
             .split_once('=')
             .ok_or_else(|| ConfigError::Vehicle("expected NAME=TOKEN, there is no '='".to_owned()))?;
         let vehicle = name.parse::<VehicleId>().map_err(|error| ConfigError::Vehicle(error.to_string()))?;
-        vehicles.insert(vehicle, secret("--vehicle NAME=TOKEN", token.to_owned())?);
+        vehicles.insert(vehicle, checked_token("--vehicle NAME=TOKEN", token.to_owned())?);
     }
     let viewer_token = args.viewer_token.clone().or(file.viewer.token);
     let max_vehicles = args.max_vehicles.or(file.max_vehicles);
@@ -119,8 +119,14 @@ pub(super) fn resolve(file: FileConfig, args: &RunArgs) -> Result<Config, Config
             .map_or(default.max_vehicles, |n| n as usize),
         max_clients: in_range("max_clients", max_clients, 1, 100_000, "a number from 1 to 100000")?
             .map_or(default.max_clients, |n| n as usize),
-        idle_timeout: in_range("idle_timeout_seconds", idle_timeout_seconds, 10, 86_400, "10 to 86400 seconds")?
-            .map_or(default.idle_timeout, Duration::from_secs),
+        idle_timeout: in_range(
+            "idle_timeout_seconds",
+            idle_timeout_seconds,
+            10,
+            86_400,
+            "10 to 86400 seconds",
+        )?
+        .map_or(default.idle_timeout, Duration::from_secs),
         tls,
         history: HistoryConfig {
             path: args.history.clone().or(file.history.path).unwrap_or(default.history.path),
@@ -135,7 +141,7 @@ pub(super) fn resolve(file: FileConfig, args: &RunArgs) -> Result<Config, Config
             .map_or(default.history.commit_interval, Duration::from_millis),
         },
         vehicles,
-        viewer_token: viewer_token.map(|token| secret("viewer.token", token)).transpose()?,
+        viewer_token: viewer_token.map(|token| checked_token("viewer.token", token)).transpose()?,
         log: LogConfig {
             format: args.log_format.or(file.log.format).unwrap_or_default(),
             level: args.log_level.clone().or(file.log.level).unwrap_or(default.log.level),
@@ -168,12 +174,12 @@ pub(super) fn to_toml(config: &Config) -> String {
     toml::to_string(&file).unwrap_or_else(|error| format!("# cannot be printed: {error}\n"))
 }
 
-fn secret(key: &'static str, token: String) -> Result<Secret, ConfigError> {
+fn checked_token(key: &'static str, token: String) -> Result<Token, ConfigError> {
     if token.is_empty() || token.len() > 256 {
         let value = if token.is_empty() { "\"\"" } else { "***" }.to_owned();
         return Err(ConfigError::Value { key, value, expected: "a token has 1 to 256 bytes" });
     }
-    Ok(Secret::new(token))
+    Ok(Token(token))
 }
 
 fn in_range(

@@ -6,14 +6,13 @@ mod args;
 mod file;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use tern_shared::id::VehicleId;
+use tern_shared::id::{Token, VehicleId};
 
 pub use args::{Args, Command, ExportArgs, ExportFormat, RunArgs};
 
@@ -35,9 +34,9 @@ pub struct Config {
     /// The history.
     pub history: HistoryConfig,
     /// Vehicles that may connect, with their tokens. Empty: any vehicle, without a token.
-    pub vehicles: BTreeMap<VehicleId, Secret>,
+    pub vehicles: BTreeMap<VehicleId, Token>,
     /// What web clients must know to see telemetry; `None` for nothing.
-    pub viewer_token: Option<Secret>,
+    pub viewer_token: Option<Token>,
     /// Logging.
     pub log: LogConfig,
 }
@@ -92,28 +91,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// A token. Its `Debug` form hides it; [`Secret::expose`] is the only way to its text.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a token.
-    pub fn new(text: impl Into<String>) -> Self {
-        Secret(text.into())
-    }
-
-    /// The token's text.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
 }
 
 /// Why there is no configuration to start with.
@@ -252,8 +229,8 @@ mod tests {
         let sample = include_str!("../../tern-ground.toml");
         let everything = Config {
             tls: Some(TlsConfig { certificate: "c".into(), key: "k".into() }),
-            vehicles: BTreeMap::from([("alpha".parse().unwrap(), Secret::new("t"))]),
-            viewer_token: Some(Secret::new("v")),
+            vehicles: BTreeMap::from([("alpha".parse().unwrap(), Token("t".to_owned()))]),
+            viewer_token: Some(Token("v".to_owned())),
             ..Config::default()
         };
         for line in everything.to_toml().lines() {
@@ -272,12 +249,13 @@ mod tests {
         assert_eq!(config.listen.port(), 2);
         assert_eq!(config.max_vehicles, 5);
         assert_eq!(config.history.path, PathBuf::from("a.sqlite"));
-        assert_eq!(config.vehicles[&"alpha".parse().unwrap()].expose(), "x=y");
+        assert_eq!(config.vehicles[&"alpha".parse().unwrap()].0, "x=y");
     }
 
     #[test]
     fn an_unknown_key_is_named_with_its_line() {
-        let error = load("listen = \"127.0.0.1:1\"\n\n[history]\npaht = \"x\"\n", &[]).unwrap_err().to_string();
+        let error =
+            load("listen = \"127.0.0.1:1\"\n\n[history]\npaht = \"x\"\n", &[]).unwrap_err().to_string();
         assert!(error.contains("paht") && error.contains("line 4") && error.contains(".tmp"), "{error}");
     }
 
@@ -305,7 +283,10 @@ mod tests {
     fn a_reachable_address_needs_tls_and_tokens() {
         let exposed = load("listen = \"0.0.0.0:8080\"", &[]).unwrap();
         let error = exposed.check_exposure().unwrap_err().to_string();
-        assert!(error.contains("TLS") && error.contains("vehicles") && error.contains("--insecure"), "{error}");
+        assert!(
+            error.contains("TLS") && error.contains("vehicles") && error.contains("--insecure"),
+            "{error}"
+        );
         load("listen = \"0.0.0.0:8080\"", &["--insecure"]).unwrap().check_exposure().unwrap();
         let safe = "listen = \"0.0.0.0:8080\"\n[tls]\ncertificate = \"c\"\nkey = \"k\"\n\
                     [vehicles.alpha]\ntoken = \"x\"\n[viewer]\ntoken = \"y\"";
@@ -315,7 +296,8 @@ mod tests {
 
     #[test]
     fn tokens_are_printed_as_stars() {
-        let config = load("[vehicles.alpha]\ntoken = \"secret1\"\n[viewer]\ntoken = \"secret2\"", &[]).unwrap();
+        let config =
+            load("[vehicles.alpha]\ntoken = \"secret1\"\n[viewer]\ntoken = \"secret2\"", &[]).unwrap();
         let printed = config.to_toml();
         assert!(!printed.contains("secret") && printed.contains("token = \"***\""), "{printed}");
         assert!(!format!("{config:?}").contains("secret"));

@@ -1,8 +1,7 @@
 //! What every vehicle sent, in one SQLite file that one thread writes.
 //!
 //! Frames are kept as they came, in the order of (epoch, first sequence number). Writes gather for the commit
-//! interval, or until there are [`MAX_BATCH_ENTRIES`](thread::MAX_BATCH_ENTRIES), and are committed in one
-//! transaction; only then are they reported as committed, and only then may a vehicle forget them. With
+//! interval, or until there are 512, and are committed in one transaction; only then are they reported as committed, and only then may a vehicle forget them. With
 //! `synchronous = full` a commit is on the disk: nothing reported is lost in a power cut. With `normal` it is with the
 //! operating system: a power cut may take what came since the last checkpoint.
 //!

@@ -8,7 +8,7 @@ use tern_shared::codec::SchemaTable;
 use tern_shared::id::VehicleId;
 use tern_shared::time::Timestamp;
 
-use super::store::{LATEST_VERSION, check_version, schemas};
+use super::store::{LATEST_VERSION, check_version, schemas, vehicles};
 use super::{EpochKey, HistoryError};
 
 /// Frames in a page: what an export holds in memory at a time, at most 4 MB.
@@ -46,8 +46,7 @@ impl HistoryReader {
 
     /// The names of all vehicles.
     pub fn vehicles(&self) -> Result<Vec<String>, HistoryError> {
-        let mut statement = self.connection.prepare_cached(include_str!("sql/select_vehicles.sql"))?;
-        Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        vehicles(&self.connection)
     }
 
     /// A vehicle's epochs in the order of their first arrival.
@@ -88,7 +87,8 @@ impl HistoryReader {
                 Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?))
             })?;
         let frames: Vec<(u64, Vec<u8>)> = rows.collect::<Result<_, _>>()?;
-        let next = frames.last().filter(|_| frames.len() == PAGE_FRAMES as usize).map(|&(first, _)| first + 1);
+        let next =
+            frames.last().filter(|_| frames.len() == PAGE_FRAMES as usize).map(|&(first, _)| first + 1);
         Ok(FramePage { frames, next })
     }
 }

@@ -67,9 +67,12 @@ impl Store {
             Some(key) => key,
             None => {
                 let transaction = self.begin()?;
-                transaction.execute(include_str!("sql/insert_vehicle.sql"), params![vehicle.as_str(), now.0])?;
                 transaction
-                    .execute(include_str!("sql/insert_epoch.sql"), params![vehicle.as_str(), number, now.0])?;
+                    .execute(include_str!("sql/insert_vehicle.sql"), params![vehicle.as_str(), now.0])?;
+                transaction.execute(
+                    include_str!("sql/insert_epoch.sql"),
+                    params![vehicle.as_str(), number, now.0],
+                )?;
                 transaction.commit()?;
                 find(&self.connection)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?
             }
@@ -80,6 +83,11 @@ impl Store {
             .query_map([key.0], range_of_row)?
             .collect::<Result<RangeSet, _>>()?;
         Ok(EpochState { key, committed, schemas: schemas(&self.connection, key)? })
+    }
+
+    /// All vehicles that ever connected.
+    pub fn vehicles(&self) -> Result<Vec<String>, HistoryError> {
+        vehicles(&self.connection)
     }
 
     /// How many records of a vehicle there are.
@@ -114,6 +122,12 @@ impl Store {
     fn begin(&mut self) -> Result<Transaction<'_>, rusqlite::Error> {
         self.connection.transaction_with_behavior(TransactionBehavior::Immediate)
     }
+}
+
+/// The names of all vehicles.
+pub(super) fn vehicles(connection: &Connection) -> Result<Vec<String>, HistoryError> {
+    let mut statement = connection.prepare_cached(include_str!("sql/select_vehicles.sql"))?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 /// The schemas of an epoch.
@@ -344,10 +358,13 @@ mod tests {
                 entry(key, frame(0, 10)),
                 entry(key, frame(20, 25)),
                 entry(key, frame(10, 12)),
-                entry(key, Content::Clock(tern_shared::message::ClockEstimate {
-                    offset_micros: -5,
-                    uncertainty_micros: 7,
-                })),
+                entry(
+                    key,
+                    Content::Clock(tern_shared::message::ClockEstimate {
+                        offset_micros: -5,
+                        uncertainty_micros: 7,
+                    }),
+                ),
             ])
             .unwrap();
         assert_eq!(stored, [Stored::New; 5]);

@@ -16,7 +16,7 @@ use tracing::{debug, error, info};
 use super::{Content, Entry, EpochKey, EpochState, Health, HistoryError, Outcome, Store, Stored, Totals};
 
 /// A batch closes when it has this many entries (at most 64 kB each), whatever the commit interval is.
-pub const MAX_BATCH_ENTRIES: usize = 512;
+pub(super) const MAX_BATCH_ENTRIES: usize = 512;
 /// How often a history that fails is tried when nothing comes in.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -84,7 +84,9 @@ impl Writer {
                     }
                     self.batch.push(entry);
                     // A steady stream of commands would never let the timeout fire.
-                    if self.batch.len() >= MAX_BATCH_ENTRIES || deadline.is_some_and(|at| at <= Instant::now()) {
+                    if self.batch.len() >= MAX_BATCH_ENTRIES
+                        || deadline.is_some_and(|at| at <= Instant::now())
+                    {
                         deadline = self.commit();
                     }
                 }
@@ -108,18 +110,16 @@ impl Writer {
     /// Commits the batch and tells the outcomes. Returns when to try again, if commits fail.
     fn commit(&mut self) -> Option<Instant> {
         let failing = *self.health.borrow() != Health::Good;
-        if !self.batch.is_empty() || failing {
-            let result = if self.batch.is_empty() && self.unsaved.is_empty() {
-                self.store.probe()
-            } else {
-                self.commit_batch()
-            };
-            self.report(result);
+        if !self.batch.is_empty() || (failing && !self.unsaved.is_empty()) {
+            self.commit_batch();
+        } else if failing {
+            let result = self.store.probe();
+            self.report(&result);
         }
         (*self.health.borrow() != Health::Good).then(|| Instant::now() + RETRY_INTERVAL)
     }
 
-    fn commit_batch(&mut self) -> Result<(), rusqlite::Error> {
+    fn commit_batch(&mut self) {
         let unsaved = std::mem::take(&mut self.unsaved);
         let mut entries: Vec<Entry> = unsaved
             .into_iter()
@@ -130,6 +130,8 @@ impl Writer {
             .collect();
         entries.append(&mut self.batch);
         let result = self.store.commit(&entries);
+        // First the reason, then the outcomes: who is told that something was not committed looks here why.
+        self.report(&result);
         for (i, entry) in entries.into_iter().enumerate() {
             let stored = result.as_ref().ok().map(|stored| stored[i]);
             if let (None, Content::Schema { id, schema }) = (stored, &entry.content) {
@@ -150,12 +152,11 @@ impl Writer {
         if let Ok(stored) = &result {
             debug!(entries = stored.len(), "committed");
         }
-        result.map(|_| ())
     }
 
-    fn report(&self, result: Result<(), rusqlite::Error>) {
+    fn report<T>(&self, result: &Result<T, rusqlite::Error>) {
         let health = match result {
-            Ok(()) => Health::Good,
+            Ok(_) => Health::Good,
             Err(error) => Health::Failing(error.to_string()),
         };
         self.health.send_if_modified(|current| {

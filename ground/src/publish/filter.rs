@@ -1,9 +1,9 @@
 //! Which vehicles and streams a client wants.
 
 /// The most patterns in a list.
-pub const MAX_PATTERNS: usize = 64;
+const MAX_PATTERNS: usize = 64;
 /// The longest pattern, bytes.
-pub const MAX_PATTERN_BYTES: usize = 128;
+const MAX_PATTERN_BYTES: usize = 128;
 
 /// A pattern in which `*` stands for any characters, slashes included: `mavlink/*/ATTITUDE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,10 +122,7 @@ mod tests {
     #[test]
     fn lists_and_patterns_are_bounded() {
         let any = ["*".to_owned()];
-        assert_eq!(
-            Filter::new(&any, &vec!["a".to_owned(); 65]).unwrap_err(),
-            InvalidFilter::TooMany(65)
-        );
+        assert_eq!(Filter::new(&any, &vec!["a".to_owned(); 65]).unwrap_err(), InvalidFilter::TooMany(65));
         assert_eq!(Filter::new(&["x".repeat(129)], &any).unwrap_err(), InvalidFilter::TooLong(129));
         let filter = Filter::new(&["al*".to_owned()], &["h*".to_owned()]).unwrap();
         assert!(filter.wants_stream("alpha", "humidity"));

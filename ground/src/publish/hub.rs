@@ -201,7 +201,14 @@ mod tests {
 
     fn value(stream: &str, epoch: u64, sequence: u64, time: i64, lane: Lane) -> NewestValue {
         let text = format!("{stream} {epoch} {sequence}").into();
-        NewestValue { stream: stream.into(), epoch: Epoch(epoch), sequence, time: Timestamp(time), lane, text }
+        NewestValue {
+            stream: stream.into(),
+            epoch: Epoch(epoch),
+            sequence,
+            time: Timestamp(time),
+            lane,
+            text,
+        }
     }
 
     fn snapshot(hub: &Hub) -> Vec<String> {
@@ -246,8 +253,11 @@ mod tests {
         assert_eq!(snapshot.len(), 1);
         hub.publish_records(&alpha(), vec![value("s", 1, 2, 2, Lane::Live), value("t", 1, 3, 2, Lane::Live)]);
         let piece = updates.recv().await.unwrap();
-        let wanted: Vec<&str> =
-            piece.iter().filter(|update| update.is_wanted(&filter("t"))).map(|update| update.text.as_str()).collect();
+        let wanted: Vec<&str> = piece
+            .iter()
+            .filter(|update| update.is_wanted(&filter("t")))
+            .map(|update| update.text.as_str())
+            .collect();
         assert_eq!(wanted, ["t 1 3"]);
         assert!(matches!(updates.try_recv(), Err(TryRecvError::Empty)));
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tern_shared::id::{Epoch, VehicleId};
+use tern_shared::id::{Epoch, Token, VehicleId};
 use tern_shared::message::{ClockEstimate, Lane};
 use tern_shared::record::Record;
 use tern_shared::schema::{Class, Schema};
@@ -18,7 +18,7 @@ pub enum FromClient {
     /// The viewer token, for clients that cannot set headers.
     Auth {
         /// The token.
-        token: String,
+        token: Token,
     },
     /// What to send from here on; replaces an earlier subscription and brings a snapshot.
     Subscribe {
@@ -53,7 +53,7 @@ pub enum ToClient<'a> {
         /// The ground's clock, seconds since the Unix epoch.
         server_time: f64,
     },
-    /// The client was too slow for `count` updates, wanted or not; a snapshot follows.
+    /// The client was too slow for at least `count` updates, wanted or not; a snapshot follows.
     Missed {
         /// How many.
         count: u64,
@@ -216,10 +216,17 @@ mod tests {
             stream: "humidity".to_owned(),
             origin: Origin::Sensor,
             class: Class::Live,
-            fields: vec![Field::new("percent", FieldKind::F32).with_unit("%"), Field::new("n", FieldKind::U8)],
+            fields: vec![
+                Field::new("percent", FieldKind::F32).with_unit("%"),
+                Field::new("n", FieldKind::U8),
+            ],
         };
-        let arrival =
-            Arrival { vehicle: &vehicle, epoch: Epoch(10), received: Timestamp(2_000_000), lane: Lane::Backlog };
+        let arrival = Arrival {
+            vehicle: &vehicle,
+            epoch: Epoch(10),
+            received: Timestamp(2_000_000),
+            lane: Lane::Backlog,
+        };
         let sample = Record {
             schema: SchemaId(0),
             time: Timestamp(1_500_000),
