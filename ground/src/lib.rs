@@ -8,6 +8,7 @@ pub mod accept;
 pub mod clock;
 pub mod config;
 pub mod dashboard;
+pub mod export;
 pub mod history;
 pub mod json;
 pub mod publish;
