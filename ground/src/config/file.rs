@@ -135,8 +135,8 @@ pub(super) fn resolve(file: FileConfig, args: &RunArgs) -> Result<Config, Config
                 "history.commit_interval_ms",
                 commit_interval_ms,
                 1,
-                10_000,
-                "1 to 10000 milliseconds",
+                2000,
+                "1 to 2000 milliseconds",
             )?
             .map_or(default.history.commit_interval, Duration::from_millis),
         },
