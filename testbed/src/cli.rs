@@ -1,0 +1,87 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use tern_testbed::demo::DemoOptions;
+use tern_testbed::link::{Outage, OutageSchedule, PathProfile, builtin_profile, parse_duration};
+use tern_testbed::proxy::ProxyOptions;
+
+#[derive(Debug, Parser)]
+#[command(name = "tern-testbed", version, about)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs ground, simulated satellite link and edge on this machine, and shows what arrives.
+    Demo(DemoArguments),
+    /// Puts a simulated satellite link between a TCP client and its server, without root.
+    Proxy(ProxyArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Ends by itself after this many seconds.
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// The flight that the vehicle flies, again and again.
+    #[arg(long, default_value = "testbed/flights/sitl_mission_250hz.tlog")]
+    flight: PathBuf,
+    /// The port of the ground's page. Default: 8080, or a free one when that is taken.
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProxyArguments {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long)]
+    listen: SocketAddr,
+    /// Where to forward to.
+    #[arg(long)]
+    to: SocketAddr,
+    /// A built-in profile's name, or a TOML file with one.
+    #[arg(long, default_value = "geo-bgan")]
+    profile: String,
+    /// When the link is down: `every=60s,for=10s` or `start=30s,for=300s`. May be given more than once.
+    #[arg(long)]
+    outage: Vec<Outage>,
+    /// Cuts all connections at random, on average this often.
+    #[arg(long, value_parser = duration)]
+    cut_every: Option<Duration>,
+    /// Draws loss, jitter and cuts.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+impl DemoArguments {
+    pub(crate) fn into_options(self) -> DemoOptions {
+        DemoOptions { length: self.seconds.map(Duration::from_secs), flight: self.flight, port: self.port }
+    }
+}
+
+impl ProxyArguments {
+    pub(crate) fn into_options(self) -> Result<ProxyOptions, Box<dyn std::error::Error>> {
+        let profile = if self.profile.ends_with(".toml") {
+            let text =
+                std::fs::read_to_string(&self.profile).map_err(|e| format!("{}: {e}", self.profile))?;
+            toml::from_str::<PathProfile>(&text).map_err(|e| format!("{}: {e}", self.profile))?
+        } else {
+            builtin_profile(&self.profile)?
+        };
+        let profile = profile.with_outages(OutageSchedule::new(self.outage)?);
+        let (listen, forward_to, cut_every, seed) = (self.listen, self.to, self.cut_every, self.seed);
+        Ok(ProxyOptions { listen, forward_to, profile, cut_every, seed })
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| format!("{text:?} is no duration: write 500ms, 5s, 1.5m or 1h"))
+}

@@ -1,0 +1,174 @@
+//! Moves segments between the connections and the two directions of the link.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tern_shared::time::Instant;
+use tokio::sync::mpsc;
+
+use super::carrier::Carrier;
+use super::connection::{Connection, Uplinks};
+use super::{DirectionStatus, Proxy, ProxyOptions, ProxyStatus};
+
+/// How long a failed accept (too many open files) pauses accepting.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+pub(super) async fn run(proxy: Proxy) {
+    let Proxy { listener, options, status } = proxy;
+    let start = tokio::time::Instant::now();
+    let now = || Instant(start.elapsed());
+    // One segment is on its way from a reader to the link; all others wait in their sockets.
+    let (to_ground_inlet, mut to_ground_segments) = mpsc::channel(1);
+    let (to_vehicle_inlet, mut to_vehicle_segments) = mpsc::channel(1);
+    let uplinks = Uplinks { to_ground: to_ground_inlet, to_vehicle: to_vehicle_inlet };
+    let mut engine = Engine::new(&options);
+    loop {
+        engine.advance(now());
+        status.send_replace(engine.status(now()));
+        let wake = engine.poll_timeout(now()).map(|at| start + at.0);
+        tokio::select! {
+            biased;
+            // Priority 1: what has crossed the link is not held up by what has not.
+            () = tokio::time::sleep_until(wake.unwrap_or(start)), if wake.is_some() => {}
+            // Priority 2: new connections.
+            accepted = listener.accept() => match accepted {
+                Ok((socket, _)) => {
+                    engine.add_connection(|id| Connection::start(id, socket, options.forward_to, uplinks.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                }
+            },
+            // Priority 3: the narrow direction first.
+            Some(segment) = to_ground_segments.recv(), if engine.to_ground.has_room(now()) => {
+                engine.to_ground.send(now(), segment);
+            }
+            Some(segment) = to_vehicle_segments.recv(), if engine.to_vehicle.has_room(now()) => {
+                engine.to_vehicle.send(now(), segment);
+            }
+        }
+    }
+}
+
+struct Engine {
+    to_ground: Carrier,
+    to_vehicle: Carrier,
+    connections: BTreeMap<u64, Connection>,
+    cuts: Option<CutSchedule>,
+    accepted: u64,
+    cut_connections: u64,
+    delivered_to_ground_bytes: u64,
+    delivered_to_vehicle_bytes: u64,
+}
+
+impl Engine {
+    fn new(options: &ProxyOptions) -> Self {
+        let profile = &options.profile;
+        let mut seeds = StdRng::seed_from_u64(options.seed);
+        let mut carrier = |direction: &crate::link::LinkProfile| {
+            Carrier::new(direction.clone(), profile.outages.clone(), profile.round_trip(), seeds.random())
+        };
+        Engine {
+            to_ground: carrier(&profile.to_ground),
+            to_vehicle: carrier(&profile.to_vehicle),
+            connections: BTreeMap::new(),
+            cuts: options.cut_every.map(|every| CutSchedule::new(every, seeds.random())),
+            accepted: 0,
+            cut_connections: 0,
+            delivered_to_ground_bytes: 0,
+            delivered_to_vehicle_bytes: 0,
+        }
+    }
+
+    /// Delivers what has arrived, and cuts when it is time to.
+    fn advance(&mut self, now: Instant) {
+        if self.cuts.as_mut().is_some_and(|cuts| cuts.is_due(now)) {
+            self.cut_connections += self.connections.len() as u64;
+            self.connections.clear();
+        }
+        // Segments of connections that were cut find nobody.
+        while let Some(segment) = self.to_ground.poll(now) {
+            if let Some(connection) = self.connections.get_mut(&segment.connection) {
+                let id = segment.connection;
+                self.delivered_to_ground_bytes += connection.deliver_to_ground(segment);
+                self.retire_if_finished(id);
+            }
+        }
+        while let Some(segment) = self.to_vehicle.poll(now) {
+            if let Some(connection) = self.connections.get_mut(&segment.connection) {
+                let id = segment.connection;
+                self.delivered_to_vehicle_bytes += connection.deliver_to_vehicle(segment);
+                self.retire_if_finished(id);
+            }
+        }
+    }
+
+    fn add_connection(&mut self, start: impl FnOnce(u64) -> Connection) {
+        let id = self.accepted;
+        self.accepted += 1;
+        self.connections.insert(id, start(id));
+    }
+
+    fn retire_if_finished(&mut self, id: u64) {
+        if self.connections.get(&id).is_some_and(Connection::is_finished)
+            && let Some(connection) = self.connections.remove(&id)
+        {
+            connection.finish();
+        }
+    }
+
+    fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
+        let cut = self.cuts.as_ref().map(|cuts| cuts.next);
+        [self.to_ground.poll_timeout(now), self.to_vehicle.poll_timeout(now), cut].into_iter().flatten().min()
+    }
+
+    fn status(&self, now: Instant) -> ProxyStatus {
+        ProxyStatus {
+            to_ground: direction_status(&self.to_ground, self.delivered_to_ground_bytes),
+            to_vehicle: direction_status(&self.to_vehicle, self.delivered_to_vehicle_bytes),
+            connections: self.accepted,
+            cut_connections: self.cut_connections,
+            down_until: self.to_ground.down_until(now),
+        }
+    }
+}
+
+fn direction_status(carrier: &Carrier, delivered_bytes: u64) -> DirectionStatus {
+    let counters = carrier.counters();
+    DirectionStatus {
+        segments: counters.sent_packets,
+        wire_bytes: counters.sent_bytes,
+        lost_segments: counters.lost_packets,
+        delivered_bytes,
+    }
+}
+
+/// When connections are cut.
+struct CutSchedule {
+    every: Duration,
+    next: Instant,
+    rng: StdRng,
+}
+
+impl CutSchedule {
+    fn new(every: Duration, seed: u64) -> Self {
+        let mut schedule = CutSchedule { every, next: Instant::default(), rng: StdRng::seed_from_u64(seed) };
+        schedule.advance_from(Instant::default());
+        schedule
+    }
+
+    fn is_due(&mut self, now: Instant) -> bool {
+        let due = self.next <= now;
+        if due {
+            self.advance_from(now);
+        }
+        due
+    }
+
+    fn advance_from(&mut self, now: Instant) {
+        self.next = now + self.every.mul_f64(self.rng.random_range(0.5..1.5));
+    }
+}

@@ -1,0 +1,147 @@
+//! A satellite link between real processes, without root: a TCP proxy on loopback.
+//!
+//! Each connection's bytes are cut into segments of at most [`SEGMENT_BYTES_MAX`] that pass through the link model,
+//! all connections through the same two links, one a direction. What that shows: delay, jitter, rate, the queue of
+//! the modem, one loss holding up the bytes behind it, outages, cut connections. What it cannot show:
+//!
+//! - Bytes of a TCP stream cannot vanish. A lost segment takes a second trip a round trip later, and all behind it
+//!   wait in the receiver: loss detection as good as TCP gets, so a real TCP is slower, never faster.
+//! - The window is constant ([`WINDOW_BYTES`]): no slow start, no congestion control that collapses on loss.
+//! - An outage holds everything and lets it go at its end. A real TCP sits in an exponential back-off by then, for
+//!   0.9 to 34 s after 30 s of outage.
+//! - Acknowledgements of the two TCP stacks do not cross the modelled link and take nothing from its rate.
+//! - A connection's opening takes half a round trip more to reach the ground, but the vehicle's `connect` returns at
+//!   once.
+//! - Duplicates, reordering and corruption are hidden by TCP, and are not modelled here.
+
+mod carrier;
+mod connection;
+mod engine;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tern_shared::time::Instant;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::link::PathProfile;
+
+/// The most payload of one segment: what fits the smallest path that satellite operators offer, with headers.
+pub const SEGMENT_BYTES_MAX: usize = 1200;
+
+/// The most payload of one connection and direction between the proxy's two sockets.
+pub const WINDOW_BYTES: usize = 64 * 1024;
+
+/// Headers of a segment on the wire: IPv4 and TCP with timestamps.
+pub const HEADER_BYTES: usize = 52;
+
+/// The receive buffer of an accepted connection. The kernel's own (128 kB and more) would hide the link's rate from
+/// the sender for many seconds.
+const RECEIVE_BUFFER_BYTES: usize = 8 * 1024;
+
+/// How a proxy is set up.
+#[derive(Clone, Debug)]
+pub struct ProxyOptions {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where it forwards to.
+    pub forward_to: SocketAddr,
+    /// The link between the two.
+    pub profile: PathProfile,
+    /// Cuts all connections every so often: each time after half to one and a half of this. `None`: never.
+    pub cut_every: Option<Duration>,
+    /// Draws loss, jitter and cuts.
+    pub seed: u64,
+}
+
+/// A bound proxy, which accepts once it runs.
+#[derive(Debug)]
+pub struct Proxy {
+    listener: TcpListener,
+    options: ProxyOptions,
+    status: watch::Sender<ProxyStatus>,
+}
+
+/// What a proxy did since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProxyStatus {
+    /// From the vehicle to the ground.
+    pub to_ground: DirectionStatus,
+    /// From the ground to the vehicle.
+    pub to_vehicle: DirectionStatus,
+    /// Connections accepted.
+    pub connections: u64,
+    /// Connections that it cut.
+    pub cut_connections: u64,
+    /// When the link is up again, on the clock of the proxy's start; `None` when it is up.
+    pub down_until: Option<Instant>,
+}
+
+/// One direction's share of [`ProxyStatus`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DirectionStatus {
+    /// Segments on the link, second trips of lost ones included.
+    pub segments: u64,
+    /// Their bytes, [`HEADER_BYTES`] a segment included.
+    pub wire_bytes: u64,
+    /// How many of them were lost.
+    pub lost_segments: u64,
+    /// Payload handed to the receiver.
+    pub delivered_bytes: u64,
+}
+
+/// Why a proxy cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// The profile has a value out of its range.
+    #[error(transparent)]
+    Profile(#[from] crate::link::InvalidProfile),
+    /// The listening address is taken or not this machine's.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl Proxy {
+    /// Binds the listening socket. Needs a tokio runtime.
+    pub fn bind(options: ProxyOptions) -> Result<Proxy, ProxyError> {
+        options.profile.validate()?;
+        let listener = listen(options.listen)
+            .map_err(|source| ProxyError::Listen { address: options.listen, source })?;
+        Ok(Proxy { listener, options, status: watch::Sender::default() })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// What it does, while it runs.
+    pub fn status(&self) -> watch::Receiver<ProxyStatus> {
+        self.status.subscribe()
+    }
+
+    /// Relays until it is dropped, which closes all connections. The link's time starts here.
+    pub async fn run(self) {
+        engine::run(self).await;
+    }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    // Accepted connections inherit both. Without the small segment size, the 64 kB segments of loopback would meet a
+    // window that is smaller than they are.
+    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
+    socket.set_tcp_mss(SEGMENT_BYTES_MAX as u32)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(64)?;
+    TcpListener::from_std(socket.into())
+}
