@@ -8,7 +8,6 @@ mod tls;
 mod url;
 mod websocket;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tern_shared::backoff::Backoff;
@@ -64,7 +63,7 @@ impl Link {
     /// A link that is not connected yet. Reads the trusted certificates, so that a missing file is known at the start.
     pub fn new(config: LinkConfig) -> Result<Self, TlsError> {
         let tls = if config.ground.is_encrypted() {
-            Some(tls::connector(config.certificates.as_ref().map(PathBuf::as_path))?)
+            Some(tls::connector(config.certificates.as_deref())?)
         } else {
             None
         };
