@@ -21,7 +21,7 @@ pub(crate) struct Workdir {
 
 impl Workdir {
     pub(crate) fn new() -> Self {
-        Workdir { folder: Some(tempfile::tempdir().unwrap()) }
+        Workdir { folder: Some(tempfile::Builder::new().prefix("tern-test-").tempdir().unwrap()) }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
