@@ -1,7 +1,7 @@
 //! The two kinds of time: wall-clock time that crosses the link, and monotonic time that drives timers.
 
 use std::fmt;
-use std::ops::{Add, Sub};
+use std::ops::Add;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -45,14 +45,6 @@ impl Add<Duration> for Instant {
 
     fn add(self, duration: Duration) -> Instant {
         Instant(self.0.saturating_add(duration))
-    }
-}
-
-impl Sub<Duration> for Instant {
-    type Output = Instant;
-
-    fn sub(self, duration: Duration) -> Instant {
-        Instant(self.0.saturating_sub(duration))
     }
 }
 

@@ -167,14 +167,11 @@ impl Ledger {
         }
     }
 
-    /// What was sent at or before `deadline` and is still unacknowledged is pending again.
-    pub(super) fn recall_sent_before(&mut self, deadline: Instant) {
-        let overdue: Vec<u64> = self
-            .in_flight
-            .iter()
-            .filter(|(_, flight)| flight.sent <= deadline)
-            .map(|(&start, _)| start)
-            .collect();
+    /// What was sent `after` or longer ago and is still unacknowledged is pending again.
+    pub(super) fn recall_overdue(&mut self, now: Instant, after: Duration) {
+        let overdue = |flight: &InFlight| flight.sent + after <= now;
+        let overdue: Vec<u64> =
+            self.in_flight.iter().filter(|(_, flight)| overdue(flight)).map(|(&start, _)| start).collect();
         for start in overdue {
             if let Some(flight) = self.in_flight.remove(&start) {
                 self.put_back(SequenceRange::new(start, flight.end));

@@ -231,7 +231,8 @@ impl GroundSession {
                 self.events.push_back(GroundEvent::Hello(hello));
                 return;
             }
-            (_, Ok(_)) => Refusal::new(RefusalReason::Malformed, "a session begins with a hello"),
+            // It overtook a hello that was lost or is late.
+            (_, Ok(_)) => return,
             (_, Err(error)) => error.into(),
         };
         self.refuse(refusal);

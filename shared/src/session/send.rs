@@ -299,7 +299,7 @@ impl EdgeSession {
             return self.give_up(format!("nothing heard of the ground for {limit:.1} s"));
         }
         if let Some(after) = self.config.retransmit_after {
-            self.ledger.recall_sent_before(now.instant - after);
+            self.ledger.recall_overdue(now.instant, after);
             if let Phase::Greeting { sent: Some(sent) } = self.phase
                 && sent + after <= now.instant
             {
@@ -323,7 +323,8 @@ impl EdgeSession {
             (Phase::Greeting { sent: Some(sent) }, Some(after)) => Some(sent + after),
             _ => None,
         };
-        let probe = self.control.next_probe.filter(|_| self.phase == Phase::Open);
+        // One that is due already waits for the pacer.
+        let probe = self.control.next_probe.filter(|&due| self.phase == Phase::Open && due > now.instant);
         [self.silence_deadline(), pacing, overdue, greeting, probe].into_iter().flatten().min()
     }
 

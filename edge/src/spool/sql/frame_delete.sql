@@ -1,0 +1,1 @@
+DELETE FROM frame WHERE start = ?1

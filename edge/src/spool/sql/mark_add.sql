@@ -1,0 +1,1 @@
+INSERT INTO mark (kind, start, finish) VALUES (?1, ?2, ?3)

@@ -1,0 +1,1 @@
+SELECT count(*) FROM mark WHERE kind = ?1

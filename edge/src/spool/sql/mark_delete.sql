@@ -1,0 +1,1 @@
+DELETE FROM mark WHERE kind = ?1 AND start = ?2

@@ -1,0 +1,1 @@
+SELECT epoch, base, high_water, reserved, age_clock, frames, records, bytes FROM meta WHERE id = 1

@@ -1,0 +1,1 @@
+INSERT INTO run (base, high_water) VALUES (?1, ?2)

@@ -1,0 +1,1 @@
+SELECT base, high_water FROM run ORDER BY base

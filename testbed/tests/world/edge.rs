@@ -1,0 +1,235 @@
+//! The vehicle: a real session over a spool in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use tern_shared::batch::Batch;
+use tern_shared::codec::{self, SchemaTable};
+use tern_shared::id::{Epoch, SchemaId, Token};
+use tern_shared::message::{FrameMessage, GapReason};
+use tern_shared::range::{RangeSet, SequenceRange};
+use tern_shared::record::{Record, Value};
+use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
+use tern_shared::session::{EdgeEvent, EdgeSession, Frame, Identity, SendConfig};
+use tern_shared::time::{Instant, Now};
+
+use super::{Faults, OVERHEAD_BYTES};
+
+/// As many as the session's own; older ones went to the backlog.
+const LIVE_QUEUE_FRAMES: usize = 4;
+
+pub(crate) struct Edge {
+    pub(crate) session: EdgeSession,
+    pub(crate) disk_full: bool,
+    pub(crate) starts: u64,
+    /// Records that the spool evicted, could not store, or lost in a restart: the ground need not have them.
+    pub(crate) gone: RangeSet,
+    schemas: SchemaTable,
+    next: u64,
+    base: u64,
+    /// By first sequence number.
+    spool: BTreeMap<u64, Frame>,
+    /// Frames that the spool's next commit will hold; a restart loses them.
+    uncommitted: Vec<Frame>,
+    evicted: RangeSet,
+    not_stored: RangeSet,
+    /// Live frames that the session has and has not sent, oldest first, as long as they are in its queue.
+    waiting: Vec<SequenceRange>,
+}
+
+impl Edge {
+    pub(crate) fn new(faults: &Faults, rng: &mut StdRng) -> Self {
+        let kinds = [FieldKind::I64, FieldKind::Text];
+        let schemas: SchemaTable = (0..rng.random_range(1..4u32))
+            .map(|id| {
+                let fields = kinds.iter().map(|&kind| Field::new(format!("{kind:?}"), kind)).collect();
+                let stream = format!("stream-{id}");
+                (
+                    SchemaId(id),
+                    Arc::new(Schema { stream, origin: Origin::Sensor, class: Class::Live, fields }),
+                )
+            })
+            .collect();
+        let mut edge = Edge {
+            session: session(0, faults),
+            disk_full: false,
+            starts: 0,
+            gone: RangeSet::new(),
+            schemas,
+            next: 0,
+            base: 0,
+            spool: BTreeMap::new(),
+            uncommitted: Vec::new(),
+            evicted: RangeSet::new(),
+            not_stored: RangeSet::new(),
+            waiting: Vec::new(),
+        };
+        edge.begin(faults);
+        edge
+    }
+
+    fn begin(&mut self, faults: &Faults) {
+        self.starts += 1;
+        self.base = self.next;
+        self.session = session(self.base, faults);
+        self.waiting.clear();
+        for (&id, schema) in &self.schemas {
+            self.session.handle_schema(id, schema.clone());
+        }
+    }
+
+    /// The process dies and comes back: what the spool had not committed is lost, numbers are skipped.
+    pub(crate) fn restart(&mut self, faults: &Faults) {
+        for frame in self.uncommitted.drain(..) {
+            self.gone.insert(frame.range);
+        }
+        self.not_stored = RangeSet::new();
+        self.next += 1 << 32;
+        self.begin(faults);
+    }
+
+    pub(crate) fn make_frame(&mut self, now: Now, most: usize, rng: &mut StdRng) -> Vec<(u64, Record)> {
+        // Group commit: what waited is on disk by the time that the next frame is made.
+        for frame in self.uncommitted.drain(..) {
+            self.spool.insert(frame.range.start, frame);
+        }
+        let records = (0..rng.random_range(1..=most)).map(|_| {
+            let values = vec![Value::Int(rng.random()), Value::Text("x".repeat(rng.random_range(0..30)))];
+            Record {
+                schema: SchemaId(rng.random_range(0..self.schemas.len() as u32)),
+                time: now.wall,
+                values,
+            }
+        });
+        let batch = Batch::new(records.collect());
+        let range = SequenceRange::new(self.next, self.next + batch.records().len() as u64);
+        self.next = range.end;
+        let bytes = codec::encode(&batch, &self.schemas).into();
+        let frame = Frame { range, newest: now.wall, bytes };
+        if self.disk_full {
+            self.not_stored.insert(range);
+            self.gone.insert(range);
+        } else {
+            self.uncommitted.push(frame.clone());
+        }
+        self.waiting.push(range);
+        if self.waiting.len() > LIVE_QUEUE_FRAMES {
+            self.waiting.remove(0);
+        }
+        self.session.handle_frame(frame);
+        (range.start..).zip(batch.records().iter().cloned()).collect()
+    }
+
+    pub(crate) fn evict_oldest(&mut self) {
+        if let Some((_, frame)) = self.spool.pop_first() {
+            self.evicted.insert(frame.range);
+            self.gone.insert(frame.range);
+        }
+    }
+
+    /// Acts on the session's events; true when the connection has to go.
+    pub(crate) fn handle_events(&mut self) -> bool {
+        let mut disconnect = false;
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                EdgeEvent::Acknowledged(ranges) => self.forget(&ranges),
+                EdgeEvent::FetchBacklog { range, max_bytes } => self.fetch(range, max_bytes),
+                EdgeEvent::Refused(refusal) => panic!("the ground refused: {}", refusal.message),
+                EdgeEvent::Disconnect { reason } => {
+                    assert!(!reason.contains("epoch"), "{reason}");
+                    assert!(!reason.contains("nonsense"), "{reason}");
+                    disconnect = true;
+                }
+                EdgeEvent::Established { .. } | EdgeEvent::Clock(_) | EdgeEvent::Closed => {}
+            }
+        }
+        disconnect
+    }
+
+    fn forget(&mut self, ranges: &[SequenceRange]) {
+        let acknowledged: RangeSet = ranges.iter().copied().collect();
+        for range in ranges {
+            self.evicted.remove(*range);
+            self.not_stored.remove(*range);
+        }
+        self.spool.retain(|_, frame| !acknowledged.covers(frame.range));
+        self.uncommitted.retain(|frame| !acknowledged.covers(frame.range));
+        self.waiting.retain(|range| !acknowledged.covers(*range));
+    }
+
+    fn fetch(&mut self, range: SequenceRange, max_bytes: usize) {
+        let committing = self.uncommitted.iter().map(|frame| (frame.range.start, frame.clone()));
+        let stored: BTreeMap<u64, Frame> =
+            self.spool.iter().map(|(&start, frame)| (start, frame.clone())).chain(committing).collect();
+        let mut bytes = 0;
+        let mut frames: Vec<Frame> = Vec::new();
+        let mut covered = SequenceRange::new(range.end, range.end);
+        for frame in stored.range(..range.end).rev().map(|(_, frame)| frame) {
+            if frame.range.end <= range.start || bytes >= max_bytes {
+                break;
+            }
+            bytes += frame.bytes.len();
+            covered.start = frame.range.start.max(range.start);
+            frames.push(frame.clone());
+        }
+        if bytes < max_bytes {
+            covered.start = range.start;
+        }
+        let found: RangeSet = frames.iter().map(|frame| frame.range).collect();
+        let mut absent = Vec::new();
+        for hole in found.missing_in(covered) {
+            let mut rest: RangeSet = [hole].into_iter().collect();
+            for (set, reason) in
+                [(&self.evicted, GapReason::Evicted), (&self.not_stored, GapReason::NotStored)]
+            {
+                for known in set.overlapping(hole).map(|known| known.intersect(&hole)).collect::<Vec<_>>() {
+                    absent.push((known, reason));
+                    rest.remove(known);
+                }
+            }
+            absent.extend(rest.iter().map(|range| (range, GapReason::Absent)));
+        }
+        self.session.handle_backlog(covered, frames, absent);
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Now) {
+        if self.poll_timeout(now).is_some_and(|at| at <= now.instant) {
+            self.session.handle_timeout(now);
+        }
+    }
+
+    pub(crate) fn poll_timeout(&mut self, now: Now) -> Option<Instant> {
+        self.session.poll_timeout(now)
+    }
+
+    /// Books a frame as sent; returns whether a newer live frame still waits in the session's queue.
+    pub(crate) fn note_sent(&mut self, frame: &FrameMessage) -> bool {
+        let start = self.base.wrapping_add_signed(frame.offset);
+        self.waiting.retain(|range| range.start != start);
+        self.waiting.iter().any(|range| range.start > start)
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.spool.is_empty() && self.uncommitted.is_empty() && self.session.stats().in_flight_records == 0
+    }
+}
+
+fn session(base: u64, faults: &Faults) -> EdgeSession {
+    let identity = Identity {
+        vehicle: "simulated".parse().unwrap(),
+        epoch: Epoch(7),
+        base,
+        token: Token::default(),
+        agent: "simulation".into(),
+    };
+    let config = SendConfig {
+        rate_bits_per_second: Some(faults.rate),
+        overhead_bytes: OVERHEAD_BYTES,
+        retransmit_after: faults.datagrams.then_some(Duration::from_secs(5)),
+        silence_limit: Duration::from_secs(15),
+    };
+    EdgeSession::new(identity, config)
+}
