@@ -1,1 +1,17 @@
-//! The ground's end of Tern.
+//! The ground's end of Tern: vehicles in, history and web clients out.
+//!
+//! Read in the order of the data flow: [`accept`] takes a vehicle's connection, [`vehicle`] is its one way in,
+//! [`history`] commits what came, [`publish`] brings it to web clients, [`export`] writes it out again. [`relay`]
+//! starts them all.
+
+pub mod accept;
+pub mod clock;
+pub mod config;
+pub mod dashboard;
+pub mod export;
+pub mod history;
+pub mod json;
+pub mod publish;
+pub mod relay;
+pub mod tls;
+pub mod vehicle;

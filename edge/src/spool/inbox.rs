@@ -24,7 +24,7 @@ const FRAMES_MAX: usize = 4096;
 /// The most bytes of frames that wait.
 const BYTES_MAX: usize = 4 << 20;
 /// The most fetches that wait.
-const FETCHES_MAX: usize = 16;
+pub(super) const FETCHES_MAX: usize = 16;
 /// A commit does not wait for its time when this many bytes wait for it.
 const BATCH_BYTES: usize = 1 << 20;
 /// A commit does not wait for its time when this many frames wait for it.

@@ -4,7 +4,7 @@
 //!
 //! - 50,000 records a second in, on one slow core; the relay never waits for the disk.
 //! - Under 10 MB of memory, whatever is stored: 2 MB of SQLite page cache, no memory map, at most 4 MB of frames on
-//!   their way in ([`inbox`]), at most 4 answers on their way out. No index of the frames is kept in memory.
+//!   their way in (`inbox.rs`), at most 4 answers on their way out. No index of the frames is kept in memory.
 //! - A sequence number is never given twice, although frames are sent before they are stored: each start reserves
 //!   2^32 numbers, synced to the disk before the first is used, and begins at the next block. A run that comes to the
 //!   second half of its block reserves the next one as well.
@@ -52,6 +52,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tern_shared::id::{Epoch, SchemaId};
 use tern_shared::range::SequenceRange;
@@ -65,6 +66,7 @@ mod inbox;
 mod marks;
 mod meta;
 mod open;
+mod rows;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -81,7 +83,7 @@ use writer::Writer;
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How hard commits are pushed to the disk: what a power failure may cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Synchronous {
     /// Synced with every checkpoint: every [`CHECKPOINT_INTERVAL`] (5 s), or 4 MiB of log if that comes first. A power

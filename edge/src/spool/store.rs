@@ -16,6 +16,7 @@ use super::error::{OpenError, StoreError};
 use super::marks::{self, Kind};
 use super::meta::{Meta, integer, number};
 use super::open::{self, Sound, set_synchronous};
+use super::rows;
 use super::{Opened, SpoolConfig, Synchronous};
 
 /// Sequence numbers are reserved in blocks of this many.
@@ -30,10 +31,6 @@ pub const ROW_BYTES: u64 = 64;
 /// The most frames in an answer to a fetch.
 const FETCHED_FRAMES_MAX: usize = 1024;
 
-/// The most frames that a transaction deletes on behalf of one acknowledged range, and the most that it evicts: 64 kB
-/// frames included, this keeps the write-ahead log small. The rest follows in the next one.
-const DELETED_FRAMES_MAX: usize = 2000;
-
 /// The spool on disk.
 #[derive(Debug)]
 pub struct Store {
@@ -45,7 +42,7 @@ pub struct Store {
     meta: Meta,
     opened_at: Instant,
     age_at_open: u64,
-    /// Not written yet because transactions failed, or for [`DELETED_FRAMES_MAX`].
+    /// Not written yet because transactions failed, or for [`rows::DELETED_FRAMES_MAX`].
     waiting: Waiting,
     not_stored: RangeSet,
     counts: Counts,
@@ -321,12 +318,12 @@ impl Store {
             change.prepare_cached(include_str!("sql/schema_put.sql"))?.execute(params![id.0, body])?;
         }
         for frame in frames {
-            append(&change, &mut meta, age_clock, frame)?;
+            rows::append(&change, &mut meta, age_clock, frame)?;
         }
         for range in std::mem::take(&mut waiting.acknowledged).iter() {
-            waiting.acknowledged.insert(forget(&change, &mut meta, range)?);
+            waiting.acknowledged.insert(rows::forget(&change, &mut meta, range)?);
         }
-        let evicted = evict(&change, &mut meta, age_clock, self.max_bytes, self.max_age_seconds)?;
+        let evicted = rows::evict(&change, &mut meta, age_clock, self.max_bytes, self.max_age_seconds)?;
         let idle =
             meta == self.meta && self.waiting.schemas.is_empty() && self.waiting.acknowledged.is_empty();
         if !idle {
@@ -379,126 +376,6 @@ impl Store {
 struct Read {
     found: Vec<Frame>,
     covered_from: u64,
-}
-
-fn append(db: &Connection, meta: &mut Meta, age_clock: u64, frame: &Frame) -> rusqlite::Result<()> {
-    db.prepare_cached(include_str!("sql/frame_append.sql"))?.execute(params![
-        integer(frame.range.start),
-        integer(frame.range.len()),
-        frame.newest.0,
-        integer(age_clock),
-        &frame.bytes[..],
-    ])?;
-    meta.high_water = frame.range.end;
-    meta.frames += 1;
-    meta.records += frame.range.len();
-    meta.bytes += frame.bytes.len() as u64 + ROW_BYTES;
-    Ok(())
-}
-
-/// Forgets what is acknowledged; returns the part of `range` that is left for another transaction.
-fn forget(db: &Connection, meta: &mut Meta, range: SequenceRange) -> rusqlite::Result<SequenceRange> {
-    let cut = db
-        .prepare_cached(include_str!("sql/forget_cut.sql"))?
-        .query_map(params![integer(range.start), integer(range.end), DELETED_FRAMES_MAX as i64], |row| {
-            number(row, 0)
-        })?
-        .next()
-        .transpose()?
-        .unwrap_or(range.end);
-    let (now, later) = (SequenceRange::new(range.start, cut), SequenceRange::new(cut, range.end));
-    let bounds = [integer(now.start), integer(now.end)];
-    let (frames, records, bytes) = db
-        .prepare_cached(include_str!("sql/forget_measure.sql"))?
-        .query_row(bounds, |row| Ok((number(row, 0)?, number(row, 1)?, number(row, 2)?)))?;
-    if frames > 0 {
-        db.prepare_cached(include_str!("sql/forget_frames.sql"))?.execute(bounds)?;
-        subtract(meta, frames, records, bytes);
-    }
-    marks::remove(db, Kind::Evicted, now)?;
-    marks::remove(db, Kind::Acknowledged, now)?;
-    // At either end, a frame may be acknowledged in part only.
-    for number in [now.start, now.end.saturating_sub(1)] {
-        let Some(row) = frame_with(db, number)? else { continue };
-        marks::insert(db, Kind::Acknowledged, row.range.intersect(&now))?;
-        if marks::within(db, Kind::Acknowledged, row.range)?.covers(row.range) {
-            delete(db, meta, &row)?;
-            marks::remove(db, Kind::Acknowledged, row.range)?;
-        }
-    }
-    db.prepare_cached(include_str!("sql/run_forget.sql"))?.execute(bounds)?;
-    Ok(later)
-}
-
-/// Evicts the oldest frames until the bounds are met; returns how many records were lost by it.
-fn evict(
-    db: &Connection,
-    meta: &mut Meta,
-    age_clock: u64,
-    max_bytes: u64,
-    max_age_seconds: Option<u64>,
-) -> rusqlite::Result<u64> {
-    let mut evicted = RangeSet::new();
-    for _ in 0..DELETED_FRAMES_MAX {
-        let Some(oldest) = oldest_frame(db)? else { break };
-        let aged = max_age_seconds.is_some_and(|limit| age_clock.saturating_sub(oldest.stored) > limit);
-        if !aged && meta.bytes <= max_bytes {
-            break;
-        }
-        delete(db, meta, &oldest)?;
-        evicted.insert(oldest.range);
-    }
-    let mut lost = 0;
-    for range in evicted.iter() {
-        let acknowledged = marks::within(db, Kind::Acknowledged, range)?;
-        marks::remove(db, Kind::Acknowledged, range)?;
-        for part in acknowledged.missing_in(range) {
-            marks::insert(db, Kind::Evicted, part)?;
-            lost += part.len();
-        }
-    }
-    if lost > 0 {
-        marks::bound(db, Kind::Evicted)?;
-    }
-    Ok(lost)
-}
-
-struct Row {
-    range: SequenceRange,
-    stored: u64,
-    bytes: u64,
-}
-
-fn oldest_frame(db: &Connection) -> rusqlite::Result<Option<Row>> {
-    db.prepare_cached(include_str!("sql/frame_oldest.sql"))?.query_map([], row)?.next().transpose()
-}
-
-/// The frame that holds this sequence number.
-fn frame_with(db: &Connection, sequence: u64) -> rusqlite::Result<Option<Row>> {
-    let row = db
-        .prepare_cached(include_str!("sql/frame_at.sql"))?
-        .query_map([integer(sequence)], row)?
-        .next()
-        .transpose()?;
-    Ok(row.filter(|row| row.range.end > sequence))
-}
-
-fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    let start = number(row, 0)?;
-    let range = SequenceRange::new(start, start.saturating_add(number(row, 1)?));
-    Ok(Row { range, stored: number(row, 2)?, bytes: number(row, 3)? })
-}
-
-fn delete(db: &Connection, meta: &mut Meta, row: &Row) -> rusqlite::Result<()> {
-    db.prepare_cached(include_str!("sql/frame_delete.sql"))?.execute([integer(row.range.start)])?;
-    subtract(meta, 1, row.range.len(), row.bytes);
-    Ok(())
-}
-
-fn subtract(meta: &mut Meta, frames: u64, records: u64, payload_bytes: u64) {
-    meta.frames = meta.frames.saturating_sub(frames);
-    meta.records = meta.records.saturating_sub(records);
-    meta.bytes = meta.bytes.saturating_sub(payload_bytes + frames * ROW_BYTES);
 }
 
 /// Where the set's range that holds `at` ends.

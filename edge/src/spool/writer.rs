@@ -13,7 +13,7 @@ use tern_shared::time;
 use tokio::sync::mpsc;
 
 use super::error::StoreError;
-use super::inbox::{Batch, Fetch, Inbox};
+use super::inbox::{Batch, FETCHES_MAX, Fetch, Inbox};
 use super::store::{Changes, Counts, Fetched, Held, Store};
 use super::{CHECKPOINT_INTERVAL, SpoolEvent, SpoolState, SpoolStatus};
 
@@ -23,7 +23,7 @@ const ANSWERS_MAX: usize = 4;
 /// When to offer events again that the relay's channel had no room for.
 const OFFER_INTERVAL: Duration = Duration::from_millis(20);
 
-/// When to try a fetch again that the system failed to read.
+/// When to try a fetch again that the system failed to read, unless a commit comes before.
 const FETCH_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
@@ -39,6 +39,7 @@ pub(super) struct Writer {
     checkpoint_error: Option<StoreError>,
     fetch_error: Option<StoreError>,
     checkpoint_at: Option<Instant>,
+    /// Fetches that could not be read so far.
     retries: VecDeque<Fetch>,
     answers: VecDeque<Fetched>,
     status: SpoolStatus,
@@ -79,6 +80,8 @@ impl Writer {
             }
             self.commit(changes);
             self.retries.extend(fetches);
+            let surplus = self.retries.len().saturating_sub(FETCHES_MAX);
+            self.retries.drain(..surplus);
             for fetch in std::mem::take(&mut self.retries) {
                 self.fetch(fetch);
             }

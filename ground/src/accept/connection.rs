@@ -1,0 +1,326 @@
+//! One connection of a vehicle: drives its [`GroundSession`] between the socket and the vehicle's task.
+//!
+//! The socket is not read while [`MAX_OUTSTANDING`] frames wait for their commit: a vehicle that sends faster than the
+//! history takes is slowed down by its own transport.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{Message, WebSocket};
+use tern_shared::message::{Hello, Refusal, RefusalReason};
+use tern_shared::range::SequenceRange;
+use tern_shared::session::{GroundEvent, GroundSession};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout};
+use tracing::{debug, info, trace, warn};
+
+use super::Accept;
+use crate::history::{Health, Outcome};
+use crate::relay::until_true;
+use crate::vehicle::{Attach, SessionNumber, ToVehicleTask, Verdict};
+
+/// Frames and gaps of a connection that may wait for their commit.
+const MAX_OUTSTANDING: usize = 128;
+/// From the connection to the hello. A handshake over the slowest link takes seconds.
+const HELLO_LIMIT: Duration = Duration::from_secs(10);
+/// A vehicle that does not take its acknowledgements for this long is gone.
+const SEND_LIMIT: Duration = Duration::from_secs(30);
+/// How long an ending session waits for its last commits, then for the vehicle to take the last messages.
+const END_LIMIT: Duration = Duration::from_secs(5);
+/// Sequence numbers end here: the history's are 63 bits wide.
+const MAX_SEQUENCE: u64 = i64::MAX as u64;
+
+pub(super) struct Connection {
+    socket: WebSocket,
+    session: GroundSession,
+    accept: Arc<Accept>,
+    shutdown: watch::Receiver<bool>,
+    health: watch::Receiver<Health>,
+    peer: SocketAddr,
+    number: SessionNumber,
+    /// The vehicle's task, from the hello on.
+    vehicle: Option<mpsc::Sender<ToVehicleTask>>,
+    verdicts: (mpsc::Sender<Verdict>, mpsc::Receiver<Verdict>),
+    outcomes: (mpsc::Sender<Outcome>, mpsc::Receiver<Outcome>),
+    /// Frames and gaps whose outcome is open.
+    outstanding: usize,
+    /// Whether the history lacks something that the session has accepted, and so will not ask for again.
+    has_holes: bool,
+    state: State,
+    /// When the connection ends if nothing happens, for the reason that `state` implies.
+    deadline: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// No hello yet.
+    Silent,
+    /// The vehicle's task has not decided yet.
+    Asked,
+    /// Welcome.
+    Open,
+    /// Nothing more is read; what was accepted is acknowledged first.
+    Leaving {
+        /// Whether the ground is the one that leaves.
+        shutdown: bool,
+    },
+    /// What is left to send is sent, then the connection ends.
+    Ended,
+}
+
+impl Connection {
+    pub(super) fn new(
+        socket: WebSocket,
+        accept: Arc<Accept>,
+        peer: SocketAddr,
+        number: SessionNumber,
+    ) -> Self {
+        Connection {
+            socket,
+            session: GroundSession::new(accept.agent.clone()),
+            shutdown: accept.shutdown.clone(),
+            health: accept.health.clone(),
+            peer,
+            number,
+            vehicle: None,
+            verdicts: mpsc::channel(4),
+            outcomes: mpsc::channel(MAX_OUTSTANDING),
+            outstanding: 0,
+            has_holes: false,
+            state: State::Silent,
+            deadline: Instant::now() + HELLO_LIMIT,
+            accept,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let _alive = self.accept.alive.clone();
+        debug!(peer = %self.peer, "vehicle connection");
+        match self.drive().await {
+            Ok(()) => self.close().await,
+            Err(error) => debug!(peer = %self.peer, error, "vehicle connection lost"),
+        }
+        if let Some(vehicle) = &self.vehicle {
+            // Fails when the process is ending.
+            let _ = vehicle.send(ToVehicleTask::Detach(self.number)).await;
+        }
+    }
+
+    async fn drive(&mut self) -> Result<(), String> {
+        let mut outcomes = Vec::with_capacity(MAX_OUTSTANDING);
+        loop {
+            while let Some(event) = self.session.poll_event() {
+                self.handle_event(event).await;
+            }
+            if let State::Leaving { shutdown } = self.state
+                && self.outstanding == 0
+            {
+                if shutdown {
+                    self.session.close();
+                }
+                self.state = State::Ended;
+            }
+            self.transmit().await?;
+            if self.state == State::Ended {
+                return Ok(());
+            }
+            let has_room = self.outstanding < MAX_OUTSTANDING;
+            let reads = matches!(self.state, State::Silent | State::Open) && has_room;
+            let ends = reads || matches!(self.state, State::Leaving { .. });
+            let leaving = matches!(self.state, State::Leaving { .. });
+            let timer = self.session.poll_timeout().map(|at| self.accept.clock.deadline(at));
+            tokio::select! {
+                biased;
+                // Priority 1: the process ends.
+                () = until_true(&mut self.shutdown), if !leaving => self.leave(true),
+                // Priority 2: whether the session is wanted.
+                Some(verdict) = self.verdicts.1.recv() => self.handle_verdict(verdict),
+                // Priority 3: acknowledgements, which let the vehicle forget.
+                _ = self.outcomes.1.recv_many(&mut outcomes, MAX_OUTSTANDING) => {
+                    self.handle_outcomes(&mut outcomes);
+                }
+                // Priority 4: a history that failed this session works again.
+                Ok(()) = self.health.changed(), if self.has_holes => self.mend(),
+                // Priority 5: the session's timers.
+                () = sleep_until(timer) => self.session.handle_timeout(self.accept.clock.now()),
+                // Priority 6: what the vehicle sends.
+                message = self.socket.recv(), if reads => self.handle_message(message)?,
+                // Priority 7: nothing for too long.
+                () = tokio::time::sleep_until(self.deadline), if ends => self.handle_deadline(),
+            }
+        }
+    }
+
+    async fn handle_event(&mut self, event: GroundEvent) {
+        match event {
+            GroundEvent::Hello(hello) => self.handle_hello(hello).await,
+            GroundEvent::Frame { range, .. } | GroundEvent::Gap { range, .. } if range.end > MAX_SEQUENCE => {
+                let message = format!("sequence numbers {range} are beyond 2^63");
+                self.session.refuse(Refusal::new(RefusalReason::Malformed, message));
+            }
+            GroundEvent::Frame { .. } | GroundEvent::Gap { .. } => {
+                self.outstanding += 1;
+                self.forward(event).await;
+            }
+            GroundEvent::Schema { .. } | GroundEvent::Clock(_) => self.forward(event).await,
+            GroundEvent::Goodbye => {
+                info!(peer = %self.peer, "the vehicle says goodbye");
+                self.leave(false);
+            }
+            GroundEvent::Refused(refusal) => {
+                warn!(peer = %self.peer, reason = ?refusal.reason, message = refusal.message, "session refused");
+                self.state = State::Ended;
+            }
+        }
+    }
+
+    async fn handle_hello(&mut self, hello: Hello) {
+        debug!(peer = %self.peer, ?hello, "hello");
+        let Hello { vehicle, epoch, token, agent, .. } = hello;
+        if let Err(refusal) = self.accept.tokens.check(&vehicle, &token) {
+            return self.session.refuse(refusal);
+        }
+        let task = match self.accept.vehicles.task(&vehicle) {
+            Ok(task) => task,
+            Err(refusal) => return self.session.refuse(refusal),
+        };
+        let attach = Attach {
+            session: self.number,
+            epoch,
+            // For logs and web pages; nobody needs more of it.
+            agent: agent.chars().filter(|c| !c.is_control()).take(80).collect(),
+            verdicts: self.verdicts.0.clone(),
+            outcomes: self.outcomes.0.clone(),
+        };
+        self.vehicle = Some(task);
+        self.state = State::Asked;
+        self.tell_vehicle(ToVehicleTask::Attach(attach)).await;
+    }
+
+    async fn forward(&mut self, event: GroundEvent) {
+        self.tell_vehicle(ToVehicleTask::Event { session: self.number, event }).await;
+    }
+
+    async fn tell_vehicle(&mut self, message: ToVehicleTask) {
+        let sent = match &self.vehicle {
+            Some(vehicle) => vehicle.send(message).await.is_ok(),
+            None => false,
+        };
+        if !sent {
+            let refusal = Refusal::new(RefusalReason::Unavailable, "the ground's history is closed");
+            self.session.refuse(refusal);
+        }
+    }
+
+    fn handle_verdict(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Welcome { committed, schemas } => {
+                if self.state == State::Asked {
+                    self.state = State::Open;
+                    self.deadline = Instant::now() + self.accept.idle_timeout;
+                }
+                self.session.welcome(self.accept.clock.now(), committed, schemas);
+            }
+            Verdict::Refuse(refusal) => self.session.refuse(refusal),
+        }
+    }
+
+    fn handle_outcomes(&mut self, outcomes: &mut Vec<Outcome>) {
+        self.outstanding = self.outstanding.saturating_sub(outcomes.len());
+        let mut committed: Vec<SequenceRange> = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes.drain(..) {
+            match outcome {
+                Outcome::Committed(range) => committed.push(range),
+                Outcome::NotCommitted(_) => self.has_holes = true,
+            }
+        }
+        self.session.handle_committed(self.accept.clock.now(), &committed);
+        self.mend();
+    }
+
+    /// Ends a session with holes as soon as the history can fill them: the next one is sent what is missing.
+    fn mend(&mut self) {
+        if self.has_holes && *self.health.borrow_and_update() == Health::Good {
+            self.session.refuse(Refusal::new(
+                RefusalReason::Unavailable,
+                "the history could not store a part of this session, and can again: connect again",
+            ));
+        }
+    }
+
+    fn handle_message(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), String> {
+        if self.state == State::Open {
+            self.deadline = Instant::now() + self.accept.idle_timeout;
+        }
+        match message {
+            Some(Ok(Message::Binary(bytes))) => {
+                trace!(peer = %self.peer, bytes = bytes.len(), "message");
+                self.session.handle_message(self.accept.clock.now(), &bytes);
+            }
+            Some(Ok(Message::Text(_))) => {
+                self.session.refuse(Refusal::new(RefusalReason::Malformed, "messages are binary, not text"));
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Close(_))) | None => return Err("closed by the vehicle".to_owned()),
+            // What tungstenite cannot read, a message of excessive size above all. On a dead socket the refusal
+            // cannot be sent, and that ends the connection.
+            Some(Err(error)) => {
+                let message = format!("unreadable WebSocket message: {error}");
+                self.session.refuse(Refusal::new(RefusalReason::Malformed, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_deadline(&mut self) {
+        match self.state {
+            State::Leaving { .. } => self.state = State::Ended,
+            State::Silent => {
+                let message = format!("no hello within {} s", HELLO_LIMIT.as_secs());
+                self.session.refuse(Refusal::new(RefusalReason::Malformed, message));
+            }
+            _ => {
+                let message = format!("no message for {} s", self.accept.idle_timeout.as_secs());
+                self.session.refuse(Refusal::new(RefusalReason::Unavailable, message));
+            }
+        }
+    }
+
+    fn leave(&mut self, shutdown: bool) {
+        self.state = State::Leaving { shutdown };
+        self.deadline = Instant::now() + END_LIMIT;
+    }
+
+    async fn transmit(&mut self) -> Result<(), String> {
+        while let Some(bytes) = self.session.poll_transmit() {
+            match timeout(SEND_LIMIT, self.socket.send(Message::Binary(bytes.into()))).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(error.to_string()),
+                Err(_) => return Err("the vehicle does not take what is sent".to_owned()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the WebSocket and waits for the other end to do the same: a socket that is dropped with unread bytes is
+    /// reset, which takes the last messages away from the vehicle.
+    async fn close(&mut self) {
+        let closing = async {
+            if self.socket.send(Message::Close(None)).await.is_ok() {
+                while let Some(Ok(_)) = self.socket.recv().await {}
+            }
+        };
+        if timeout(END_LIMIT, closing).await.is_err() {
+            debug!(peer = %self.peer, "the vehicle does not close its end");
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => pending().await,
+    }
+}

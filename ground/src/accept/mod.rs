@@ -1,0 +1,91 @@
+//! Where vehicles connect: `/vehicle`, a WebSocket of binary messages.
+
+mod authorize;
+mod connection;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::ws::WebSocketUpgrade;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::serve::IncomingStream;
+use tern_shared::message::MAX_MESSAGE_BYTES;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+pub use authorize::{VehicleTokens, ViewerToken};
+
+use crate::clock::Clock;
+use crate::history::Health;
+use crate::relay::Vehicles;
+use crate::tls::{PlainListener, TlsListener};
+use crate::vehicle::SessionNumber;
+use connection::Connection;
+
+/// WebSocket messages of this size are read, so that the session can refuse those over its own limit with a reason.
+const MAX_READ_BYTES: usize = 4 * MAX_MESSAGE_BYTES;
+
+/// What serving vehicles takes.
+pub struct Accept {
+    /// The process's clocks.
+    pub clock: Clock,
+    /// Name and version of this program.
+    pub agent: String,
+    /// Who may connect.
+    pub tokens: VehicleTokens,
+    /// The vehicles' tasks.
+    pub vehicles: Arc<Vehicles>,
+    /// Whether the history can be written.
+    pub health: watch::Receiver<Health>,
+    /// Becomes true when the process ends.
+    pub shutdown: watch::Receiver<bool>,
+    /// Held by every connection: the process waits until all are gone.
+    pub alive: mpsc::Sender<()>,
+    /// Bounds connections, those without a hello included.
+    pub connections: Arc<Semaphore>,
+    /// After how long without a message a connection is ended.
+    pub idle_timeout: Duration,
+    /// Numbers sessions.
+    pub next_session: AtomicU64,
+}
+
+/// Who is at the other end of a connection, with TLS or without.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+impl Connected<IncomingStream<'_, PlainListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, PlainListener>) -> Self {
+        Peer(*stream.remote_addr())
+    }
+}
+
+impl Connected<IncomingStream<'_, TlsListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
+        Peer(*stream.remote_addr())
+    }
+}
+
+/// Serves `/vehicle`.
+pub async fn upgrade(
+    State(accept): State<Arc<Accept>>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    // Only browsers send it, on behalf of whatever page is open in them.
+    if headers.contains_key(header::ORIGIN) {
+        return (StatusCode::FORBIDDEN, "vehicles are not web pages\n").into_response();
+    }
+    let Ok(permit) = accept.connections.clone().try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many connections, try again later\n").into_response();
+    };
+    let number = SessionNumber(accept.next_session.fetch_add(1, Ordering::Relaxed));
+    upgrade.max_message_size(MAX_READ_BYTES).max_frame_size(MAX_READ_BYTES).on_upgrade(async move |socket| {
+        Connection::new(socket, accept, peer, number).run().await;
+        drop(permit);
+    })
+}

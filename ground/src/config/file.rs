@@ -1,0 +1,198 @@
+//! The configuration file, and how file and flags become a [`Config`].
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tern_shared::id::{Token, VehicleId};
+
+use super::{Config, ConfigError, HistoryConfig, LogConfig, LogFormat, RunArgs, Synchronous, TlsConfig};
+
+/// The file as it is written: everything may be left out.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileConfig {
+    listen: Option<SocketAddr>,
+    insecure: Option<bool>,
+    max_vehicles: Option<u64>,
+    max_clients: Option<u64>,
+    idle_timeout_seconds: Option<u64>,
+    #[serde(default, skip_serializing_if = "FileTls::is_empty")]
+    tls: FileTls,
+    #[serde(default)]
+    history: FileHistory,
+    #[serde(default, skip_serializing_if = "FileToken::is_empty")]
+    viewer: FileToken,
+    #[serde(default)]
+    log: FileLog,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    vehicles: BTreeMap<VehicleId, FileVehicle>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileTls {
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileHistory {
+    path: Option<PathBuf>,
+    synchronous: Option<Synchronous>,
+    commit_interval_ms: Option<u64>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileToken {
+    token: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileLog {
+    format: Option<LogFormat>,
+    level: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileVehicle {
+    token: String,
+}
+
+impl FileTls {
+    fn is_empty(&self) -> bool {
+        self.certificate.is_none() && self.key.is_none()
+    }
+}
+
+impl FileToken {
+    fn is_empty(&self) -> bool {
+        self.token.is_none()
+    }
+}
+
+impl FileConfig {
+    pub(super) fn read(path: &Path) -> Result<FileConfig, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
+        toml::from_str(&text).map_err(|error| ConfigError::Parse { path: path.to_owned(), error })
+    }
+}
+
+pub(super) fn resolve(file: FileConfig, args: &RunArgs) -> Result<Config, ConfigError> {
+    let default = Config::default();
+    let certificate = args.tls_certificate.clone().or(file.tls.certificate);
+    let key = args.tls_key.clone().or(file.tls.key);
+    let tls = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(TlsConfig { certificate, key }),
+        (None, None) => None,
+        (None, Some(_)) => return Err(ConfigError::HalfTls { missing: "tls.certificate" }),
+        (Some(_), None) => return Err(ConfigError::HalfTls { missing: "tls.key" }),
+    };
+    let mut vehicles = BTreeMap::new();
+    for (vehicle, FileVehicle { token }) in file.vehicles {
+        vehicles.insert(vehicle, checked_token("vehicles.NAME.token", token)?);
+    }
+    for pair in &args.vehicle {
+        // The pair is not repeated in an error: half of it is a secret.
+        let (name, token) = pair
+            .split_once('=')
+            .ok_or_else(|| ConfigError::Vehicle("expected NAME=TOKEN, there is no '='".to_owned()))?;
+        let vehicle = name.parse::<VehicleId>().map_err(|error| ConfigError::Vehicle(error.to_string()))?;
+        vehicles.insert(vehicle, checked_token("--vehicle NAME=TOKEN", token.to_owned())?);
+    }
+    let viewer_token = args.viewer_token.clone().or(file.viewer.token);
+    let max_vehicles = args.max_vehicles.or(file.max_vehicles);
+    let max_clients = args.max_clients.or(file.max_clients);
+    let idle_timeout_seconds = args.idle_timeout_seconds.or(file.idle_timeout_seconds);
+    let commit_interval_ms = args.commit_interval_ms.or(file.history.commit_interval_ms);
+    Ok(Config {
+        listen: args.listen.or(file.listen).unwrap_or(default.listen),
+        insecure: args.insecure.or(file.insecure).unwrap_or(default.insecure),
+        max_vehicles: in_range("max_vehicles", max_vehicles, 1, 100_000, "a number from 1 to 100000")?
+            .map_or(default.max_vehicles, |n| n as usize),
+        max_clients: in_range("max_clients", max_clients, 1, 100_000, "a number from 1 to 100000")?
+            .map_or(default.max_clients, |n| n as usize),
+        idle_timeout: in_range(
+            "idle_timeout_seconds",
+            idle_timeout_seconds,
+            10,
+            86_400,
+            "10 to 86400 seconds",
+        )?
+        .map_or(default.idle_timeout, Duration::from_secs),
+        tls,
+        history: HistoryConfig {
+            path: args.history.clone().or(file.history.path).unwrap_or(default.history.path),
+            synchronous: args.synchronous.or(file.history.synchronous).unwrap_or_default(),
+            commit_interval: in_range(
+                "history.commit_interval_ms",
+                commit_interval_ms,
+                1,
+                2000,
+                "1 to 2000 milliseconds",
+            )?
+            .map_or(default.history.commit_interval, Duration::from_millis),
+        },
+        vehicles,
+        viewer_token: viewer_token.map(|token| checked_token("viewer.token", token)).transpose()?,
+        log: LogConfig {
+            format: args.log_format.or(file.log.format).unwrap_or_default(),
+            level: args.log_level.clone().or(file.log.level).unwrap_or(default.log.level),
+        },
+    })
+}
+
+pub(super) fn to_toml(config: &Config) -> String {
+    let stars = || "***".to_owned();
+    let file = FileConfig {
+        listen: Some(config.listen),
+        insecure: Some(config.insecure),
+        max_vehicles: Some(config.max_vehicles as u64),
+        max_clients: Some(config.max_clients as u64),
+        idle_timeout_seconds: Some(config.idle_timeout.as_secs()),
+        tls: FileTls {
+            certificate: config.tls.as_ref().map(|tls| tls.certificate.clone()),
+            key: config.tls.as_ref().map(|tls| tls.key.clone()),
+        },
+        history: FileHistory {
+            path: Some(config.history.path.clone()),
+            synchronous: Some(config.history.synchronous),
+            commit_interval_ms: Some(config.history.commit_interval.as_millis() as u64),
+        },
+        viewer: FileToken { token: config.viewer_token.as_ref().map(|_| stars()) },
+        log: FileLog { format: Some(config.log.format), level: Some(config.log.level.clone()) },
+        vehicles: config.vehicles.keys().map(|id| (id.clone(), FileVehicle { token: stars() })).collect(),
+    };
+    // Paths that are not UTF-8 are the one thing that TOML cannot say.
+    toml::to_string(&file).unwrap_or_else(|error| format!("# cannot be printed: {error}\n"))
+}
+
+fn checked_token(key: &'static str, token: String) -> Result<Token, ConfigError> {
+    if token.is_empty() || token.len() > 256 {
+        let value = if token.is_empty() { "\"\"" } else { "***" }.to_owned();
+        return Err(ConfigError::Value { key, value, expected: "a token has 1 to 256 bytes" });
+    }
+    Ok(Token(token))
+}
+
+fn in_range(
+    key: &'static str,
+    value: Option<u64>,
+    min: u64,
+    max: u64,
+    expected: &'static str,
+) -> Result<Option<u64>, ConfigError> {
+    match value {
+        Some(value) if !(min..=max).contains(&value) => {
+            Err(ConfigError::Value { key, value: value.to_string(), expected })
+        }
+        value => Ok(value),
+    }
+}

@@ -1,0 +1,306 @@
+//! What the ground is told to do: TOML file < environment < flags, resolved once into plain values.
+//!
+//! `tern-ground.toml` beside this package documents every key; a test holds it against [`Config::default`].
+
+mod args;
+mod file;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use tern_shared::id::{Token, VehicleId};
+
+pub use args::{Args, Command, ExportArgs, ExportFormat, RunArgs};
+
+/// Everything that can be configured, resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where vehicles and web clients connect.
+    pub listen: SocketAddr,
+    /// Whether to serve a non-loopback address without TLS or tokens.
+    pub insecure: bool,
+    /// The most vehicles that one process serves.
+    pub max_vehicles: usize,
+    /// The most web clients at a time.
+    pub max_clients: usize,
+    /// After how long without a message a vehicle's connection is ended.
+    pub idle_timeout: Duration,
+    /// Certificate and key; `None` serves plain HTTP.
+    pub tls: Option<TlsConfig>,
+    /// The history.
+    pub history: HistoryConfig,
+    /// Vehicles that may connect, with their tokens. Empty: any vehicle, without a token.
+    pub vehicles: BTreeMap<VehicleId, Token>,
+    /// What web clients must know to see telemetry; `None` for nothing.
+    pub viewer_token: Option<Token>,
+    /// Logging.
+    pub log: LogConfig,
+}
+
+/// Where the server's certificate is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// PEM file with the certificate chain, the server's own first.
+    pub certificate: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+}
+
+/// How the history is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryConfig {
+    /// The SQLite file.
+    pub path: PathBuf,
+    /// What a commit waits for.
+    pub synchronous: Synchronous,
+    /// The longest a record waits for its commit.
+    pub commit_interval: Duration,
+}
+
+/// How the process logs, to standard error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Text for people or JSON for programs.
+    pub format: LogFormat,
+    /// A `tracing` filter: `info`, `tern_ground=debug,info`.
+    pub level: String,
+}
+
+/// What a commit waits for before the vehicle is told that it may forget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Synchronous {
+    /// The disk: an acknowledged record survives a power cut.
+    #[default]
+    Full,
+    /// The operating system: a power cut may take what was acknowledged since the last checkpoint of the
+    /// write-ahead log (about 4 MB of frames). A crash of the process takes nothing.
+    Normal,
+}
+
+/// What log lines look like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why there is no configuration to start with.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file is no TOML, or has a key or value that it may not have; the text names key and line.
+    #[error("configuration file {}: {error}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        error: toml::de::Error,
+    },
+    /// A value is out of range.
+    #[error("{key} = {value}: {expected}")]
+    Value {
+        /// The key, as in the file.
+        key: &'static str,
+        /// What was given.
+        value: String,
+        /// What it takes.
+        expected: &'static str,
+    },
+    /// A vehicle's name cannot be one.
+    #[error("--vehicle (TERN_GROUND_VEHICLES): {0}")]
+    Vehicle(String),
+    /// Only one of certificate and key is given.
+    #[error("tls.certificate and tls.key go together: {missing} is missing")]
+    HalfTls {
+        /// The key that is missing.
+        missing: &'static str,
+    },
+    /// A non-loopback address without what makes it safe.
+    #[error(
+        "listen = {listen} is reachable from other computers, but {missing} not configured. \
+         Configure that, listen on 127.0.0.1, or accept the risk with --insecure"
+    )]
+    Unprotected {
+        /// The address.
+        listen: SocketAddr,
+        /// What is not there.
+        missing: String,
+    },
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            insecure: false,
+            max_vehicles: 1000,
+            max_clients: 256,
+            idle_timeout: Duration::from_secs(300),
+            tls: None,
+            history: HistoryConfig {
+                path: PathBuf::from("tern-ground.sqlite"),
+                synchronous: Synchronous::Full,
+                commit_interval: Duration::from_millis(200),
+            },
+            vehicles: BTreeMap::new(),
+            viewer_token: None,
+            log: LogConfig { format: LogFormat::Text, level: "info".to_owned() },
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file, if there is one, and puts environment and flags (both in `args`) over it.
+    pub fn load(file: Option<&Path>, args: &RunArgs) -> Result<Config, ConfigError> {
+        let file = file.map(file::FileConfig::read).transpose()?.unwrap_or_default();
+        file::resolve(file, args)
+    }
+
+    /// Whether it is safe to start: a non-loopback address needs TLS and tokens, or `insecure`.
+    pub fn check_exposure(&self) -> Result<(), ConfigError> {
+        if self.insecure || self.listen.ip().is_loopback() {
+            return Ok(());
+        }
+        let mut missing = Vec::new();
+        if self.tls.is_none() {
+            missing.push("TLS ([tls] certificate and key)");
+        }
+        if self.vehicles.is_empty() {
+            missing.push("vehicle tokens ([vehicles.NAME] token)");
+        }
+        if self.viewer_token.is_none() {
+            missing.push("a token for web clients ([viewer] token)");
+        }
+        let missing = match missing.as_slice() {
+            [] => return Ok(()),
+            [one] => format!("{one} is"),
+            several => format!("{} are", several.join(" and ")),
+        };
+        Err(ConfigError::Unprotected { listen: self.listen, missing })
+    }
+
+    /// The configuration as a file would say it, tokens as `***`.
+    pub fn to_toml(&self) -> String {
+        file::to_toml(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn load(text: &str, args: &[&str]) -> Result<Config, ConfigError> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        Config::load(Some(file.path()), &run_args(args))
+    }
+
+    fn run_args(args: &[&str]) -> RunArgs {
+        Args::parse_from(["tern-ground"].iter().chain(args)).run
+    }
+
+    #[test]
+    fn the_sample_file_shows_the_defaults() {
+        assert_eq!(load(include_str!("../../tern-ground.toml"), &[]).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_sample_file_documents_every_key() {
+        let sample = include_str!("../../tern-ground.toml");
+        let everything = Config {
+            tls: Some(TlsConfig { certificate: "c".into(), key: "k".into() }),
+            vehicles: BTreeMap::from([("alpha".parse().unwrap(), Token("t".to_owned()))]),
+            viewer_token: Some(Token("v".to_owned())),
+            ..Config::default()
+        };
+        for line in everything.to_toml().lines() {
+            let key = line.split(" = ").next().unwrap();
+            assert!(
+                sample.lines().any(|l| l.trim_start_matches("# ").starts_with(key)),
+                "{key:?} is not in the sample file"
+            );
+        }
+    }
+
+    #[test]
+    fn flags_go_over_the_file() {
+        let file = "listen = \"127.0.0.1:1\"\nmax_vehicles = 5\n[history]\npath = \"a.sqlite\"";
+        let config = load(file, &["--listen", "127.0.0.1:2", "--vehicle", "alpha=x=y"]).unwrap();
+        assert_eq!(config.listen.port(), 2);
+        assert_eq!(config.max_vehicles, 5);
+        assert_eq!(config.history.path, PathBuf::from("a.sqlite"));
+        assert_eq!(config.vehicles[&"alpha".parse().unwrap()].0, "x=y");
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let error =
+            load("listen = \"127.0.0.1:1\"\n\n[history]\npaht = \"x\"\n", &[]).unwrap_err().to_string();
+        assert!(error.contains("paht") && error.contains("line 4") && error.contains(".tmp"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Config::load(Some(Path::new("no/such.toml")), &run_args(&[])).unwrap_err().to_string();
+        assert!(error.contains("no/such.toml"), "{error}");
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        for (text, key) in [
+            ("max_vehicles = 0", "max_vehicles"),
+            ("[history]\ncommit_interval_ms = 100000", "history.commit_interval_ms"),
+            ("[vehicles.alpha]\ntoken = \"\"", "token"),
+            ("[tls]\nkey = \"k\"", "tls.certificate"),
+        ] {
+            let error = load(text, &[]).unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
+        }
+        assert!(load("[vehicles.\"a b\"]\ntoken = \"x\"", &[]).is_err());
+    }
+
+    #[test]
+    fn a_reachable_address_needs_tls_and_tokens() {
+        let exposed = load("listen = \"0.0.0.0:8080\"", &[]).unwrap();
+        let error = exposed.check_exposure().unwrap_err().to_string();
+        assert!(
+            error.contains("TLS") && error.contains("vehicles") && error.contains("--insecure"),
+            "{error}"
+        );
+        load("listen = \"0.0.0.0:8080\"", &["--insecure"]).unwrap().check_exposure().unwrap();
+        let safe = "listen = \"0.0.0.0:8080\"\n[tls]\ncertificate = \"c\"\nkey = \"k\"\n\
+                    [vehicles.alpha]\ntoken = \"x\"\n[viewer]\ntoken = \"y\"";
+        load(safe, &[]).unwrap().check_exposure().unwrap();
+        Config::default().check_exposure().unwrap();
+    }
+
+    #[test]
+    fn tokens_are_printed_as_stars() {
+        let config =
+            load("[vehicles.alpha]\ntoken = \"secret1\"\n[viewer]\ntoken = \"secret2\"", &[]).unwrap();
+        let printed = config.to_toml();
+        assert!(!printed.contains("secret") && printed.contains("token = \"***\""), "{printed}");
+        assert!(!format!("{config:?}").contains("secret"));
+        assert_eq!(load(&Config::default().to_toml(), &[]).unwrap(), Config::default());
+    }
+}

@@ -1,0 +1,83 @@
+//! What a browser or a monitor asks for over plain HTTP: the page and `/healthz`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use serde::Serialize;
+use tokio::sync::{Semaphore, watch};
+
+use crate::clock::Clock;
+use crate::history::Health;
+use crate::relay::Vehicles;
+
+/// Everything on the page is in the page; it connects to where it came from.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+     connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// What `/healthz` looks at.
+pub struct Monitor {
+    /// The process's clocks.
+    pub clock: Clock,
+    /// Whether the history can be written.
+    pub health: watch::Receiver<Health>,
+    /// The vehicles' tasks.
+    pub vehicles: Arc<Vehicles>,
+    /// The places for web clients that are free.
+    pub free_clients: Arc<Semaphore>,
+    /// All places for web clients.
+    pub max_clients: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct HealthReport {
+    status: &'static str,
+    version: &'static str,
+    uptime_seconds: u64,
+    vehicles_connected: usize,
+    vehicles_known: usize,
+    clients: usize,
+    history: HistoryReport,
+}
+
+#[derive(Debug, Serialize)]
+struct HistoryReport {
+    status: &'static str,
+    error: Option<String>,
+}
+
+/// Serves `/`.
+pub async fn page() -> impl IntoResponse {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, include_str!("../web/index.html"))
+}
+
+/// Serves `/healthz`: 200 while everything works, 503 while the history cannot be written.
+pub async fn healthz(State(monitor): State<Arc<Monitor>>) -> impl IntoResponse {
+    let error = match &*monitor.health.borrow() {
+        Health::Good => None,
+        Health::Failing(error) => Some(error.clone()),
+    };
+    let (code, status) = match error {
+        None => (StatusCode::OK, "ok"),
+        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "failing"),
+    };
+    let report = HealthReport {
+        status,
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: monitor.clock.now().instant.0.as_secs(),
+        vehicles_connected: monitor.vehicles.connected(),
+        vehicles_known: monitor.vehicles.known(),
+        clients: monitor.max_clients - monitor.free_clients.available_permits(),
+        history: HistoryReport { status, error },
+    };
+    (code, Json(report))
+}

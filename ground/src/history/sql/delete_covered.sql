@@ -1,0 +1,1 @@
+DELETE FROM covered WHERE epoch = ?1 AND start = ?2

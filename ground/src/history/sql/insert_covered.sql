@@ -1,0 +1,1 @@
+INSERT INTO covered (epoch, start, stop) VALUES (?1, ?2, ?3)

@@ -1,0 +1,1 @@
+SELECT id, body FROM schema WHERE epoch = ?1 ORDER BY id

@@ -1,0 +1,295 @@
+//! One vehicle: whichever connection it comes by, its records pass here, to the clients at once and to the history.
+//!
+//! At most one session of a vehicle is current. A new one takes its place before the history is asked what is
+//! committed, and nothing of a former session is let through after that: so the answer holds all that the former
+//! session will ever bring, and no record can be committed twice.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::extract::ws::Utf8Bytes;
+use tern_shared::codec::SchemaTable;
+use tern_shared::id::{Epoch, SchemaId, VehicleId};
+use tern_shared::message::{ClockEstimate, Lane, Refusal, RefusalReason};
+use tern_shared::range::{RangeSet, SequenceRange};
+use tern_shared::record::Record;
+use tern_shared::session::GroundEvent;
+use tern_shared::time::Timestamp;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
+use tracing::{info, warn};
+
+use crate::clock::wall_now;
+use crate::history::{Content, Entry, EpochKey, History, HistoryError, Outcome};
+use crate::json::epoch_seconds;
+use crate::publish::message::{self, Arrival, Publication, VehicleStatus};
+use crate::publish::{Hub, NewestValue};
+
+/// How often clients hear of a vehicle's counters while they change.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Numbers the sessions of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionNumber(pub u64);
+
+/// What a connection tells its vehicle.
+#[derive(Debug)]
+pub enum ToVehicleTask {
+    /// An authorized session wants to be the current one.
+    Attach(Attach),
+    /// Something came in a session.
+    Event {
+        /// In which.
+        session: SessionNumber,
+        /// What: a schema, frame, gap or clock estimate.
+        event: GroundEvent,
+    },
+    /// The session's connection has ended.
+    Detach(SessionNumber),
+}
+
+/// A session that wants to be current.
+#[derive(Debug)]
+pub struct Attach {
+    /// Its number.
+    pub session: SessionNumber,
+    /// Its sequence numbers' epoch.
+    pub epoch: Epoch,
+    /// Name and version of the edge.
+    pub agent: String,
+    /// The way back; it must have room for a verdict and a refusal.
+    pub verdicts: mpsc::Sender<Verdict>,
+    /// Where the history tells what became of frames and gaps; it must have room for all that are on their way.
+    pub outcomes: mpsc::Sender<Outcome>,
+}
+
+/// What a vehicle tells a connection.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The session is current.
+    Welcome {
+        /// What the history holds of its epoch.
+        committed: RangeSet,
+        /// The epoch's schemas.
+        schemas: SchemaTable,
+    },
+    /// The session is not, or no longer, wanted.
+    Refuse(Refusal),
+}
+
+/// The task of one vehicle.
+pub struct VehicleTask {
+    id: VehicleId,
+    hub: Arc<Hub>,
+    history: History,
+    connected: Arc<AtomicUsize>,
+    status: VehicleStatus,
+    /// Whether clients have yet to hear of `status`.
+    changed: bool,
+    current: Option<CurrentSession>,
+    clock: Option<ClockEstimate>,
+}
+
+struct CurrentSession {
+    number: SessionNumber,
+    epoch: Epoch,
+    key: EpochKey,
+    schemas: SchemaTable,
+    /// The streams that clients know the units of, by the schema that told them.
+    announced: BTreeMap<SchemaId, Arc<str>>,
+    verdicts: mpsc::Sender<Verdict>,
+    outcomes: mpsc::Sender<Outcome>,
+}
+
+impl VehicleTask {
+    /// A vehicle without a session. `connected` counts the vehicles that have one.
+    pub fn new(id: VehicleId, hub: Arc<Hub>, history: History, connected: Arc<AtomicUsize>) -> Self {
+        VehicleTask {
+            id,
+            hub,
+            history,
+            connected,
+            status: VehicleStatus::default(),
+            changed: false,
+            current: None,
+            clock: None,
+        }
+    }
+
+    /// Runs until all senders of `messages` are gone or the history is closed.
+    pub async fn run(mut self, mut messages: mpsc::Receiver<ToVehicleTask>) {
+        if let Err(error) = self.serve(&mut messages).await {
+            warn!(vehicle = %self.id, %error, "the vehicle's task ends");
+        }
+        self.end_session();
+    }
+
+    async fn serve(&mut self, messages: &mut mpsc::Receiver<ToVehicleTask>) -> Result<(), HistoryError> {
+        let totals = self.history.totals(self.id.clone()).await?;
+        self.status.records = totals.records;
+        self.status.lost_records = totals.lost_records;
+        let mut status_tick = tokio::time::interval_at(Instant::now() + STATUS_INTERVAL, STATUS_INTERVAL);
+        status_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                // Priority 1: clients see that a flooding vehicle's counters move.
+                _ = status_tick.tick(), if self.changed => self.publish_status(),
+                // Priority 2: what the vehicle sends.
+                message = messages.recv() => match message {
+                    Some(ToVehicleTask::Attach(attach)) => self.attach(attach).await,
+                    Some(ToVehicleTask::Event { session, event }) => {
+                        if self.current.as_ref().is_some_and(|current| current.number == session) {
+                            self.handle_event(event).await?;
+                        }
+                    }
+                    Some(ToVehicleTask::Detach(session)) => {
+                        if self.current.as_ref().is_some_and(|current| current.number == session) {
+                            self.end_session();
+                            self.publish_status();
+                        }
+                    }
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    async fn attach(&mut self, attach: Attach) {
+        let Attach { session, epoch, agent, verdicts, outcomes } = attach;
+        if let Some(former) = self.end_session() {
+            info!(vehicle = %self.id, "a new session takes over");
+            let refusal = Refusal::new(
+                RefusalReason::Superseded,
+                format!("another session of vehicle {} took over; is its name in use twice?", self.id),
+            );
+            tell(&former.verdicts, Verdict::Refuse(refusal));
+        }
+        let state = match self.history.open_epoch(self.id.clone(), epoch, wall_now()).await {
+            Ok(state) => state,
+            Err(error) => {
+                warn!(vehicle = %self.id, %error, "no session without the history");
+                let refusal = Refusal::new(
+                    RefusalReason::Unavailable,
+                    format!("the ground's history is unavailable: {error}"),
+                );
+                tell(&verdicts, Verdict::Refuse(refusal));
+                self.publish_status();
+                return;
+            }
+        };
+        info!(vehicle = %self.id, %epoch, agent, committed = state.committed.len(), "session");
+        self.connected.fetch_add(1, Ordering::Relaxed);
+        self.status.connected = true;
+        self.status.since = Some(epoch_seconds(wall_now()));
+        self.status.agent = Some(agent);
+        self.status.epoch = Some(epoch.to_string());
+        self.publish_status();
+        let schemas = state.schemas.clone();
+        tell(&verdicts, Verdict::Welcome { committed: state.committed, schemas });
+        self.current = Some(CurrentSession {
+            number: session,
+            epoch,
+            key: state.key,
+            schemas: state.schemas,
+            announced: BTreeMap::new(),
+            verdicts,
+            outcomes,
+        });
+    }
+
+    async fn handle_event(&mut self, event: GroundEvent) -> Result<(), HistoryError> {
+        let Some(session) = &mut self.current else { return Ok(()) };
+        let received = wall_now();
+        let content = match event {
+            GroundEvent::Schema { id, schema } => {
+                session.schemas.insert(id, schema.clone());
+                Content::Schema { id, schema }
+            }
+            GroundEvent::Frame { lane, range, records, frame } => {
+                let times = || records.iter().map(|record| record.time);
+                let started = times().min().unwrap_or_default();
+                let ended = times().max().unwrap_or_default();
+                self.status.records += range.len();
+                self.status.backlog_records += if lane == Lane::Backlog { range.len() } else { 0 };
+                self.status.last_received = Some(epoch_seconds(received));
+                self.changed = true;
+                session.publish(&self.id, &self.hub, lane, received, range, &records);
+                Content::Frame { range, lane, started, ended, bytes: frame }
+            }
+            GroundEvent::Gap { range, reason } => {
+                if reason.is_loss() {
+                    warn!(vehicle = %self.id, %range, ?reason, "records are lost");
+                    self.status.lost_records = self.status.lost_records.saturating_add(range.len());
+                    self.changed = true;
+                }
+                Content::Gap { range, reason }
+            }
+            GroundEvent::Clock(estimate) => {
+                if self.clock.replace(estimate) == Some(estimate) {
+                    return Ok(());
+                }
+                self.status.set_clock(estimate);
+                self.changed = true;
+                Content::Clock(estimate)
+            }
+            // These end a connection, which has dealt with them.
+            GroundEvent::Hello(_) | GroundEvent::Goodbye | GroundEvent::Refused(_) => return Ok(()),
+        };
+        let outcome = content.range().map(|_| session.outcomes.clone());
+        self.history.write(Entry { epoch: session.key, received, content, outcome }).await
+    }
+
+    fn end_session(&mut self) -> Option<CurrentSession> {
+        let former = self.current.take()?;
+        self.connected.fetch_sub(1, Ordering::Relaxed);
+        self.status.connected = false;
+        self.status.since = Some(epoch_seconds(wall_now()));
+        Some(former)
+    }
+
+    fn publish_status(&mut self) {
+        self.changed = false;
+        let publication = Publication::Vehicle { vehicle: &self.id, status: &self.status };
+        self.hub.publish_vehicle(&self.id, message::text(&publication));
+    }
+}
+
+impl CurrentSession {
+    fn publish(
+        &mut self,
+        vehicle: &VehicleId,
+        hub: &Hub,
+        lane: Lane,
+        received: Timestamp,
+        range: SequenceRange,
+        records: &[Record],
+    ) {
+        let arrival = Arrival { vehicle, epoch: self.epoch, received, lane };
+        let mut values = Vec::with_capacity(records.len());
+        for (sequence, record) in (range.start..range.end).zip(records) {
+            let Some(schema) = self.schemas.get(&record.schema) else { continue };
+            let stream = self.announced.entry(record.schema).or_insert_with(|| {
+                let stream = Arc::from(schema.stream.as_str());
+                hub.publish_stream(vehicle, &stream, message::stream(vehicle, schema));
+                stream
+            });
+            values.push(NewestValue {
+                stream: stream.clone(),
+                epoch: self.epoch,
+                sequence,
+                time: record.time,
+                lane,
+                text: Utf8Bytes::from(message::record(arrival, schema, sequence, record)),
+            });
+        }
+        hub.publish_records(vehicle, values);
+    }
+}
+
+/// Tells a connection, unless it is gone.
+fn tell(verdicts: &mpsc::Sender<Verdict>, verdict: Verdict) {
+    let _ = verdicts.try_send(verdict);
+}
