@@ -82,7 +82,7 @@ pub(crate) fn start_ground(listen: SocketAddr, history: &Path) -> Process {
 }
 
 /// An edge for the vehicle `test` on a link so fast that it is no limit.
-pub(crate) fn start_edge(ground: SocketAddr, source: &str, spool: &Path, status_interval: &str) -> Process {
+pub(crate) fn start_edge(ground: SocketAddr, source: &str, spool: &Path, status_interval_ms: u32) -> Process {
     let arguments: [OsString; 12] = [
         "--vehicle".into(),
         "test".into(),
@@ -92,10 +92,10 @@ pub(crate) fn start_edge(ground: SocketAddr, source: &str, spool: &Path, status_
         source.into(),
         "--spool".into(),
         spool.into(),
-        "--rate".into(),
-        "100mbit".into(),
-        "--status-interval".into(),
-        status_interval.into(),
+        "--rate-bits-per-second".into(),
+        "0".into(),
+        "--status-interval-ms".into(),
+        status_interval_ms.to_string().into(),
     ];
     Process::spawn("tern-edge", &binary("tern-edge"), arguments).unwrap()
 }
