@@ -52,6 +52,7 @@ async fn what_was_spooled_survives_kills_of_either_process() {
         }
     }
     // The last processes live: all that was taken has to get through.
+    while common::counter(&edge.process.next_status().await.unwrap(), "accepted_records") == 0 {}
     edge.feeder.abort();
     common::wait_until_settled(&mut edge.process, Duration::from_secs(1), SETTLE_LIMIT).await;
     let Run { process, first_number, .. } = edge;
