@@ -98,7 +98,7 @@ async fn crosses_whole(flight: &Path, seed: u64) {
 fn rough_link() -> PathProfile {
     let direction = LinkProfile {
         loss: Loss::Random { percent: 1.0 },
-        ..LinkProfile::ideal(1_000_000.try_into().unwrap(), Duration::from_millis(10))
+        ..LinkProfile::ideal(4_000_000.try_into().unwrap(), Duration::from_millis(10))
     };
     let outage = Outage::once(OUTAGE_START, OUTAGE_LENGTH);
     PathProfile {
