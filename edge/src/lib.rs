@@ -1,6 +1,13 @@
 //! The vehicle's end of Tern.
 //!
-//! Read in the order of the data flow: [`source`] takes telemetry in, [`spool`] keeps it while the link is down.
+//! Read in the order of the data flow: [`source`] takes telemetry in, [`relay`] batches and numbers it, [`spool`]
+//! keeps it while the link is down, [`link`] carries it to the ground.
 
+pub mod clock;
+pub mod config;
+pub mod link;
+pub mod registry;
+pub mod relay;
 pub mod source;
 pub mod spool;
+pub mod status;

@@ -74,7 +74,7 @@ async fn crosses_whole(flight: &Path, seed: u64) {
     tokio::spawn(proxy.run());
 
     let source = format!("replay:{}?speed=max", flight.display());
-    let mut edge = common::start_edge(proxy_address, &source, &workdir.path("spool.sqlite"), "200ms");
+    let mut edge = common::start_edge(proxy_address, &source, &workdir.path("spool.sqlite"), "200");
     let status = common::wait_until_settled(&mut edge, Duration::from_secs(2), ARRIVAL_LIMIT).await;
     // The whole outage has passed, or it proved nothing.
     assert!(proxy_status.borrow().cut_connections > 0, "no connection was cut");

@@ -34,7 +34,7 @@ async fn what_was_spooled_survives_kills_of_either_process() {
     let (history, spool) = (workdir.path("history.sqlite"), workdir.path("spool.sqlite"));
     let (ground_address, source_address) = (common::free_address(), common::free_address());
     let source = format!("jsonl+tcpin:{source_address}");
-    let start_edge = || common::start_edge(ground_address, &source, &spool, "50ms");
+    let start_edge = || common::start_edge(ground_address, &source, &spool, "50");
 
     let next_number = Arc::new(AtomicU64::new(0));
     let mut promised = Vec::new();

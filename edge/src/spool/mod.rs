@@ -52,6 +52,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tern_shared::id::{Epoch, SchemaId};
 use tern_shared::range::SequenceRange;
@@ -82,7 +83,7 @@ use writer::Writer;
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How hard commits are pushed to the disk: what a power failure may cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Synchronous {
     /// Synced with every checkpoint: every [`CHECKPOINT_INTERVAL`] (5 s), or 4 MiB of log if that comes first. A power

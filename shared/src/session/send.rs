@@ -17,6 +17,8 @@ use crate::range::SequenceRange;
 use crate::schema::Schema;
 use crate::time::{Instant, Now, Timestamp};
 
+/// What a packet carries of a message, about: the usual MTU of 1500 without headers.
+const PACKET_BYTES: usize = 1400;
 /// Frames that wait for the live lane. When more come than the link carries, the oldest goes to the backlog.
 const LIVE_QUEUE_FRAMES: usize = 4;
 /// Messages on their way before the session waits for acknowledgements.
@@ -63,7 +65,7 @@ pub struct Frame {
 pub struct SendConfig {
     /// The link's rate, bits a second on the wire, headers counted. `None` for no limit.
     pub rate_bits_per_second: Option<u64>,
-    /// What a message costs on the wire beside its own bytes.
+    /// What a packet costs on the wire beside our bytes. A long message takes several.
     pub overhead_bytes: usize,
     /// When to send a frame again that was not acknowledged; `None` on transports that do that themselves.
     pub retransmit_after: Option<Duration>,
@@ -335,7 +337,8 @@ impl EdgeSession {
             return None;
         }
         let message = self.next_message(now)?.encode();
-        let wire_bytes = message.len() + self.config.overhead_bytes;
+        let packets = 1 + message.len() / PACKET_BYTES;
+        let wire_bytes = message.len() + packets * self.config.overhead_bytes;
         self.pacer.charge(wire_bytes);
         self.stats.wire_bytes += wire_bytes as u64;
         Some(message)

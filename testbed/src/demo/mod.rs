@@ -139,10 +139,10 @@ impl System {
                 format!("replay:{}?speed=1&loop=true", options.flight.display()).into(),
                 "--spool".into(),
                 folder.join("spool.sqlite").into_os_string(),
-                "--rate".into(),
-                "64kbit".into(),
-                "--status-interval".into(),
-                "1s".into(),
+                "--rate-bits-per-second".into(),
+                "64000".into(),
+                "--status-interval-ms".into(),
+                "1000".into(),
             ],
         )?;
         let proxy_task = tokio::spawn(proxy.run());

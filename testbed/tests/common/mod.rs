@@ -83,9 +83,9 @@ pub(crate) fn start_edge(ground: SocketAddr, source: &str, spool: &Path, status_
         source.into(),
         "--spool".into(),
         spool.into(),
-        "--rate".into(),
-        "100mbit".into(),
-        "--status-interval".into(),
+        "--rate-bits-per-second".into(),
+        "100000000".into(),
+        "--status-interval-ms".into(),
         status_interval.into(),
     ];
     Process::spawn("tern-edge", &binary("tern-edge"), arguments).unwrap()

@@ -1,0 +1,224 @@
+//! The configuration file, and how file and flags become a [`Config`].
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tern_shared::batch::BatchLimits;
+use tern_shared::id::{Token, VehicleId};
+
+use super::{Args, Config, ConfigError, LinkConfig, LogConfig, LogFormat, Precision};
+use crate::link::GroundUrl;
+use crate::source::SourceUrl;
+use crate::spool::{SpoolConfig, Synchronous};
+
+/// The file as it is written: everything may be left out.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileConfig {
+    vehicle: Option<VehicleId>,
+    token: Option<String>,
+    #[serde(default)]
+    sources: Vec<String>,
+    precision: Option<Precision>,
+    status_interval_ms: Option<u64>,
+    #[serde(default)]
+    link: FileLink,
+    #[serde(default)]
+    batch: FileBatch,
+    #[serde(default)]
+    spool: FileSpool,
+    #[serde(default)]
+    log: FileLog,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileLink {
+    ground: Option<String>,
+    insecure: Option<bool>,
+    certificates: Option<PathBuf>,
+    rate_bits_per_second: Option<u64>,
+    overhead_bytes: Option<u64>,
+    silence_limit_ms: Option<u64>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileBatch {
+    window_ms: Option<u64>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileSpool {
+    path: Option<PathBuf>,
+    max_bytes: Option<u64>,
+    max_age_seconds: Option<u64>,
+    synchronous: Option<Synchronous>,
+    commit_interval_ms: Option<u64>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileLog {
+    format: Option<LogFormat>,
+    level: Option<String>,
+}
+
+impl FileConfig {
+    pub(super) fn read(path: &Path) -> Result<FileConfig, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
+        toml::from_str(&text)
+            .map_err(|error| ConfigError::Parse { path: path.to_owned(), error: Box::new(error) })
+    }
+}
+
+pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigError> {
+    let vehicle = args.vehicle.clone().or(file.vehicle).ok_or(ConfigError::Missing {
+        key: "vehicle",
+        variable: "TERN_EDGE_VEHICLE",
+        flag: "--vehicle",
+    })?;
+    let token = args.token.clone().or(file.token).unwrap_or_default();
+    if token.len() > 256 {
+        let value = "***".to_owned();
+        return Err(ConfigError::Value { key: "token", value, expected: "at most 256 bytes" });
+    }
+    let sources = if args.source.is_empty() { parse_sources(&file.sources)? } else { args.source.clone() };
+    if sources.is_empty() {
+        return Err(ConfigError::Missing { key: "sources", variable: "TERN_EDGE_SOURCES", flag: "--source" });
+    }
+    let status_interval_ms = args.status_interval_ms.or(file.status_interval_ms).unwrap_or(0);
+    let window_ms = args.batch_window_ms.or(file.batch.window_ms);
+    let batch = BatchLimits::default();
+    let window = millis("batch.window_ms", window_ms, batch.window, 10..=10_000, "10 to 10000 ms")?;
+    let insecure = args.insecure.or(file.link.insecure).unwrap_or(false);
+    let spool_path = args.spool.clone().or(file.spool.path).unwrap_or_else(|| "tern-edge.sqlite".into());
+    let spool = SpoolConfig::new(spool_path);
+    let max_age = args.spool_max_age_seconds.or(file.spool.max_age_seconds).unwrap_or(0);
+    let commit_interval_ms = args.commit_interval_ms.or(file.spool.commit_interval_ms);
+    Ok(Config {
+        vehicle,
+        token: Token(token),
+        sources,
+        precision: args.precision.or(file.precision).unwrap_or_default(),
+        link: resolve_link(file.link, args, insecure)?,
+        batch: BatchLimits { window, ..batch },
+        spool: SpoolConfig {
+            max_bytes: args.spool_max_bytes.or(file.spool.max_bytes).unwrap_or(spool.max_bytes),
+            max_age: (max_age > 0).then(|| Duration::from_secs(max_age)),
+            synchronous: args.synchronous.or(file.spool.synchronous).unwrap_or_default(),
+            commit_interval: millis(
+                "spool.commit_interval_ms",
+                commit_interval_ms,
+                spool.commit_interval,
+                1..=10_000,
+                "1 to 10000 ms",
+            )?,
+            ..spool
+        },
+        status_interval: (status_interval_ms > 0).then(|| Duration::from_millis(status_interval_ms)),
+        log: LogConfig {
+            format: args.log_format.or(file.log.format).unwrap_or_default(),
+            level: args.log_level.clone().or(file.log.level).unwrap_or_else(|| "info".to_owned()),
+        },
+    })
+}
+
+fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfig, ConfigError> {
+    let from_file = file
+        .ground
+        .map(|text| text.parse::<GroundUrl>())
+        .transpose()
+        .map_err(|error| ConfigError::Invalid { key: "link.ground", error: error.to_string() })?;
+    let ground = args.ground.clone().or(from_file).ok_or(ConfigError::Missing {
+        key: "link.ground",
+        variable: "TERN_EDGE_GROUND",
+        flag: "--ground",
+    })?;
+    if !(ground.is_encrypted() || ground.is_loopback() || insecure) {
+        return Err(ConfigError::Insecure { ground });
+    }
+    let rate = args.rate_bits_per_second.or(file.rate_bits_per_second).unwrap_or(64_000);
+    if rate != 0 && !(300..=1_000_000_000).contains(&rate) {
+        let expected = "300 bit/s to 1 Gbit/s, or 0 for no limit";
+        return Err(ConfigError::Value {
+            key: "link.rate_bits_per_second",
+            value: rate.to_string(),
+            expected,
+        });
+    }
+    let overhead = args.overhead_bytes.or(file.overhead_bytes).unwrap_or(80);
+    if overhead > 1000 {
+        let expected = "0 to 1000 bytes";
+        return Err(ConfigError::Value { key: "link.overhead_bytes", value: overhead.to_string(), expected });
+    }
+    let silence = args.silence_limit_ms.or(file.silence_limit_ms);
+    Ok(LinkConfig {
+        ground,
+        certificates: args.certificates.clone().or(file.certificates),
+        rate_bits_per_second: (rate != 0).then_some(rate),
+        overhead_bytes: overhead as usize,
+        silence_limit: millis(
+            "link.silence_limit_ms",
+            silence,
+            Duration::from_secs(8),
+            2_000..=600_000,
+            "2000 to 600000 ms",
+        )?,
+    })
+}
+
+fn parse_sources(texts: &[String]) -> Result<Vec<SourceUrl>, ConfigError> {
+    let invalid = |error: crate::source::InvalidSourceUrl| ConfigError::Invalid {
+        key: "sources",
+        error: error.to_string(),
+    };
+    texts.iter().map(|text| text.parse().map_err(invalid)).collect()
+}
+
+fn millis(
+    key: &'static str,
+    value: Option<u64>,
+    default: Duration,
+    range: std::ops::RangeInclusive<u64>,
+    expected: &'static str,
+) -> Result<Duration, ConfigError> {
+    match value {
+        None => Ok(default),
+        Some(value) if range.contains(&value) => Ok(Duration::from_millis(value)),
+        Some(value) => Err(ConfigError::Value { key, value: value.to_string(), expected }),
+    }
+}
+
+pub(super) fn to_toml(config: &Config) -> String {
+    let Config { vehicle, token, sources, precision, link, batch, spool, status_interval, log } = config;
+    let file = FileConfig {
+        vehicle: Some(vehicle.clone()),
+        token: (!token.0.is_empty()).then(|| "***".to_owned()),
+        sources: sources.iter().map(ToString::to_string).collect(),
+        precision: Some(*precision),
+        status_interval_ms: Some(status_interval.map_or(0, |interval| interval.as_millis() as u64)),
+        link: FileLink {
+            ground: Some(link.ground.to_string()),
+            insecure: Some(!link.ground.is_encrypted() && !link.ground.is_loopback()),
+            certificates: link.certificates.clone(),
+            rate_bits_per_second: Some(link.rate_bits_per_second.unwrap_or(0)),
+            overhead_bytes: Some(link.overhead_bytes as u64),
+            silence_limit_ms: Some(link.silence_limit.as_millis() as u64),
+        },
+        batch: FileBatch { window_ms: Some(batch.window.as_millis() as u64) },
+        spool: FileSpool {
+            path: Some(spool.path.clone()),
+            max_bytes: Some(spool.max_bytes),
+            max_age_seconds: Some(spool.max_age.map_or(0, |age| age.as_secs())),
+            synchronous: Some(spool.synchronous),
+            commit_interval_ms: Some(spool.commit_interval.as_millis() as u64),
+        },
+        log: FileLog { format: Some(log.format), level: Some(log.level.clone()) },
+    };
+    // Paths that are not UTF-8 are the one thing that TOML cannot say.
+    toml::to_string(&file).unwrap_or_else(|error| format!("# cannot be printed: {error}\n"))
+}

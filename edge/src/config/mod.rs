@@ -1,0 +1,164 @@
+//! What the edge is told to do: TOML file < environment < flags, resolved once into plain values.
+//!
+//! `tern-edge.toml` beside this package documents every key; a test holds it against the defaults.
+
+mod args;
+mod file;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use tern_shared::batch::BatchLimits;
+use tern_shared::id::{Token, VehicleId};
+
+pub use args::Args;
+
+use crate::link::GroundUrl;
+use crate::source::SourceUrl;
+use crate::spool::SpoolConfig;
+
+/// Everything that can be configured, resolved.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The vehicle's name.
+    pub vehicle: VehicleId,
+    /// The vehicle's secret; empty for none.
+    pub token: Token,
+    /// Where telemetry comes from.
+    pub sources: Vec<SourceUrl>,
+    /// How floats are kept.
+    pub precision: Precision,
+    /// The link to the ground.
+    pub link: LinkConfig,
+    /// When a batch closes.
+    pub batch: BatchLimits,
+    /// Where frames are kept while the link is down.
+    pub spool: SpoolConfig,
+    /// Time between status lines on standard output; `None` for no such lines.
+    pub status_interval: Option<Duration>,
+    /// Logging.
+    pub log: LogConfig,
+}
+
+/// How floats are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// MAVLink floats on a decimal grid a unit, at the resolution of the sensors that fill them.
+    #[default]
+    Sensor,
+    /// Bit for bit. Costs about twice the bytes.
+    Exact,
+}
+
+/// The link to the ground.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkConfig {
+    /// Where the ground is.
+    pub ground: GroundUrl,
+    /// PEM file with the certificates to trust instead of the system's.
+    pub certificates: Option<PathBuf>,
+    /// The rate to keep to, bits a second on the wire; `None` for no limit.
+    pub rate_bits_per_second: Option<u64>,
+    /// What a packet costs on the wire beside our bytes.
+    pub overhead_bytes: usize,
+    /// How long the ground may be silent while it owes an acknowledgement, before the connection is made anew.
+    pub silence_limit: Duration,
+}
+
+/// How the process logs, to standard error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Text for people or JSON for programs.
+    pub format: LogFormat,
+    /// A `tracing` filter: `info`, `tern_edge=debug,info`.
+    pub level: String,
+}
+
+/// What log lines look like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why there is no configuration to start with.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: {error}", path = path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        error: std::io::Error,
+    },
+    /// The file is not TOML, or has a key that does not exist or a value of the wrong type.
+    #[error("in the configuration {path}: {error}", path = path.display())]
+    Parse {
+        /// Which file.
+        path: PathBuf,
+        /// What and where.
+        #[source]
+        error: Box<toml::de::Error>,
+    },
+    /// Something without a default is not given anywhere.
+    #[error("{key} is missing: give it in the file, as {variable} or as {flag}")]
+    Missing {
+        /// The key in the file.
+        key: &'static str,
+        /// The environment variable.
+        variable: &'static str,
+        /// The flag.
+        flag: &'static str,
+    },
+    /// A value is out of its range.
+    #[error("{key} = {value}: expected {expected}")]
+    Value {
+        /// The key in the file.
+        key: &'static str,
+        /// What was given.
+        value: String,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// A value cannot be understood.
+    #[error("{key}: {error}")]
+    Invalid {
+        /// The key in the file.
+        key: &'static str,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// Plain WebSocket to another computer.
+    #[error(
+        "link.ground = {ground} is not encrypted and not on this computer: everybody on the way could read the token \
+         and the telemetry. Use wss://, or --insecure if you mean it"
+    )]
+    Insecure {
+        /// The address.
+        ground: GroundUrl,
+    },
+}
+
+impl Config {
+    /// The configuration of this command line, the environment, and the file that they name.
+    pub fn load(args: &Args) -> Result<Config, ConfigError> {
+        let file = args.config.as_deref().map(file::FileConfig::read).transpose()?;
+        file::resolve(file.unwrap_or_default(), args)
+    }
+
+    /// The configuration as a file would say it, without the token.
+    pub fn to_toml(&self) -> String {
+        file::to_toml(self)
+    }
+}

@@ -1,0 +1,56 @@
+use clap::Parser;
+
+use super::*;
+
+fn load(text: &str, flags: &[&str]) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("edge.toml");
+    std::fs::write(&path, text).unwrap();
+    let flags = ["tern-edge", "--config", path.to_str().unwrap()].into_iter().chain(flags.iter().copied());
+    Config::load(&Args::parse_from(flags))
+}
+
+const LEAST: &str =
+    "vehicle = \"alpha\"\nsources = [\"simulated:\"]\n[link]\nground = \"ws://127.0.0.1:8080/vehicle\"\n";
+
+#[test]
+fn the_sample_file_is_the_defaults() {
+    let sample = load(include_str!("../../tern-edge.toml"), &[]).unwrap();
+    assert_eq!(sample.to_toml(), load(LEAST, &[]).unwrap().to_toml());
+}
+
+#[test]
+fn flags_go_over_the_file_and_a_printed_configuration_is_one() {
+    let flags = ["--vehicle", "beta", "--rate-bits-per-second", "0", "--source", "udpin:0.0.0.0:14550"];
+    let config = load(LEAST, &flags).unwrap();
+    assert_eq!(config.vehicle.as_str(), "beta");
+    assert_eq!(config.link.rate_bits_per_second, None);
+    let printed = config.to_toml();
+    assert_eq!(load(&printed, &[]).unwrap().to_toml(), printed);
+}
+
+#[test]
+fn a_token_is_not_printed() {
+    let config = load(LEAST, &["--token", "secret-1"]).unwrap();
+    assert_eq!(config.token.0, "secret-1");
+    assert!(!config.to_toml().contains("secret-1") && !format!("{config:?}").contains("secret-1"));
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let error = |text: &str, flags: &[&str]| load(text, flags).unwrap_err().to_string();
+    let unknown = error("vehicle = \"a\"\n[link]\nspeed = 9\n", &[]);
+    assert!(
+        unknown.contains("edge.toml") && unknown.contains("line 3") && unknown.contains("speed"),
+        "{unknown}"
+    );
+    assert!(error("", &[]).contains("--vehicle"));
+    assert!(error("vehicle = \"a\"", &[]).contains("--source"));
+    assert!(error(LEAST, &["--ground", "ws://ground.example/vehicle"]).contains("--insecure"));
+    assert!(load(LEAST, &["--ground", "ws://ground.example/vehicle", "--insecure"]).is_ok());
+    assert!(error(LEAST, &["--rate-bits-per-second", "7"]).contains("300 bit/s"));
+    let source = error("vehicle = \"a\"\nsources = [\"mqtt:x\"]", &[]);
+    assert!(source.contains("sources") && source.contains("mqtt"), "{source}");
+    let missing = Config::load(&Args::parse_from(["tern-edge", "--config", "/nowhere/edge.toml"]));
+    assert!(missing.unwrap_err().to_string().contains("/nowhere/edge.toml"));
+}

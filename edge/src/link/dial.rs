@@ -1,0 +1,108 @@
+//! Opens TCP connections over a link that may be down.
+//!
+//! A satellite link comes back when it comes back, but TCP's own connection attempts back off to half a minute and
+//! more. So while nothing answers, a new attempt begins every second beside the earlier ones; the first to succeed
+//! wins. While the link is down this costs nothing; a silent host costs 60 bytes a second.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+
+use super::GroundUrl;
+
+/// Time between attempts while nothing answers. With jitter it stays under a second.
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(900);
+/// How long an attempt may take: several round trips over two geostationary hops.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
+/// How long the name service may take before the addresses it gave last are used.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connects to the ground, remembering its addresses.
+pub(super) struct Dialer {
+    host: String,
+    port: u16,
+    send_buffer_bytes: Option<u32>,
+    /// As last looked up: the name service is on the other side of the link, too.
+    addresses: Vec<SocketAddr>,
+}
+
+impl Dialer {
+    /// `rate` bounds the kernel's send buffer to half a second of the link (the kernel doubles it): what is in there
+    /// can no longer be overtaken by fresher data.
+    pub(super) fn new(ground: &GroundUrl, rate_bits_per_second: Option<u64>) -> Self {
+        let bytes = rate_bits_per_second.map(|rate| (rate / 8 / 2).clamp(4096, 1 << 20) as u32);
+        Dialer {
+            host: ground.host().to_owned(),
+            port: ground.port(),
+            send_buffer_bytes: bytes,
+            addresses: Vec::new(),
+        }
+    }
+
+    /// Opens a connection, however long the link is down.
+    ///
+    /// # Errors
+    ///
+    /// When the other side answers that it does not want one, or the name cannot be looked up.
+    pub(super) async fn dial(&mut self) -> io::Result<TcpStream> {
+        self.look_up().await?;
+        let mut attempts = FuturesUnordered::new();
+        let mut round = 0usize;
+        loop {
+            let address = self.addresses[round % self.addresses.len()];
+            round += 1;
+            attempts.push(tokio::time::timeout(ATTEMPT_TIMEOUT, attempt(address, self.send_buffer_bytes)));
+            let next = tokio::time::sleep(ATTEMPT_INTERVAL.mul_f64(0.8 + rand::random::<f64>() * 0.2));
+            tokio::pin!(next);
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(result) = attempts.next() => match result {
+                        Ok(Ok(stream)) => return Ok(stream),
+                        // The link is down and this computer knows it: ask again when the interval is over.
+                        Ok(Err(error)) if is_no_route(&error) => {}
+                        Ok(Err(error)) if round >= self.addresses.len() => {
+                            self.addresses.clear();
+                            return Err(error);
+                        }
+                        Ok(Err(_)) => break,
+                        Err(_timeout) => {}
+                    },
+                    () = &mut next => break,
+                }
+            }
+        }
+    }
+
+    /// Fills `addresses`, from the name service when it answers in time.
+    async fn look_up(&mut self) -> io::Result<()> {
+        if !self.addresses.is_empty() {
+            return Ok(());
+        }
+        let found = tokio::time::timeout(LOOKUP_TIMEOUT, lookup_host((self.host.as_str(), self.port))).await;
+        self.addresses =
+            found.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "name lookup timed out"))??.collect();
+        if self.addresses.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+        }
+        Ok(())
+    }
+}
+
+async fn attempt(address: SocketAddr, send_buffer_bytes: Option<u32>) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(bytes) = send_buffer_bytes {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    socket.set_nodelay(true)?;
+    socket.connect(address).await
+}
+
+fn is_no_route(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkDown, NetworkUnreachable, TimedOut};
+    matches!(error.kind(), AddrNotAvailable | HostUnreachable | NetworkDown | NetworkUnreachable | TimedOut)
+}

@@ -1,0 +1,130 @@
+//! Where the ground is.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+/// The ground's WebSocket address: `wss://HOST[:PORT][/PATH]` or `ws://...`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroundUrl {
+    encrypted: bool,
+    host: String,
+    port: u16,
+    path: String,
+}
+
+/// Why a text is no [`GroundUrl`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no address of a ground: expected wss://HOST[:PORT]/vehicle (or ws:// on this computer)")]
+pub struct InvalidGroundUrl {
+    text: String,
+}
+
+impl GroundUrl {
+    /// Whether TLS protects it.
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
+    /// Whether it is this computer.
+    pub fn is_loopback(&self) -> bool {
+        self.host == "localhost" || self.host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    }
+
+    /// The host's name or address, without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The TCP port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Host and port as in a URL.
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl FromStr for GroundUrl {
+    type Err = InvalidGroundUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidGroundUrl> {
+        parse(text).ok_or_else(|| InvalidGroundUrl { text: text.chars().take(200).collect() })
+    }
+}
+
+fn parse(text: &str) -> Option<GroundUrl> {
+    let (scheme, rest) = text.split_once("://")?;
+    let encrypted = match scheme {
+        "wss" => true,
+        "ws" => false,
+        _ => return None,
+    };
+    let (authority, path) = match rest.find('/') {
+        Some(slash) => rest.split_at(slash),
+        None => (rest, "/vehicle"),
+    };
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(bracketed) => {
+            let (host, port) = bracketed.split_once(']')?;
+            host.parse::<std::net::Ipv6Addr>().ok()?;
+            (host, port.strip_prefix(':'))
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    let port = match port {
+        Some(port) => port.parse().ok().filter(|&port| port != 0)?,
+        None if encrypted => 443,
+        None => 80,
+    };
+    let plain = |text: &str| text.chars().all(|c| c.is_ascii_graphic());
+    if host.is_empty() || !plain(host) || !plain(path) || host.contains(['@', '?', '#']) {
+        return None;
+    }
+    Some(GroundUrl { encrypted, host: host.to_owned(), port, path: path.to_owned() })
+}
+
+impl fmt::Display for GroundUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.encrypted { "wss" } else { "ws" };
+        write!(f, "{scheme}://{}{}", self.authority(), self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_understood_and_printed_in_full() {
+        let cases = [
+            ("wss://ground.example", "wss://ground.example:443/vehicle", false),
+            ("wss://ground.example:8443/tern/vehicle", "wss://ground.example:8443/tern/vehicle", false),
+            ("ws://127.0.0.1:8080/vehicle", "ws://127.0.0.1:8080/vehicle", true),
+            ("ws://[::1]:8080", "ws://[::1]:8080/vehicle", true),
+            ("ws://localhost", "ws://localhost:80/vehicle", true),
+        ];
+        for (text, full, loopback) in cases {
+            let url: GroundUrl = text.parse().unwrap();
+            assert_eq!((url.to_string().as_str(), url.is_loopback()), (full, loopback));
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in
+            ["", "ground.example", "http://a", "ws://", "ws://a:0", "ws://a:99999", "ws://[x]:1", "wss://u@h"]
+        {
+            assert!(text.parse::<GroundUrl>().is_err(), "{text}");
+        }
+    }
+}

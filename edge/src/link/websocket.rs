@@ -1,0 +1,85 @@
+//! One WebSocket connection: a session message is a binary message.
+
+use futures_util::{SinkExt, StreamExt};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use super::GroundUrl;
+
+/// Bytes in both directions, encrypted or not.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A connection after the handshake.
+pub(super) type Socket = WebSocketStream<Box<dyn Stream>>;
+
+/// Speaks TLS (when there is a connector) and WebSocket with whoever answered.
+pub(super) async fn handshake(
+    stream: TcpStream,
+    ground: &GroundUrl,
+    tls: Option<&TlsConnector>,
+    max_message_bytes: usize,
+) -> Result<Socket, String> {
+    let stream: Box<dyn Stream> = match tls {
+        Some(connector) => {
+            let name = ServerName::try_from(ground.host().to_owned()).map_err(|error| error.to_string())?;
+            Box::new(connector.connect(name, stream).await.map_err(|error| format!("TLS: {error}"))?)
+        }
+        None => Box::new(stream),
+    };
+    let config = WebSocketConfig::default()
+        .write_buffer_size(0)
+        .max_message_size(Some(max_message_bytes))
+        .max_frame_size(Some(max_message_bytes));
+    let (socket, _) = tokio_tungstenite::client_async_with_config(ground.to_string(), stream, Some(config))
+        .await
+        .map_err(|error| format!("WebSocket: {error}"))?;
+    Ok(socket)
+}
+
+/// Carries messages until the relay drops its end, the ground closes, or the connection breaks. Says which.
+pub(super) async fn run(
+    socket: Socket,
+    mut to_send: mpsc::Receiver<Vec<u8>>,
+    received: mpsc::Sender<Vec<u8>>,
+) -> String {
+    let (mut sink, mut stream) = socket.split();
+    let receive = async {
+        loop {
+            match stream.next().await {
+                Some(Ok(Message::Binary(bytes))) => {
+                    if received.send(bytes.into()).await.is_err() {
+                        return "closed by the edge".to_owned();
+                    }
+                }
+                Some(Ok(Message::Close(Some(frame)))) if !frame.reason.is_empty() => {
+                    return format!("closed by the ground: {}", frame.reason);
+                }
+                Some(Ok(Message::Close(_))) | None => return "closed by the ground".to_owned(),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return error.to_string(),
+            }
+        }
+    };
+    let send = async {
+        while let Some(message) = to_send.recv().await {
+            if let Err(error) = sink.send(Message::binary(message)).await {
+                return error.to_string();
+            }
+        }
+        "closed by the edge".to_owned()
+    };
+    let reason = tokio::select! {
+        reason = receive => reason,
+        reason = send => reason,
+    };
+    // A closing handshake would wait a round trip, or for ever: the session has said goodbye already.
+    reason
+}

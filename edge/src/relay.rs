@@ -1,0 +1,403 @@
+//! The relay: sources in, session out, spool beside it. The only place where tasks and channels are made.
+//!
+//! ```text
+//! sources -> samples (4096, the source waits or drops) -> relay -> connection (1 message)
+//!                                                           |  ^
+//!                                                           v  | events (64, newest status wins)
+//!                                                          spool
+//! ```
+//!
+//! One task owns the session; everything that happens reaches it through one `select!`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tern_shared::batch::{Batch, Batcher};
+use tern_shared::codec;
+use tern_shared::range::SequenceRange;
+use tern_shared::record::{MAX_RECORD_BYTES, Record};
+use tern_shared::schema::Class;
+use tern_shared::session::{EdgeEvent, EdgeSession, Frame, Identity, SendConfig};
+use tern_shared::time::Now;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tracing::{debug, error, info, warn};
+
+use crate::clock::{Clock, wall_now};
+use crate::config::Config;
+use crate::link::{Connection, Link, TlsError};
+use crate::registry::Registry;
+use crate::source::{self, Counters, Sample, SourceError};
+use crate::spool::{OpenError, SpoolEvent, SpoolHandle, SpoolState};
+use crate::status::{self, RelayStats, WatchedSource};
+
+/// Samples that wait for the relay: a tenth of a second of the fastest sources.
+const SAMPLES: usize = 4096;
+/// Samples taken at once.
+const SAMPLES_AT_ONCE: usize = 256;
+/// Events that wait for the relay: answers to fetches, of which one is out at a time, and statuses.
+const SPOOL_EVENTS: usize = 64;
+/// How long the last records may take to reach the ground when the edge is told to end.
+const CLOSING_LIMIT: Duration = Duration::from_secs(3);
+
+/// Why the edge cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The spool belongs to another process, or to a newer release.
+    #[error(transparent)]
+    Spool(#[from] OpenError),
+    /// Not even a thread can be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+    /// All sources failed.
+    #[error("no source is left: {0}")]
+    NoSource(SourceError),
+}
+
+/// Runs the edge until `shutdown` is done.
+pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), RelayError> {
+    let link = Link::new(config.link.clone())?;
+    let (spool_sender, spool_events) = mpsc::channel(SPOOL_EVENTS);
+    let (spool, opened) = match SpoolHandle::open(&config.spool, wall_now(), spool_sender.clone()) {
+        Ok(opened) => opened,
+        Err(OpenError::Unavailable { path, reason }) => {
+            let unavailable = OpenError::Unavailable { path, reason };
+            error!("relaying live only, nothing is kept: {unavailable}");
+            SpoolHandle::unavailable(&unavailable, spool_sender)?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(moved) = &opened.moved_aside {
+        warn!(to = %moved.to.display(), reason = moved.reason, "the spool was damaged: moved aside, a new one begun");
+    }
+    info!(epoch = %opened.epoch, base = opened.base, held_records = opened.held.records, "spool open");
+
+    let identity = Identity {
+        vehicle: config.vehicle.clone(),
+        epoch: opened.epoch,
+        base: opened.base,
+        token: config.token.clone(),
+        agent: concat!("tern-edge ", env!("CARGO_PKG_VERSION")).to_owned(),
+    };
+    let send = SendConfig {
+        rate_bits_per_second: config.link.rate_bits_per_second,
+        overhead_bytes: config.link.overhead_bytes,
+        retransmit_after: None,
+        silence_limit: config.link.silence_limit,
+    };
+    let mut session = EdgeSession::new(identity, send);
+    for (&id, schema) in &opened.schemas {
+        session.handle_schema(id, schema.clone());
+    }
+    let mut relay = Relay {
+        clock: Clock::start(),
+        batcher: Batcher::new(config.batch),
+        registry: Registry::new(config.precision, opened.schemas),
+        next: opened.base,
+        session,
+        spool,
+        spool_state: SpoolState::Ok,
+        connection: None,
+        sources: Vec::new(),
+        stats: RelayStats::default(),
+        closed: false,
+    };
+
+    let (samples_sender, samples) = mpsc::channel(SAMPLES);
+    let mut sources = JoinSet::new();
+    for (index, url) in config.sources.into_iter().enumerate() {
+        let counters = Arc::new(Counters::default());
+        relay.sources.push(WatchedSource { url: url.clone(), counters: counters.clone(), ended: None });
+        let samples = samples_sender.clone();
+        sources.spawn(async move { (index, source::run(&url, samples, counters).await) });
+    }
+    drop(samples_sender);
+    let (connection_sender, connections) = mpsc::channel(1);
+    let link = tokio::spawn(link.run(connection_sender));
+
+    let inputs = Inputs { samples, sources, connections, spool_events };
+    let result = relay.run(inputs, config.status_interval, shutdown).await;
+    link.abort();
+    let status = relay.close();
+    info!(held_records = status.held.records, "ended");
+    result
+}
+
+/// What the relay listens to.
+struct Inputs {
+    samples: mpsc::Receiver<Sample>,
+    sources: JoinSet<(usize, Result<(), SourceError>)>,
+    connections: mpsc::Receiver<Connection>,
+    spool_events: mpsc::Receiver<SpoolEvent>,
+}
+
+/// The one owner of the session, and all that it decides with.
+struct Relay {
+    clock: Clock,
+    batcher: Batcher,
+    registry: Registry,
+    /// The next record's sequence number.
+    next: u64,
+    session: EdgeSession,
+    spool: SpoolHandle,
+    /// As last reported to the log.
+    spool_state: SpoolState,
+    connection: Option<Connection>,
+    sources: Vec<WatchedSource>,
+    stats: RelayStats,
+    closed: bool,
+}
+
+impl Relay {
+    async fn run(
+        &mut self,
+        mut inputs: Inputs,
+        status_interval: Option<Duration>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), RelayError> {
+        tokio::pin!(shutdown);
+        let mut status_timer = tokio::time::interval(status_interval.unwrap_or(Duration::from_secs(3600)));
+        let mut samples = Vec::with_capacity(SAMPLES_AT_ONCE);
+        let closing = tokio::time::sleep(Duration::MAX);
+        tokio::pin!(closing);
+        let mut is_closing = false;
+        // Whether the session may have a message: it said no since anything last happened.
+        let mut may_send = true;
+        // Whether there is a source left.
+        let mut may_sample = true;
+        while !self.closed {
+            let now = self.clock.now();
+            self.handle_session_events();
+            let timeout = self.timeout(now).map(|at| self.clock.deadline(at));
+            let outgoing = self.connection.as_ref().map(|connection| connection.outgoing.clone());
+            tokio::select! {
+                biased;
+                // Priority 1: being told to end.
+                () = &mut shutdown, if !is_closing => {
+                    is_closing = true;
+                    while let Ok(sample) = inputs.samples.try_recv() {
+                        self.handle_sample(now, sample);
+                    }
+                    closing.as_mut().reset(tokio::time::Instant::now() + CLOSING_LIMIT);
+                    self.flush();
+                    self.session.close();
+                }
+                () = &mut closing, if is_closing => {
+                    warn!("the ground did not acknowledge everything in time: the rest is in the spool");
+                    return Ok(());
+                }
+                // Priority 2: what the ground says frees room for what follows.
+                message = receive(&mut self.connection) => match message {
+                    Some(message) => self.session.handle_message(now, &message),
+                    None => self.disconnect(),
+                },
+                Some(connection) = inputs.connections.recv() => {
+                    self.connection = Some(connection);
+                    self.session.handle_connected(now);
+                }
+                // Priority 3: the link can take a message.
+                permit = room(outgoing), if may_send => {
+                    // A closed channel is noticed by `receive`.
+                    match (permit, self.session.poll_transmit(now)) {
+                        (Some(permit), Some(message)) => _ = permit.send(message),
+                        _ => may_send = false,
+                    }
+                    continue;
+                }
+                // Priority 4: the disk and the timers.
+                Some(event) = inputs.spool_events.recv() => self.handle_spool_event(event),
+                () = sleep_until(timeout) => self.handle_timeout(self.clock.now()),
+                _ = status_timer.tick(), if status_interval.is_some() => self.print_status(),
+                // Priority 5: new samples.
+                count = inputs.samples.recv_many(&mut samples, SAMPLES_AT_ONCE), if may_sample && !is_closing => {
+                    may_sample = count > 0;
+                    for sample in samples.drain(..count) {
+                        self.handle_sample(now, sample);
+                    }
+                }
+                Some(ended) = inputs.sources.join_next() => {
+                    self.handle_source_end(ended, inputs.sources.is_empty())?;
+                }
+            }
+            may_send = true;
+        }
+        Ok(())
+    }
+
+    /// Ends what the relay owns; blocks as long as the disk takes.
+    fn close(mut self) -> crate::spool::SpoolStatus {
+        self.flush();
+        self.spool.close()
+    }
+
+    fn timeout(&mut self, now: Now) -> Option<tern_shared::time::Instant> {
+        [self.session.poll_timeout(now), self.batcher.poll_timeout()].into_iter().flatten().min()
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        if let Some(batch) = self.batcher.handle_timeout(now.instant) {
+            self.handle_batch(&batch);
+        }
+        self.session.handle_timeout(now);
+    }
+
+    fn handle_sample(&mut self, now: Now, sample: Sample) {
+        let registration = match self.registry.register(&sample.schema) {
+            Ok(registration) => registration,
+            Err(error) => return self.refuse(&error.to_string()),
+        };
+        let record = Record { schema: registration.id, time: sample.time, values: sample.values };
+        if record.size_hint() > MAX_RECORD_BYTES {
+            let stream = &sample.schema.stream;
+            return self.refuse(&format!("a record of {stream:?} is over {MAX_RECORD_BYTES} bytes"));
+        }
+        if registration.changed {
+            self.flush();
+        }
+        if let Some(schema) = registration.new {
+            self.spool.put_schema(record.schema, schema.clone());
+            self.session.handle_schema(record.schema, schema);
+        }
+        let urgent = sample.schema.class == Class::Critical;
+        if let Some(batch) = self.batcher.push(now.instant, record, urgent) {
+            self.handle_batch(&batch);
+        }
+    }
+
+    fn refuse(&mut self, reason: &str) {
+        self.stats.refused_records += 1;
+        if self.stats.refused_records.is_power_of_two() {
+            warn!(refused_records = self.stats.refused_records, "{reason}");
+        }
+    }
+
+    /// Closes the open batch.
+    fn flush(&mut self) {
+        if let Some(batch) = self.batcher.close() {
+            self.handle_batch(&batch);
+        }
+    }
+
+    fn handle_batch(&mut self, batch: &Batch) {
+        let records = batch.records().len() as u64;
+        let range = SequenceRange::new(self.next, self.next + records);
+        self.next = range.end;
+        self.stats.accepted_records += records;
+        let newest = batch.records().iter().map(|record| record.time).max().unwrap_or_default();
+        let frame = Frame { range, newest, bytes: codec::encode(batch, self.registry.table()).into() };
+        if self.spool.append(frame.clone()).is_err() {
+            debug!(%range, "the disk does not keep up: not stored");
+        }
+        self.session.handle_frame(frame);
+    }
+
+    fn handle_session_events(&mut self) {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                EdgeEvent::Established { agent } => {
+                    info!(agent, "session open");
+                    self.stats.connected = true;
+                }
+                EdgeEvent::Refused(refusal) => {
+                    error!(reason = ?refusal.reason, "the ground refused this vehicle: {}", refusal.message);
+                    self.disconnect();
+                }
+                EdgeEvent::Disconnect { reason } => {
+                    warn!(reason, "connecting anew");
+                    self.disconnect();
+                }
+                EdgeEvent::Acknowledged(ranges) => self.spool.acknowledge(&ranges),
+                EdgeEvent::FetchBacklog { range, max_bytes } => self.spool.fetch(range, max_bytes),
+                EdgeEvent::Clock(estimate) => self.stats.clock = Some(estimate),
+                EdgeEvent::Closed => self.closed = true,
+            }
+        }
+    }
+
+    fn handle_spool_event(&mut self, event: SpoolEvent) {
+        match event {
+            SpoolEvent::Fetched(fetched) => {
+                self.session.handle_backlog(fetched.covered, fetched.frames, fetched.absent);
+            }
+            SpoolEvent::Spooled(status) => {
+                if status.state != self.spool_state {
+                    match &status.state {
+                        SpoolState::Ok => info!("the spool stores again"),
+                        SpoolState::Full => {
+                            error!("the disk is full: relaying live, new frames are not kept")
+                        }
+                        SpoolState::Failed(error) => error!(error, "the spool failed: relaying live only"),
+                    }
+                    self.spool_state = status.state;
+                }
+            }
+        }
+    }
+
+    fn handle_source_end(
+        &mut self,
+        ended: Result<(usize, Result<(), SourceError>), tokio::task::JoinError>,
+        last: bool,
+    ) -> Result<(), RelayError> {
+        let (index, result) = match ended {
+            Ok(ended) => ended,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        let source = &mut self.sources[index];
+        let url = source.url.to_string();
+        match result {
+            Ok(()) => {
+                info!(url, "source ended");
+                source.ended = Some("ended".to_owned());
+                Ok(())
+            }
+            Err(error) => {
+                error!(url, "source failed: {error}");
+                source.ended = Some(error.to_string());
+                // One broken sensor must not take the others down.
+                if last && self.stats.accepted_records == 0 {
+                    Err(RelayError::NoSource(error))
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    fn disconnect(&mut self) {
+        self.connection = None;
+        self.stats.connected = false;
+        self.session.handle_disconnected();
+    }
+
+    fn print_status(&self) {
+        let line = status::line(&self.stats, &self.session.stats(), &self.spool.status(), &self.sources);
+        status::print(&line);
+    }
+}
+
+/// The next message of the connection; `None` when it broke; never without one.
+async fn receive(connection: &mut Option<Connection>) -> Option<Vec<u8>> {
+    match connection {
+        Some(connection) => connection.incoming.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Room for a message on the connection, `None` when it broke; never without one.
+async fn room(outgoing: Option<mpsc::Sender<Vec<u8>>>) -> Option<mpsc::OwnedPermit<Vec<u8>>> {
+    match outgoing {
+        Some(outgoing) => outgoing.reserve_owned().await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
