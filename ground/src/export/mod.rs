@@ -56,7 +56,7 @@ pub enum ExportError {
     #[error(transparent)]
     History(#[from] HistoryError),
     /// The history does not have the vehicle.
-    #[error("the history has no vehicle {vehicle}; it has: {}", known.join(", "))]
+    #[error("the history has no vehicle {vehicle}; it has {}", list(known))]
     UnknownVehicle {
         /// Who was asked for.
         vehicle: VehicleId,
@@ -64,13 +64,13 @@ pub enum ExportError {
         known: Vec<String>,
     },
     /// A CSV file holds one stream.
-    #[error("csv takes one stream; --stream matches: {}", streams.join(", "))]
+    #[error("csv takes one stream; --stream matches {}", list(streams))]
     SeveralStreams {
         /// The streams that match.
         streams: Vec<String>,
     },
     /// No stream matches.
-    #[error("no stream matches --stream; the vehicle has: {}", streams.join(", "))]
+    #[error("no stream matches --stream; the vehicle has {}", list(streams))]
     NoStream {
         /// The streams there are.
         streams: Vec<String>,
@@ -193,6 +193,10 @@ fn export_epoch(
         }
     }
     Ok(())
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 #[cfg(test)]
