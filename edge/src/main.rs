@@ -27,7 +27,10 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     start_logging(&config.log)?;
     // One thread: a vehicle's computer has better uses for its cores, and the spool has a thread of its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async { relay::run(config, end_signal()?).await.map_err(Into::into) })
+    let result = runtime.block_on(async { relay::run(config, end_signal()?).await.map_err(Into::into) });
+    // A read of standard input that waits for a line cannot be cancelled.
+    runtime.shutdown_background();
+    result
 }
 
 /// Done when the process is asked to end: SIGTERM from a service manager, SIGINT from a terminal.
