@@ -8,7 +8,6 @@ mod tls;
 mod url;
 mod websocket;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tern_shared::backoff::Backoff;
@@ -27,8 +26,12 @@ const INCOMING_MESSAGES: usize = 16;
 /// A connection that ended within this time was not wanted by the ground (a refusal takes a round trip or two), so
 /// the next one waits longer.
 const SHORT_LIFE: Duration = Duration::from_secs(3);
-/// The longest wait after such endings. A link that is merely down is tried every second, see `dial.rs`.
+/// The longest wait after such endings.
 const UNWANTED_CAP: Duration = Duration::from_secs(30);
+/// The longest wait after an attempt that failed by an answer (nobody listens, the handshake fails): a ground that
+/// restarts is found again soon, and one that stays away costs some 40 bytes a second. A link that is merely down is
+/// tried every second at no cost, see `dial.rs`.
+const FAILED_CAP: Duration = Duration::from_secs(3);
 
 /// A connection to the ground. Dropping it closes it.
 #[derive(Debug)]
@@ -64,7 +67,7 @@ impl Link {
     /// A link that is not connected yet. Reads the trusted certificates, so that a missing file is known at the start.
     pub fn new(config: LinkConfig) -> Result<Self, TlsError> {
         let tls = if config.ground.is_encrypted() {
-            Some(tls::connector(config.certificates.as_ref().map(PathBuf::as_path))?)
+            Some(tls::connector(config.certificates.as_deref())?)
         } else {
             None
         };
@@ -75,11 +78,12 @@ impl Link {
     /// Makes connection after connection; each is taken by the relay before the next is made.
     pub async fn run(mut self, connections: mpsc::Sender<Connection>) {
         let mut unwanted = Backoff::new(Duration::from_secs(1), UNWANTED_CAP);
+        let mut failed = Backoff::new(Duration::from_millis(500), FAILED_CAP);
         loop {
-            let began = tokio::time::Instant::now();
-            match self.connect().await {
+            let delay = match self.connect().await {
                 Ok(socket) => {
                     info!(ground = %self.config.ground, "connected");
+                    failed.reset();
                     let (outgoing, to_send) = mpsc::channel(1);
                     let (received, incoming) = mpsc::channel(INCOMING_MESSAGES);
                     if connections.send(Connection { outgoing, incoming }).await.is_err() {
@@ -92,18 +96,17 @@ impl Link {
                         unwanted.reset();
                         continue;
                     }
+                    unwanted.next_delay(rand::random())
                 }
-                Err(error) => warn!(ground = %self.config.ground, "cannot connect: {error}"),
-            }
-            if began.elapsed() < UNWANTED_CAP {
-                let delay = unwanted.next_delay(rand::random());
-                debug!(?delay, "waiting before the next connection");
-                tokio::select! {
-                    () = tokio::time::sleep(delay) => {}
-                    () = connections.closed() => return,
+                Err(error) => {
+                    warn!(ground = %self.config.ground, "cannot connect: {error}");
+                    failed.next_delay(rand::random())
                 }
-            } else {
-                unwanted.reset();
+            };
+            debug!(?delay, "waiting before the next connection");
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = connections.closed() => return,
             }
         }
     }

@@ -16,7 +16,8 @@ const MAX_PENDING_RANGES: usize = 4096;
 struct InFlight {
     end: u64,
     sent: Instant,
-    loss: bool,
+    /// Why the records will not come, when it is a gap that was sent.
+    gap: Option<GapReason>,
 }
 
 /// The books of a session. Every sequence number below `next` is in exactly one place: acknowledged, in flight,
@@ -80,8 +81,7 @@ impl Ledger {
 
     /// A frame (or a gap, with its reason) left.
     pub(super) fn sent(&mut self, now: Instant, range: SequenceRange, gap: Option<GapReason>) {
-        let loss = gap.is_some_and(GapReason::is_loss);
-        self.in_flight.insert(range.start, InFlight { end: range.end, sent: now, loss });
+        self.in_flight.insert(range.start, InFlight { end: range.end, sent: now, gap });
     }
 
     /// The waiting records with the highest sequence numbers.
@@ -149,10 +149,10 @@ impl Ledger {
             for start in done {
                 if let Some(flight) = self.in_flight.remove(&start) {
                     let records = flight.end - start;
-                    if flight.loss {
-                        self.lost_records += records;
-                    } else {
-                        self.acknowledged_records += records;
+                    match flight.gap {
+                        None => self.acknowledged_records += records,
+                        Some(reason) if reason.is_loss() => self.lost_records += records,
+                        Some(_) => {}
                     }
                 }
             }
@@ -185,7 +185,8 @@ impl Ledger {
     }
 
     pub(super) fn in_flight_records(&self) -> u64 {
-        self.in_flight.iter().map(|(start, flight)| flight.end - start).sum()
+        let frames = self.in_flight.iter().filter(|(_, flight)| flight.gap.is_none());
+        frames.map(|(start, flight)| flight.end - start).sum()
     }
 
     pub(super) fn lost_records(&self) -> u64 {
