@@ -78,11 +78,7 @@ async fn crosses_whole(flight: &Path, seed: u64) {
 
     let start = Instant::now();
     let source = format!("replay:{}?speed=max", flight.display());
-<<<<<<< HEAD
-    let mut edge = common::start_edge(proxy_address, &source, &workdir.path("spool.sqlite"), "200");
-=======
     let mut edge = common::start_edge(proxy_address, &source, &workdir.path("spool.sqlite"), 200);
->>>>>>> testbed
     let status = common::wait_until_settled(&mut edge, Duration::from_secs(2), ARRIVAL_LIMIT).await;
     assert!(
         start.elapsed() > OUTAGE_START + OUTAGE_LENGTH,

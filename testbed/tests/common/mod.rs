@@ -93,15 +93,9 @@ pub(crate) fn start_edge(ground: SocketAddr, source: &str, spool: &Path, status_
         "--spool".into(),
         spool.into(),
         "--rate-bits-per-second".into(),
-<<<<<<< HEAD
-        "100000000".into(),
-        "--status-interval-ms".into(),
-        status_interval.into(),
-=======
         "0".into(),
         "--status-interval-ms".into(),
         status_interval_ms.to_string().into(),
->>>>>>> testbed
     ];
     Process::spawn("tern-edge", &binary("tern-edge"), arguments).unwrap()
 }
