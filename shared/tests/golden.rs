@@ -71,6 +71,31 @@ fn the_short_form_of_a_dialect_schema_stands_for_the_full_one() {
     assert_eq!(SchemaBody::compact(&renamed), SchemaBody::Full(renamed));
 }
 
+/// Every example stands in the document whole, and then again in explained parts.
+#[test]
+fn the_document_shows_these_bytes() {
+    let golden: Vec<String> = messages::to_ground()
+        .iter()
+        .map(|(_, hex)| *hex)
+        .chain(messages::to_vehicle().iter().map(|(_, hex)| *hex))
+        .chain(frames::frames().iter().map(|golden| golden.hex))
+        .map(str::to_owned)
+        .collect();
+    let mut shown = 0;
+    for block in include_str!("../../docs/PROTOCOL.md").split("```text\n").skip(1) {
+        let block = block.split("```").next().unwrap();
+        let Some((whole, parts)) = block.split_once("\n\n") else { continue };
+        if !whole.chars().all(|c| c.is_ascii_hexdigit()) {
+            continue;
+        }
+        let parts: String = parts.lines().map(|line| line.split("  ").next().unwrap()).collect();
+        assert_eq!(hex(&unhex(&parts)), whole);
+        assert!(golden.iter().any(|hex| hex == whole), "{whole}");
+        shown += 1;
+    }
+    assert_eq!(shown, 4);
+}
+
 /// Each value has its bytes, and the bytes the value.
 fn check<T: Debug + PartialEq>(
     golden: Vec<(T, &str)>,
