@@ -417,6 +417,20 @@ mod tests {
     }
 
     #[test]
+    fn gaps_of_any_width_leave_the_totals_readable() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = store(&dir);
+        for number in 0..3 {
+            let key = store.open_epoch(&alpha(), Epoch(number), Timestamp(1)).unwrap().key;
+            let widest =
+                Content::Gap { range: SequenceRange::new(0, i64::MAX as u64), reason: GapReason::Evicted };
+            store.commit(&[entry(key, widest)]).unwrap();
+        }
+        let totals = Totals { records: 0, lost_records: i64::MAX as u64 };
+        assert_eq!(store.totals(&alpha()).unwrap(), totals);
+    }
+
+    #[test]
     fn a_full_disk_takes_nothing_of_a_batch_and_heals() {
         let dir = tempfile::tempdir().unwrap();
         let mut store = store(&dir);
