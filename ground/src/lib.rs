@@ -1,6 +1,6 @@
 //! The ground's end of Tern: vehicles in, history and web clients out.
 //!
-//! Read in the order of the data flow: [`accept`] takes a vehicle's connection, [`vehicle`] is its one way in,
+//! Read in the order of the data flow: [`serve`] accepts connections, [`accept`] takes a vehicle's, [`vehicle`] is its one way in,
 //! [`history`] commits what came, [`publish`] brings it to web clients, [`export`] writes it out again. [`relay`]
 //! starts them all.
 
@@ -13,5 +13,6 @@ pub mod history;
 pub mod json;
 pub mod publish;
 pub mod relay;
+pub mod serve;
 pub mod tls;
 pub mod vehicle;

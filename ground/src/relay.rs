@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use rustls::ServerConfig;
 use tern_shared::id::VehicleId;
 use tern_shared::message::{Refusal, RefusalReason};
 use tokio::net::TcpListener;
@@ -25,7 +24,7 @@ use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use crate::accept::{self, Accept, Peer, VehicleTokens, ViewerToken};
+use crate::accept::{self, Accept, VehicleTokens, ViewerToken};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::dashboard::{self, Monitor};
@@ -33,7 +32,8 @@ use crate::history::{self, Health, History, HistoryError, Store};
 use crate::publish::browser::{self, Browsers};
 use crate::publish::message::{self, Publication, VehicleStatus};
 use crate::publish::{Hub, Updates};
-use crate::tls::{self, PlainListener, TlsError, TlsListener};
+use crate::serve::serve;
+use crate::tls::{self, TlsError};
 use crate::vehicle::{ToVehicleTask, VehicleTask};
 
 const VEHICLE_QUEUE: usize = 64;
@@ -48,7 +48,7 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(15);
 pub struct Relay {
     address: SocketAddr,
     shutdown: watch::Sender<bool>,
-    server: tokio::task::JoinHandle<std::io::Result<()>>,
+    server: tokio::task::JoinHandle<()>,
     connections_gone: mpsc::Receiver<()>,
     vehicles: Arc<Vehicles>,
     history: JoinHandle<()>,
@@ -241,22 +241,6 @@ impl Vehicles {
 /// Waits until `flag` is true, or nobody is left to make it so: either way the process is ending.
 pub(crate) async fn until_true(flag: &mut watch::Receiver<bool>) {
     let _ = flag.wait_for(|flag| *flag).await;
-}
-
-async fn serve(
-    router: Router,
-    listener: TcpListener,
-    tls: Option<Arc<ServerConfig>>,
-    mut shutdown: watch::Receiver<bool>,
-) -> std::io::Result<()> {
-    let service = router.into_make_service_with_connect_info::<Peer>();
-    let ended = async move { until_true(&mut shutdown).await };
-    match tls {
-        Some(tls) => {
-            axum::serve(TlsListener::new(listener, tls), service).with_graceful_shutdown(ended).await
-        }
-        None => axum::serve(PlainListener::new(listener), service).with_graceful_shutdown(ended).await,
-    }
 }
 
 /// Lets clients see, from the start, the vehicles that the history knows.

@@ -12,6 +12,7 @@ use serde_json::{Value as Json, json};
 use tern_ground::config::{Args, Command, Config, TlsConfig};
 use tern_ground::export;
 use tern_ground::relay::Relay;
+use tern_ground::serve::MAX_HTTP_CONNECTIONS;
 use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
 use tern_shared::id::{Epoch, SchemaId, Token};
@@ -460,6 +461,37 @@ async fn the_page_and_the_health_report_are_served() {
     let body: Json = serde_json::from_str(health.rsplit("\r\n\r\n").next().unwrap()).unwrap();
     assert_eq!((&body["status"], &body["history"]["status"]), (&json!("ok"), &json!("ok")));
     assert!(ground.get("/nothing").await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_never_finishes_its_request_is_ended() {
+    let ground = start(|_| ()).await;
+    for head in ["", "GET / HTTP/1.1\r\n", "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"] {
+        let mut stalled = TcpStream::connect(ground.relay.address()).await.unwrap();
+        stalled.write_all(head.as_bytes()).await.unwrap();
+        let mut told = Vec::new();
+        let end = stalled.read_to_end(&mut told);
+        // The ground's reset of a connection with unread bytes is an end, too.
+        let _ = tokio::time::timeout(Duration::from_secs(60), end).await.expect("the connection stays open");
+    }
+}
+
+#[tokio::test]
+async fn connections_that_stall_keep_nobody_out() {
+    let ground = start(|_| ()).await;
+    let mut vehicle = ground.vehicle().await;
+    vehicle.welcomed().await;
+    let mut stalled = Vec::new();
+    for _ in 0..=MAX_HTTP_CONNECTIONS {
+        stalled.push(TcpStream::connect(ground.relay.address()).await.unwrap());
+    }
+    let mut told = Vec::new();
+    let end = stalled[0].read_to_end(&mut told);
+    let _ = tokio::time::timeout(LIMIT, end).await.expect("the oldest stays");
+    assert!(ground.get("/healthz").await.starts_with("HTTP/1.1 200"));
+    vehicle.tell(&schema_message()).await;
+    vehicle.tell(&frame(Lane::Live, 0, 1)).await;
+    vehicle.acknowledged_up_to(1).await;
 }
 
 #[tokio::test]

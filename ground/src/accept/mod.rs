@@ -3,17 +3,14 @@
 mod authorize;
 mod connection;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::serve::IncomingStream;
 use tern_shared::message::MAX_MESSAGE_BYTES;
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -22,7 +19,7 @@ pub use authorize::{VehicleTokens, ViewerToken};
 use crate::clock::Clock;
 use crate::history::Health;
 use crate::relay::Vehicles;
-use crate::tls::{PlainListener, TlsListener};
+use crate::serve::Peer;
 use crate::vehicle::SessionNumber;
 use connection::Connection;
 
@@ -53,26 +50,10 @@ pub struct Accept {
     pub next_session: AtomicU64,
 }
 
-/// Who is at the other end of a connection, with TLS or without.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
-
-impl Connected<IncomingStream<'_, PlainListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, PlainListener>) -> Self {
-        Peer(*stream.remote_addr())
-    }
-}
-
-impl Connected<IncomingStream<'_, TlsListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
-        Peer(*stream.remote_addr())
-    }
-}
-
 /// Serves `/vehicle`.
 pub async fn upgrade(
     State(accept): State<Arc<Accept>>,
-    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    Extension(Peer(peer)): Extension<Peer>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
