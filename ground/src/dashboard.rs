@@ -15,7 +15,7 @@ use crate::relay::Vehicles;
 
 /// Everything on the page is in the page; it connects to where it came from.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
-     connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+     img-src data:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// What `/healthz` looks at.
 pub struct Monitor {

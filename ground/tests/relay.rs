@@ -426,6 +426,15 @@ async fn clients_are_told_what_is_wrong_with_their_messages() {
     assert!(ground.try_connect("/ws", Some(("origin", "http://evil.example"))).await.is_err());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_hears_from_the_ground_also_when_nothing_happens() {
+    let ground = start(|_| ()).await;
+    let (mut browser, _) = ground.browser().await;
+    for _ in 0..3 {
+        assert!(browser.json_of("time").await["server_time"].is_f64());
+    }
+}
+
 #[tokio::test]
 async fn viewers_need_the_token_where_one_is_configured() {
     let ground = start(|config| config.viewer_token = Some(Token("see".to_owned()))).await;
@@ -461,6 +470,53 @@ async fn the_page_and_the_health_report_are_served() {
     let body: Json = serde_json::from_str(health.rsplit("\r\n\r\n").next().unwrap()).unwrap();
     assert_eq!((&body["status"], &body["history"]["status"]), (&json!("ok"), &json!("ok")));
     assert!(ground.get("/nothing").await.starts_with("HTTP/1.1 404"));
+}
+
+/// The page's elements after some seconds of its own time, and what it wrote to the console. `None` without a browser.
+async fn browsed(ground: &Ground) -> Option<(String, Vec<String>)> {
+    let profile = tempfile::tempdir().unwrap();
+    let mut browser = std::process::Command::new("chromium");
+    browser
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .args(["--enable-logging=stderr", "--virtual-time-budget=4000", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(format!("http://{}/", ground.relay.address()));
+    let run = tokio::task::spawn_blocking(move || browser.output());
+    match tokio::time::timeout(3 * LIMIT, run).await.expect("the browser ends").unwrap() {
+        Ok(output) => {
+            let log = String::from_utf8_lossy(&output.stderr);
+            let console = log.lines().filter(|line| line.contains(":CONSOLE")).map(str::to_owned).collect();
+            Some((String::from_utf8_lossy(&output.stdout).into_owned(), console))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => panic!("chromium: {error}"),
+    }
+}
+
+#[tokio::test]
+async fn the_page_shows_values_and_writes_no_errors_to_the_console() {
+    let ground = start(|_| ()).await;
+    let mut vehicle = ground.vehicle().await;
+    vehicle.welcomed().await;
+    vehicle.tell(&schema_message()).await;
+    vehicle.tell(&frame(Lane::Live, 0, 42)).await;
+    vehicle.acknowledged_up_to(42).await;
+    let Some((page, console)) = browsed(&ground).await else {
+        eprintln!("skipped: needs chromium (apt-get install chromium)");
+        return;
+    };
+    for shown in [
+        "connected to the ground</span>",
+        ">alpha</h2>",
+        "percent</th>",
+        ">41</td>",
+        ">%</td>",
+        ">live</span>",
+    ] {
+        assert!(page.contains(shown), "no {shown} in {page}");
+    }
+    assert_eq!(console, Vec::<String>::new());
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,8 +26,10 @@ const MAX_CLIENT_MESSAGE_BYTES: usize = 32 * 1024;
 const AUTH_LIMIT: Duration = Duration::from_secs(60);
 /// A client that does not take a message for this long is gone.
 const SEND_LIMIT: Duration = Duration::from_secs(20);
-/// How often a client is asked for a sign of life; it is gone after the third question without one.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// How often a client is told the time and asked for a sign of life.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// A client that leaves so many questions unanswered is gone.
+const MAX_UNANSWERED: u32 = 12;
 
 /// What serving web clients takes.
 pub struct Browsers {
@@ -130,10 +132,12 @@ impl Client {
                 () = until_true(shutdown) => return Err(End::Shutdown),
                 // Priority 2: is anybody there?
                 _ = pings.tick() => {
-                    if unanswered >= 3 {
+                    if unanswered >= MAX_UNANSWERED {
                         return Err(End::Silent);
                     }
                     unanswered += 1;
+                    // The ping is answered by the browser, which does not show it to its page.
+                    self.send(&ToClient::Time { server_time: epoch_seconds(wall_now()) }).await?;
                     self.send_message(Message::Ping(Default::default())).await?;
                 }
                 () = tokio::time::sleep_until(auth_deadline), if !self.authorized => {

@@ -53,6 +53,11 @@ pub enum ToClient<'a> {
         /// The ground's clock, seconds since the Unix epoch.
         server_time: f64,
     },
+    /// Every 5 s: a client that hears nothing for longer has lost its connection.
+    Time {
+        /// The ground's clock, seconds since the Unix epoch.
+        server_time: f64,
+    },
     /// The client was too slow for at least `count` updates, wanted or not; a snapshot follows.
     Missed {
         /// How many.
