@@ -126,9 +126,11 @@ impl Relay {
             idle_timeout: config.idle_timeout,
             next_session: AtomicU64::new(0),
         });
+        let viewer = ViewerToken::new(config.viewer_token);
+        let viewer_token_required = viewer.is_required();
         let browsers = Arc::new(Browsers {
             hub,
-            viewer: ViewerToken::new(config.viewer_token),
+            viewer,
             shutdown: shutdown_seen.clone(),
             alive,
             connections: client_places.clone(),
@@ -139,12 +141,13 @@ impl Relay {
             vehicles: vehicles.clone(),
             free_clients: client_places,
             max_clients: config.max_clients,
+            viewer_token_required,
         });
         let router = Router::new()
             .route("/vehicle", get(accept::upgrade).with_state(accept))
             .route("/ws", get(browser::upgrade).with_state(browsers))
-            .route("/healthz", get(dashboard::healthz).with_state(monitor))
-            .route("/", get(dashboard::page));
+            .route("/healthz", get(dashboard::healthz).with_state(monitor.clone()))
+            .route("/", get(dashboard::page).with_state(monitor));
         info!(%address, tls = tls.is_some(), history = %config.history.path.display(), "listening");
         let server = tokio::spawn(serve(router, listener, tls, shutdown_seen));
         Ok(Relay { address, shutdown, server, connections_gone, vehicles, history: history_thread })

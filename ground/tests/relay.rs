@@ -96,8 +96,12 @@ impl Ground {
     }
 
     async fn get(&self, path: &str) -> String {
+        self.get_by("x", path).await
+    }
+
+    async fn get_by(&self, host: &str, path: &str) -> String {
         let mut stream = TcpStream::connect(self.relay.address()).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut response = String::new();
         stream.read_to_string(&mut response).await.unwrap();
@@ -470,6 +474,8 @@ async fn the_page_and_the_health_report_are_served() {
     let body: Json = serde_json::from_str(health.rsplit("\r\n\r\n").next().unwrap()).unwrap();
     assert_eq!((&body["status"], &body["history"]["status"]), (&json!("ok"), &json!("ok")));
     assert!(ground.get("/nothing").await.starts_with("HTTP/1.1 404"));
+    let rebound = ground.get_by("evil.example", "/").await;
+    assert!(rebound.starts_with("HTTP/1.1 421") && rebound.contains("[viewer] token"), "{rebound}");
 }
 
 /// The page's elements after some seconds of its own time, and what it wrote to the console. `None` without a browser.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tern_shared::id::Token;
 use tokio::sync::broadcast::error::RecvError;
@@ -14,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tracing::{debug, info};
 
 use super::message::{ErrorCode, FromClient, ToClient, text};
+use super::origin::is_own_page;
 use super::{Filter, Hub, Updates};
 use crate::accept::ViewerToken;
 use crate::clock::wall_now;
@@ -58,8 +59,8 @@ pub async fn upgrade(
         }
         _ => !browsers.viewer.is_required(),
     };
-    // Without a token, the browser's user is all that protects telemetry: other sites' pages must not read it.
-    if !browsers.viewer.is_required() && !is_same_origin(&headers) {
+    if !browsers.viewer.is_required() && !is_own_page(&headers) {
+        debug!(origin = ?headers.get(header::ORIGIN), host = ?headers.get(header::HOST), "page refused");
         return (StatusCode::FORBIDDEN, "pages of other sites need a viewer token\n").into_response();
     }
     let Ok(permit) = browsers.connections.clone().try_acquire_owned() else {
@@ -255,35 +256,9 @@ fn bearer_token(value: &HeaderValue) -> Option<Token> {
     scheme.eq_ignore_ascii_case("bearer").then(|| Token(token.trim().to_owned()))
 }
 
-/// Whether the request comes from a page of this server, or from no page at all.
-fn is_same_origin(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else { return true };
-    let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    match (origin.as_ref().and_then(Uri::authority), host) {
-        (Some(origin), Some(host)) => origin.as_str().eq_ignore_ascii_case(host),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pages_of_other_sites_are_told_apart() {
-        let headers = |origin: &'static str| {
-            HeaderMap::from_iter([
-                (header::ORIGIN, HeaderValue::from_static(origin)),
-                (header::HOST, HeaderValue::from_static("ground.example:8080")),
-            ])
-        };
-        assert!(is_same_origin(&headers("https://ground.example:8080")));
-        for other in ["https://evil.example", "null", "https://ground.example:8081", ""] {
-            assert!(!is_same_origin(&headers(other)), "{other}");
-        }
-        assert!(is_same_origin(&HeaderMap::new()));
-    }
 
     #[test]
     fn bearer_tokens_are_found() {

@@ -7,6 +7,7 @@ pub mod browser;
 mod filter;
 mod hub;
 pub mod message;
+pub mod origin;
 
 pub use filter::{Filter, InvalidFilter, Pattern};
 pub use hub::{Hub, NewestValue, Update, Updates};
