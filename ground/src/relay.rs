@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | connection -> vehicle | 64 messages a vehicle | the connection stops reading its socket |
 //! | vehicles -> history | 1024 entries | the vehicles wait, and with them their connections |
-//! | hub -> web clients | 1024 pieces of up to 64 messages | the slowest client starts again from a snapshot |
+//! | hub -> web clients | 1024 pieces of up to 64 messages, 2 s | a client that is behind starts again from a snapshot |
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -31,7 +31,7 @@ use crate::dashboard::{self, Monitor};
 use crate::history::{self, Health, History, HistoryError, Store};
 use crate::publish::browser::{self, Browsers};
 use crate::publish::message::{self, Publication, VehicleStatus};
-use crate::publish::{Hub, Updates};
+use crate::publish::{Hub, Piece};
 use crate::serve::serve;
 use crate::tls::{self, TlsError};
 use crate::vehicle::{ToVehicleTask, VehicleTask};
@@ -98,8 +98,8 @@ impl Relay {
         let listener = TcpListener::bind(config.listen).await.map_err(listen_failed)?;
         let address = listener.local_addr().map_err(listen_failed)?;
 
-        let (updates, _) = broadcast::channel::<Updates>(CLIENT_QUEUE);
-        let hub = Arc::new(Hub::new(updates));
+        let (pieces, _) = broadcast::channel::<Piece>(CLIENT_QUEUE);
+        let hub = Arc::new(Hub::new(pieces));
         publish_known_vehicles(&store, &hub)?;
 
         let (commands, history_commands) = mpsc::channel(HISTORY_QUEUE);

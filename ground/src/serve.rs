@@ -72,7 +72,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) if is_of_one_connection(&error) => {
-                debug!(%error, "connection lost before it was accepted")
+                debug!(%error, "connection lost before it was accepted");
             }
             Err(error) => {
                 warn!(%error, "cannot accept connections; is the limit of open files (ulimit -n) too low?");

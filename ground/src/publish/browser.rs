@@ -8,14 +8,13 @@ use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tern_shared::id::Token;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Semaphore, broadcast, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::message::{ErrorCode, FromClient, ToClient, text};
 use super::origin::is_own_page;
-use super::{Filter, Hub, Updates};
+use super::{Filter, Hub, Next, Subscription};
 use crate::accept::ViewerToken;
 use crate::clock::wall_now;
 use crate::json::epoch_seconds;
@@ -96,11 +95,6 @@ struct Client {
     subscription: Option<Subscription>,
 }
 
-struct Subscription {
-    filter: Filter,
-    updates: broadcast::Receiver<Updates>,
-}
-
 impl Client {
     async fn run(&mut self, mut shutdown: watch::Receiver<bool>) -> End {
         match self.serve(&mut shutdown).await {
@@ -150,7 +144,7 @@ impl Client {
                     self.handle_message(message).await?;
                 }
                 // Priority 4: telemetry.
-                updates = next_updates(&mut self.subscription) => self.handle_updates(updates).await?,
+                next = next(&mut self.subscription, &self.browsers.hub) => self.handle_next(next).await?,
             }
         }
     }
@@ -188,34 +182,33 @@ impl Client {
     }
 
     async fn subscribe(&mut self, filter: Filter) -> Result<(), End> {
-        let (snapshot, updates) = self.browsers.hub.subscribe(&filter);
-        self.subscription = Some(Subscription { filter, updates });
-        for text in snapshot {
-            self.send_text(text).await?;
-        }
-        self.send(&ToClient::Ready { server_time: epoch_seconds(wall_now()) }).await
+        let (subscription, snapshot) = Subscription::new(&self.browsers.hub, filter);
+        self.subscription = Some(subscription);
+        self.send_snapshot(snapshot).await
     }
 
-    async fn handle_updates(&mut self, updates: Result<Updates, RecvError>) -> Result<(), End> {
-        let Some(subscription) = &mut self.subscription else { return Ok(()) };
-        match updates {
-            Ok(updates) => {
-                let filter = &subscription.filter;
-                let wanted = updates.iter().filter(|update| update.is_wanted(filter));
-                for text in wanted.map(|update| update.text.clone()).collect::<Vec<_>>() {
+    async fn handle_next(&mut self, next: Next) -> Result<(), End> {
+        match next {
+            Next::Messages(messages) => {
+                for text in messages {
                     self.send_text(text).await?;
                 }
                 Ok(())
             }
-            Err(RecvError::Lagged(missed)) => {
-                let count = missed + subscription.updates.len() as u64;
-                let filter = subscription.filter.clone();
-                info!(count, "a web client is too slow");
-                self.send(&ToClient::Missed { count }).await?;
-                self.subscribe(filter).await
+            Next::Behind { missed, snapshot } => {
+                debug!(missed, "a web client is too slow");
+                self.send(&ToClient::Missed { count: missed }).await?;
+                self.send_snapshot(snapshot).await
             }
-            Err(RecvError::Closed) => Err(End::Shutdown),
+            Next::Closed => Err(End::Shutdown),
         }
+    }
+
+    async fn send_snapshot(&mut self, snapshot: Vec<Utf8Bytes>) -> Result<(), End> {
+        for text in snapshot {
+            self.send_text(text).await?;
+        }
+        self.send(&ToClient::Ready { server_time: epoch_seconds(wall_now()) }).await
     }
 
     async fn refuse(&mut self, message: &str) -> Result<(), End> {
@@ -244,9 +237,9 @@ impl Client {
     }
 }
 
-async fn next_updates(subscription: &mut Option<Subscription>) -> Result<Updates, RecvError> {
+async fn next(subscription: &mut Option<Subscription>, hub: &Hub) -> Next {
     match subscription {
-        Some(subscription) => subscription.updates.recv().await,
+        Some(subscription) => subscription.next(hub).await,
         None => std::future::pending().await,
     }
 }

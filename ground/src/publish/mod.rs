@@ -8,6 +8,8 @@ mod filter;
 mod hub;
 pub mod message;
 pub mod origin;
+mod subscription;
 
 pub use filter::{Filter, InvalidFilter, Pattern};
-pub use hub::{Hub, NewestValue, Update, Updates};
+pub use hub::{Hub, NewestValue, Piece, Update};
+pub use subscription::{Next, Subscription};
