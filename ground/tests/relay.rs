@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, but not in their helpers")]
 
+mod chromium;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -478,28 +480,6 @@ async fn the_page_and_the_health_report_are_served() {
     assert!(rebound.starts_with("HTTP/1.1 421") && rebound.contains("[viewer] token"), "{rebound}");
 }
 
-/// The page's elements after some seconds of its own time, and what it wrote to the console. `None` without a browser.
-async fn browsed(ground: &Ground) -> Option<(String, Vec<String>)> {
-    let profile = tempfile::tempdir().unwrap();
-    let mut browser = std::process::Command::new("chromium");
-    browser
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"])
-        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-        .args(["--enable-logging=stderr", "--virtual-time-budget=4000", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(format!("http://{}/", ground.relay.address()));
-    let run = tokio::task::spawn_blocking(move || browser.output());
-    match tokio::time::timeout(3 * LIMIT, run).await.expect("the browser ends").unwrap() {
-        Ok(output) => {
-            let log = String::from_utf8_lossy(&output.stderr);
-            let console = log.lines().filter(|line| line.contains(":CONSOLE")).map(str::to_owned).collect();
-            Some((String::from_utf8_lossy(&output.stdout).into_owned(), console))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => panic!("chromium: {error}"),
-    }
-}
-
 #[tokio::test]
 async fn the_page_shows_values_and_writes_no_errors_to_the_console() {
     let ground = start(|_| ()).await;
@@ -507,22 +487,19 @@ async fn the_page_shows_values_and_writes_no_errors_to_the_console() {
     vehicle.welcomed().await;
     vehicle.tell(&schema_message()).await;
     vehicle.tell(&frame(Lane::Live, 0, 42)).await;
-    vehicle.acknowledged_up_to(42).await;
-    let Some((page, console)) = browsed(&ground).await else {
+    let Some(mut page) = chromium::Page::open(&format!("http://{}/", ground.relay.address())).await else {
         eprintln!("skipped: needs chromium (apt-get install chromium)");
         return;
     };
-    for shown in [
-        "connected to the ground</span>",
-        ">alpha</h2>",
-        "percent</th>",
-        ">41</td>",
-        ">%</td>",
-        ">live</span>",
-    ] {
-        assert!(page.contains(shown), "no {shown} in {page}");
-    }
-    assert_eq!(console, Vec::<String>::new());
+    page.shows(&["connected to the ground", "alpha", "connected", "humidity", "percent", "41", "%", "live"])
+        .await;
+    vehicle.tell(&frame(Lane::Live, 42, 100)).await;
+    page.shows(&["141", "142 records"]).await;
+    assert_eq!(page.console, Vec::<Json>::new());
+    drop(vehicle);
+    page.shows(&["not connected for"]).await;
+    ground.relay.shutdown().await;
+    page.shows(&["no connection to the ground for", "the last known state", "141"]).await;
 }
 
 #[tokio::test(start_paused = true)]
