@@ -63,6 +63,9 @@ pub enum ExportError {
         /// Who is there.
         known: Vec<String>,
     },
+    /// The span of time does not end after it starts.
+    #[error("no record can be in this span: --from has to be before --to")]
+    EmptySpan,
     /// A CSV file holds one stream.
     #[error("csv takes one stream; --stream matches {}", list(streams))]
     SeveralStreams {
@@ -128,6 +131,9 @@ pub fn export<W: Write>(
     request: &Request,
     open: impl FnOnce() -> Result<W, ExportError>,
 ) -> Result<Summary, ExportError> {
+    if request.span.is_empty() {
+        return Err(ExportError::EmptySpan);
+    }
     let epochs = reader.epochs(&request.vehicle)?;
     if epochs.is_empty() {
         let known = reader.vehicles()?;

@@ -171,6 +171,9 @@ fn a_time_span_cuts_frames() {
     assert_eq!(summary.records, 2, "{}", String::from_utf8_lossy(&output));
     request.span = Timestamp::from_millis(9000)..Timestamp(i64::MAX);
     assert_eq!(exported(&request).1.records, 0);
+    request.span = Timestamp::from_millis(2000)..Timestamp::from_millis(2000);
+    let error = export(&history().1, &request, no_output).unwrap_err().to_string();
+    assert!(error.contains("--from") && error.contains("--to"), "{error}");
 }
 
 #[test]
