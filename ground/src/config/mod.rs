@@ -105,12 +105,14 @@ pub enum ConfigError {
         error: std::io::Error,
     },
     /// The file is no TOML, or has a key or value that it may not have; the text names key and line.
-    #[error("configuration file {}: {error}", path.display())]
+    #[error("configuration file {}, line {line}: {message}", path.display())]
     Parse {
         /// The file.
         path: PathBuf,
-        /// Where and what.
-        error: toml::de::Error,
+        /// Where, counted from 1.
+        line: usize,
+        /// What is wrong. Does not quote the line: it may hold a token, and this goes to logs.
+        message: String,
     },
     /// A value is out of range.
     #[error("{key} = {value}: {expected}")]
@@ -257,6 +259,17 @@ mod tests {
         let error =
             load("listen = \"127.0.0.1:1\"\n\n[history]\npaht = \"x\"\n", &[]).unwrap_err().to_string();
         assert!(error.contains("paht") && error.contains("line 4") && error.contains(".tmp"), "{error}");
+    }
+
+    #[test]
+    fn an_error_in_the_file_does_not_print_the_secrets_beside_it() {
+        for text in
+            ["[viewer]\ntoken = \"s3cret\n", "[viewer]\ntoken = s3cret\n", "[viewer]\n\ntokn = \"s3cret\"\n"]
+        {
+            let error = load(text, &[]).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("s3cret") && shown.contains("line "), "{shown}");
+        }
     }
 
     #[test]
