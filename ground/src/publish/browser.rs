@@ -22,8 +22,8 @@ use crate::relay::until_true;
 
 /// The longest message of a client, bytes: a subscription with all the patterns it may have.
 const MAX_CLIENT_MESSAGE_BYTES: usize = 32 * 1024;
-/// How long a client has for its token.
-const AUTH_LIMIT: Duration = Duration::from_secs(60);
+/// How long a client has for its token. It holds one of the places for clients meanwhile.
+const AUTH_LIMIT: Duration = Duration::from_secs(10);
 /// A client that does not take a message for this long is gone.
 const SEND_LIMIT: Duration = Duration::from_secs(20);
 /// How often a client is told the time and asked for a sign of life.
