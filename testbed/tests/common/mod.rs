@@ -5,11 +5,14 @@
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tern_testbed::process::{Process, sibling};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 /// How long a binary may take to stop on SIGTERM.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(20);
@@ -74,11 +77,22 @@ pub(crate) fn start_ground(listen: SocketAddr, history: &Path) -> Process {
 
 /// An edge for the vehicle `test` on a link so fast that it is no limit.
 pub(crate) fn start_edge(ground: SocketAddr, source: &str, spool: &Path, status_interval: &str) -> Process {
-    let arguments: [OsString; 12] = [
+    let arguments = edge_arguments(&format!("ws://{ground}/vehicle"), source, spool, status_interval);
+    Process::spawn("tern-edge", &binary("tern-edge"), arguments).unwrap()
+}
+
+/// What [`start_edge`] starts an edge with.
+pub(crate) fn edge_arguments(
+    ground: &str,
+    source: &str,
+    spool: &Path,
+    status_interval: &str,
+) -> Vec<OsString> {
+    vec![
         "--vehicle".into(),
         "test".into(),
         "--ground".into(),
-        format!("ws://{ground}/vehicle").into(),
+        ground.into(),
         "--source".into(),
         source.into(),
         "--spool".into(),
@@ -87,8 +101,27 @@ pub(crate) fn start_edge(ground: SocketAddr, source: &str, spool: &Path, status_
         "100000000".into(),
         "--status-interval-ms".into(),
         status_interval.into(),
-    ];
-    Process::spawn("tern-edge", &binary("tern-edge"), arguments).unwrap()
+    ]
+}
+
+/// Sends JSON lines of the stream `counter`, one every `interval`, numbered in `n`: one connection to one life of an
+/// edge, so that what arrives there is what was sent from the first number on.
+pub(crate) async fn feed(source: SocketAddr, next_number: Arc<AtomicU64>, interval: Duration) {
+    let mut socket = loop {
+        match TcpStream::connect(source).await {
+            Ok(socket) => break socket,
+            Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    };
+    let mut ticks = tokio::time::interval(interval);
+    loop {
+        ticks.tick().await;
+        let number = next_number.fetch_add(1, Ordering::Relaxed);
+        let line = format!("{{\"stream\":\"counter\",\"n\":{number}}}\n");
+        if socket.write_all(line.as_bytes()).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// A counter of the edge's status line.
@@ -124,6 +157,15 @@ pub(crate) async fn stop(mut process: Process) {
     let status = process.stop(STOP_GRACE).await.unwrap();
     let last_lines = process.last_lines().join("\n");
     assert!(status.success(), "{} ended with {status}; its log:\n{last_lines}", process.name());
+}
+
+/// The records of the stream `counter` in the history of the vehicle `test`, as `export` orders them. `scratch` is a
+/// file to export to.
+pub(crate) async fn exported_counter(history: &Path, scratch: &Path) -> Vec<Value> {
+    export(history, "jsonl", scratch).await;
+    let lines = std::fs::read_to_string(scratch).unwrap();
+    let records = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    records.filter(|record| record["stream"] == "counter").collect()
 }
 
 /// `tern-ground export` of the vehicle `test`.
