@@ -52,6 +52,15 @@ pub(crate) fn binary(name: &str) -> PathBuf {
         if path.parent().unwrap().ends_with("release") {
             cargo.arg("--release");
         }
+        // Names of this package, which the build of `ring` takes for its own and so would run anew each time.
+        for (name, _) in std::env::vars_os() {
+            if name
+                .to_str()
+                .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+            {
+                cargo.env_remove(name);
+            }
+        }
         let status = cargo.current_dir(workspace()).status().unwrap();
         assert!(status.success(), "cargo build: {status}");
     });
