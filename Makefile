@@ -7,6 +7,7 @@ SHELL := /bin/bash
 .ONESHELL:
 .DEFAULT_GOAL := build
 .PHONY: build demo test lint bench tools clean
+.SILENT: demo test lint tools
 
 SECONDS ?=
 VENV := .venv

@@ -87,6 +87,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         overhead_bytes: config.link.overhead_bytes,
         retransmit_after: None,
         silence_limit: config.link.silence_limit,
+        hold_after: Some(config.link.silence_limit / 2),
     };
     let mut session = EdgeSession::new(identity, send);
     for (&id, schema) in &opened.schemas {

@@ -1,6 +1,6 @@
 //! The listeners that `axum` accepts from, above all the one with TLS.
 //!
-//! Handshakes run side by side, at most [`MAX_HANDSHAKES`] at a time, each with a time limit, so that a peer that
+//! Handshakes run side by side, at most 256 at a time, each with a time limit, so that a peer that
 //! stalls in its own holds up nobody else's.
 
 use std::io;

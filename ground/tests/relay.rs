@@ -1,12 +1,16 @@
 //! A whole ground in this process, vehicles and web clients over real sockets.
 
+#![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, but not in their helpers")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Parser as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use rustls::pki_types::CertificateDer;
 use serde_json::{Value as Json, json};
-use tern_ground::config::{Config, TlsConfig};
+use tern_ground::config::{Args, Command, Config, TlsConfig};
+use tern_ground::export;
 use tern_ground::relay::Relay;
 use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
@@ -30,7 +34,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 struct Ground {
     relay: Relay,
-    _dir: Option<tempfile::TempDir>,
+    dir: Option<tempfile::TempDir>,
 }
 
 struct Socket<S>(WebSocketStream<S>);
@@ -38,7 +42,7 @@ struct Socket<S>(WebSocketStream<S>);
 async fn start(configure: impl FnOnce(&mut Config)) -> Ground {
     let dir = tempfile::tempdir().unwrap();
     let mut ground = start_in(dir.path(), configure).await;
-    ground._dir = Some(dir);
+    ground.dir = Some(dir);
     ground
 }
 
@@ -48,7 +52,7 @@ async fn start_in(dir: &std::path::Path, configure: impl FnOnce(&mut Config)) ->
     config.history.path = dir.join("history.sqlite");
     config.history.commit_interval = Duration::from_millis(5);
     configure(&mut config);
-    Ground { relay: Relay::start(config).await.unwrap(), _dir: None }
+    Ground { relay: Relay::start(config).await.unwrap(), dir: None }
 }
 
 impl Ground {
@@ -272,6 +276,66 @@ async fn a_second_session_supersedes_the_first_and_has_all_that_it_brought() {
     assert_eq!(first.refused().await.0, RefusalReason::Superseded);
     second.tell(&frame(Lane::Live, 3, 1)).await;
     assert_eq!(browser.json_of("record").await["seq"], 1);
+}
+
+#[tokio::test]
+async fn a_frame_over_many_holes_is_stored_in_parts() {
+    let ground = start(|_| ()).await;
+    let mut vehicle = ground.vehicle().await;
+    vehicle.welcomed().await;
+    vehicle.tell(&schema_message()).await;
+    for n in 0..300 {
+        vehicle.tell(&frame(Lane::Live, n * 2, 1)).await;
+    }
+    vehicle.tell(&frame(Lane::Backlog, 0, 600)).await;
+    vehicle.acknowledged_up_to(600).await;
+}
+
+#[tokio::test]
+async fn a_history_that_cannot_be_written_loses_nothing_and_delays_no_client() {
+    let ground = start(|_| ()).await;
+    let (mut browser, _) = ground.browser().await;
+    let mut vehicle = ground.vehicle().await;
+    vehicle.welcomed().await;
+    vehicle.tell(&schema_message()).await;
+    vehicle.tell(&frame(Lane::Live, 0, 1)).await;
+    vehicle.acknowledged_up_to(1).await;
+    let path = ground.dir.as_ref().unwrap().path().join("history.sqlite");
+    let blocker = rusqlite::Connection::open(&path).unwrap();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    vehicle.tell(&frame(Lane::Live, 1, 2)).await;
+    while browser.json_of("record").await["seq"] != 2 {}
+    while !ground.get("/healthz").await.starts_with("HTTP/1.1 503") {}
+    vehicle.tell(&frame(Lane::Live, 3, 1)).await;
+    while browser.json_of("record").await["seq"] != 3 {}
+    blocker.execute_batch("ROLLBACK").unwrap();
+
+    // Nothing was acknowledged; as soon as it can be stored, the vehicle is asked to send it again.
+    let (reason, message) = vehicle.refused().await;
+    assert_eq!(reason, RefusalReason::Unavailable, "{message}");
+    let mut vehicle = ground.vehicle().await;
+    let floor = vehicle.welcomed().await;
+    assert_eq!(floor, 1);
+    vehicle.tell(&frame(Lane::Backlog, 0, 4)).await;
+    vehicle.acknowledged_up_to(4).await;
+    assert!(ground.get("/healthz").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn history_is_exported_while_the_ground_runs() {
+    let ground = start(|_| ()).await;
+    let mut vehicle = ground.vehicle().await;
+    vehicle.welcomed().await;
+    vehicle.tell(&schema_message()).await;
+    vehicle.tell(&frame(Lane::Live, 0, 2)).await;
+    vehicle.acknowledged_up_to(2).await;
+    let dir = ground.dir.as_ref().unwrap().path();
+    let output = dir.join("out.csv");
+    let arguments = ["tern-ground", "export", "--vehicle", "alpha", "--format", "csv", "--output"];
+    let arguments = arguments.map(Into::into).into_iter().chain([output.clone().into_os_string()]);
+    let Some(Command::Export(arguments)) = Args::try_parse_from(arguments).unwrap().command else { panic!() };
+    assert_eq!(export::run(&dir.join("history.sqlite"), &arguments).unwrap().records, 2);
+    assert_eq!(std::fs::read_to_string(output).unwrap(), "t,percent\r\n0.000000,0\r\n0.001000,1\r\n");
 }
 
 #[tokio::test]

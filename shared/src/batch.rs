@@ -12,7 +12,7 @@ pub struct BatchLimits {
     pub window: Duration,
     /// The most records in a batch.
     pub max_records: usize,
-    /// Close once the records take about this many bytes before coding.
+    /// Close once the records' [`Record::size_hint`]s reach this many bytes.
     pub max_bytes: usize,
 }
 

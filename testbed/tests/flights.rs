@@ -8,7 +8,7 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::Workdir;
 use tern_testbed::link::{LinkProfile, Loss, Outage, OutageSchedule, PathProfile};
@@ -16,6 +16,9 @@ use tern_testbed::proxy::{Proxy, ProxyOptions};
 
 /// How long a flight may take to arrive; debug builds on two busy cores need the most of it.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(120);
+/// Early enough for the shortest flight to be on its way.
+const OUTAGE_START: Duration = Duration::from_millis(400);
+const OUTAGE_LENGTH: Duration = Duration::from_secs(4);
 
 #[tokio::test]
 async fn the_demo_flight_arrives_whole() {
@@ -73,10 +76,14 @@ async fn crosses_whole(flight: &Path, seed: u64) {
     let proxy_status = proxy.status();
     tokio::spawn(proxy.run());
 
+    let start = Instant::now();
     let source = format!("replay:{}?speed=max", flight.display());
-    let mut edge = common::start_edge(proxy_address, &source, &workdir.path("spool.sqlite"), "200");
+    let mut edge = common::start_edge(proxy_address, &source, &workdir.path("spool.sqlite"), 200);
     let status = common::wait_until_settled(&mut edge, Duration::from_secs(2), ARRIVAL_LIMIT).await;
-    // The whole outage has passed, or it proved nothing.
+    assert!(
+        start.elapsed() > OUTAGE_START + OUTAGE_LENGTH,
+        "all arrived before the outage, which proves nothing"
+    );
     assert!(proxy_status.borrow().cut_connections > 0, "no connection was cut");
     assert_eq!(common::counter(&status, "lost_records"), 0, "{status}");
     common::stop(edge).await;
@@ -87,13 +94,13 @@ async fn crosses_whole(flight: &Path, seed: u64) {
     compare(flight, &exported).await;
 }
 
-/// Fast, so that a test does not take as long as a flight, but lossy, and down for a while in the middle.
+/// Fast, so that a test does not take as long as a flight, but lossy, and down for a while.
 fn rough_link() -> PathProfile {
     let direction = LinkProfile {
         loss: Loss::Random { percent: 1.0 },
-        ..LinkProfile::ideal(2_000_000.try_into().unwrap(), Duration::from_millis(10))
+        ..LinkProfile::ideal(4_000_000.try_into().unwrap(), Duration::from_millis(10))
     };
-    let outage = Outage::once(Duration::from_millis(1500), Duration::from_secs(5));
+    let outage = Outage::once(OUTAGE_START, OUTAGE_LENGTH);
     PathProfile {
         name: "rough".to_owned(),
         to_ground: direction.clone(),

@@ -32,7 +32,7 @@ async fn what_was_spooled_survives_kills_of_either_process() {
     let (history, spool) = (workdir.path("history.sqlite"), workdir.path("spool.sqlite"));
     let (ground_address, source_address) = (common::free_address(), common::free_address());
     let source = format!("jsonl+tcpin:{source_address}");
-    let start_edge = || common::start_edge(ground_address, &source, &spool, "50");
+    let start_edge = || common::start_edge(ground_address, &source, &spool, 50);
 
     let next_number = Arc::new(AtomicU64::new(0));
     let mut promised = Vec::new();
@@ -50,6 +50,7 @@ async fn what_was_spooled_survives_kills_of_either_process() {
         }
     }
     // The last processes live: all that was taken has to get through.
+    while common::counter(&edge.process.next_status().await.unwrap(), "accepted_records") == 0 {}
     edge.feeder.abort();
     common::wait_until_settled(&mut edge.process, Duration::from_secs(1), SETTLE_LIMIT).await;
     let Run { process, first_number, .. } = edge;

@@ -6,6 +6,8 @@
 //!
 //! `TERN_SEEDS=100000` runs more of them, `TERN_SEED=42` just that one.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
+
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

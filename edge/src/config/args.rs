@@ -52,7 +52,7 @@ pub struct Args {
     /// What a packet costs beside our bytes [default: 80]
     #[arg(long, value_name = "BYTES", env = "TERN_EDGE_OVERHEAD_BYTES")]
     pub overhead_bytes: Option<u64>,
-    /// How long the ground may be silent while it owes an acknowledgement [default: 8000]
+    /// How long the ground may be silent while it owes an acknowledgement [default: 5000]
     #[arg(long, value_name = "MS", env = "TERN_EDGE_SILENCE_LIMIT_MS")]
     pub silence_limit_ms: Option<u64>,
     /// How long a record waits for others to be sent with [default: 200]

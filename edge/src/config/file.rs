@@ -164,7 +164,7 @@ fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfi
         silence_limit: millis(
             "link.silence_limit_ms",
             silence,
-            Duration::from_secs(8),
+            Duration::from_secs(5),
             2_000..=600_000,
             "2000 to 600000 ms",
         )?,

@@ -1,5 +1,8 @@
 //! One WebSocket connection: a session message is a binary message.
 
+use std::os::fd::AsFd;
+use std::time::Duration;
+
 use futures_util::{SinkExt, StreamExt};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,7 +21,11 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A connection after the handshake.
-pub(super) type Socket = WebSocketStream<Box<dyn Stream>>;
+pub(super) struct Socket {
+    messages: WebSocketStream<Box<dyn Stream>>,
+    /// The same socket, to set options on.
+    tcp: socket2::Socket,
+}
 
 /// Speaks TLS (when there is a connector) and WebSocket with whoever answered.
 pub(super) async fn handshake(
@@ -27,6 +34,7 @@ pub(super) async fn handshake(
     tls: Option<&TlsConnector>,
     max_message_bytes: usize,
 ) -> Result<Socket, String> {
+    let tcp = stream.as_fd().try_clone_to_owned().map_err(|error| error.to_string())?.into();
     let stream: Box<dyn Stream> = match tls {
         Some(connector) => {
             let name = ServerName::try_from(ground.host().to_owned()).map_err(|error| error.to_string())?;
@@ -38,10 +46,10 @@ pub(super) async fn handshake(
         .write_buffer_size(0)
         .max_message_size(Some(max_message_bytes))
         .max_frame_size(Some(max_message_bytes));
-    let (socket, _) = tokio_tungstenite::client_async_with_config(ground.to_string(), stream, Some(config))
+    let (messages, _) = tokio_tungstenite::client_async_with_config(ground.to_string(), stream, Some(config))
         .await
         .map_err(|error| format!("WebSocket: {error}"))?;
-    Ok(socket)
+    Ok(Socket { messages, tcp })
 }
 
 /// Carries messages until the relay drops its end, the ground closes, or the connection breaks. Says which.
@@ -50,7 +58,7 @@ pub(super) async fn run(
     mut to_send: mpsc::Receiver<Vec<u8>>,
     received: mpsc::Sender<Vec<u8>>,
 ) -> String {
-    let (mut sink, mut stream) = socket.split();
+    let (mut sink, mut stream) = socket.messages.split();
     let receive = async {
         loop {
             match stream.next().await {
@@ -80,6 +88,8 @@ pub(super) async fn run(
         reason = receive => reason,
         reason = send => reason,
     };
-    // A closing handshake would wait a round trip, or for ever: the session has said goodbye already.
+    // The session has said what there was to say, or gave the connection up. A closing handshake would wait for ever,
+    // and what is left in the kernel's buffer is old by the time that the link is back: it is thrown away, not sent.
+    let _ = socket.tcp.set_linger(Some(Duration::ZERO));
     reason
 }

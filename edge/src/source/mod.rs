@@ -74,7 +74,7 @@ pub enum SourceError {
 /// Runs a source until it ends (a file, stdin) or nobody takes its samples any more.
 ///
 /// TCP, files, stdin and replays wait while `samples` is full; UDP and serial ports cannot make their senders wait and
-/// drop, counted in [`Counters::dropped`].
+/// drop, counted in [`Counts::dropped`].
 pub async fn run(
     url: &SourceUrl,
     samples: mpsc::Sender<Sample>,

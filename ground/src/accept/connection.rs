@@ -111,7 +111,10 @@ impl Connection {
     async fn drive(&mut self) -> Result<(), String> {
         let mut outcomes = Vec::with_capacity(MAX_OUTSTANDING);
         loop {
-            while let Some(event) = self.session.poll_event() {
+            // One message can bring many events: a frame over many holes comes in as many parts.
+            while self.outstanding < MAX_OUTSTANDING
+                && let Some(event) = self.session.poll_event()
+            {
                 self.handle_event(event).await;
             }
             if let State::Leaving { shutdown } = self.state

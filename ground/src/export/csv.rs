@@ -17,21 +17,26 @@ pub(super) struct Csv<W> {
     columns: Vec<String>,
 }
 
+/// The fields of all that match, oldest schema first, which must be one stream.
+pub(super) fn columns(schemas: &[&Schema]) -> Result<Vec<String>, ExportError> {
+    let streams: BTreeSet<&str> = schemas.iter().map(|schema| schema.stream.as_str()).collect();
+    if streams.len() > 1 {
+        return Err(ExportError::SeveralStreams {
+            streams: streams.into_iter().map(str::to_owned).collect(),
+        });
+    }
+    let mut columns: Vec<String> = Vec::new();
+    for field in schemas.iter().flat_map(|schema| &schema.fields) {
+        if !columns.contains(&field.name) {
+            columns.push(field.name.clone());
+        }
+    }
+    Ok(columns)
+}
+
 impl<W: Write> Csv<W> {
-    /// Writes the header. `schemas` are all that match, oldest first.
-    pub(super) fn new(mut output: W, schemas: &[&Schema]) -> Result<Self, ExportError> {
-        let streams: BTreeSet<&str> = schemas.iter().map(|schema| schema.stream.as_str()).collect();
-        if streams.len() > 1 {
-            return Err(ExportError::SeveralStreams {
-                streams: streams.into_iter().map(str::to_owned).collect(),
-            });
-        }
-        let mut columns: Vec<String> = Vec::new();
-        for field in schemas.iter().flat_map(|schema| &schema.fields) {
-            if !columns.contains(&field.name) {
-                columns.push(field.name.clone());
-            }
-        }
+    /// Writes the header.
+    pub(super) fn new(mut output: W, columns: Vec<String>) -> io::Result<Self> {
         write!(output, "t")?;
         for column in &columns {
             write!(output, ",{}", quoted(column))?;

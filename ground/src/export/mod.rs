@@ -56,7 +56,7 @@ pub enum ExportError {
     #[error(transparent)]
     History(#[from] HistoryError),
     /// The history does not have the vehicle.
-    #[error("the history has no vehicle {vehicle}; it has: {}", known.join(", "))]
+    #[error("the history has no vehicle {vehicle}; it has {}", list(known))]
     UnknownVehicle {
         /// Who was asked for.
         vehicle: VehicleId,
@@ -64,13 +64,13 @@ pub enum ExportError {
         known: Vec<String>,
     },
     /// A CSV file holds one stream.
-    #[error("csv takes one stream; --stream matches: {}", streams.join(", "))]
+    #[error("csv takes one stream; --stream matches {}", list(streams))]
     SeveralStreams {
         /// The streams that match.
         streams: Vec<String>,
     },
     /// No stream matches.
-    #[error("no stream matches --stream; the vehicle has: {}", streams.join(", "))]
+    #[error("no stream matches --stream; the vehicle has {}", list(streams))]
     NoStream {
         /// The streams there are.
         streams: Vec<String>,
@@ -115,18 +115,19 @@ pub fn run(history: &Path, args: &ExportArgs) -> Result<Summary, ExportError> {
         span: bound(args.from, i64::MIN)..bound(args.to, i64::MAX),
     };
     let reader = HistoryReader::open(history)?;
-    match &args.output {
-        Some(path) => {
-            let file =
-                File::create(path).map_err(|error| ExportError::Create { path: path.clone(), error })?;
-            export(&reader, &request, BufWriter::new(file))
-        }
-        None => export(&reader, &request, BufWriter::new(io::stdout().lock())),
-    }
+    export(&reader, &request, || -> Result<Box<dyn Write>, ExportError> {
+        let Some(path) = &args.output else { return Ok(Box::new(BufWriter::new(io::stdout().lock()))) };
+        let file = File::create(path).map_err(|error| ExportError::Create { path: path.clone(), error })?;
+        Ok(Box::new(BufWriter::new(file)))
+    })
 }
 
-/// Exports to any writer.
-pub fn export(reader: &HistoryReader, request: &Request, output: impl Write) -> Result<Summary, ExportError> {
+/// Exports to any writer, which is opened when there is something to export: a mistake empties no file.
+pub fn export<W: Write>(
+    reader: &HistoryReader,
+    request: &Request,
+    open: impl FnOnce() -> Result<W, ExportError>,
+) -> Result<Summary, ExportError> {
     let epochs = reader.epochs(&request.vehicle)?;
     if epochs.is_empty() {
         let known = reader.vehicles()?;
@@ -141,9 +142,12 @@ pub fn export(reader: &HistoryReader, request: &Request, output: impl Write) -> 
         return Err(ExportError::NoStream { streams: all.into_iter().map(str::to_owned).collect() });
     }
     let mut sink: Box<dyn Sink + '_> = match request.format {
-        ExportFormat::Tlog => Box::new(tlog::Tlog::new(output)),
-        ExportFormat::Jsonl => Box::new(jsonl::Jsonl::new(output, request.vehicle.clone())),
-        ExportFormat::Csv => Box::new(csv::Csv::new(output, &wanted)?),
+        ExportFormat::Tlog => Box::new(tlog::Tlog::new(open()?)),
+        ExportFormat::Jsonl => Box::new(jsonl::Jsonl::new(open()?, request.vehicle.clone())),
+        ExportFormat::Csv => {
+            let columns = csv::columns(&wanted)?;
+            Box::new(csv::Csv::new(open()?, columns)?)
+        }
     };
     let mut summary = Summary::default();
     for (&epoch, schemas) in epochs.iter().zip(&tables) {
@@ -193,6 +197,10 @@ fn export_epoch(
         }
     }
     Ok(())
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 #[cfg(test)]

@@ -97,8 +97,13 @@ fn request(format: ExportFormat, streams: &str) -> Request {
 fn exported(request: &Request) -> (Vec<u8>, Summary) {
     let (_dir, reader) = history();
     let mut output = Vec::new();
-    let summary = export(&reader, request, &mut output).unwrap();
+    let summary = export(&reader, request, || Ok(&mut output)).unwrap();
     (output, summary)
+}
+
+/// Where an export goes that fails before.
+fn no_output() -> Result<Vec<u8>, ExportError> {
+    panic!("the output was opened")
 }
 
 #[test]
@@ -138,7 +143,7 @@ fn csv_has_a_column_a_field_and_quotes() {
 #[test]
 fn csv_of_several_streams_lists_them() {
     let (_dir, reader) = history();
-    let error = export(&reader, &request(ExportFormat::Csv, "*"), Vec::new()).unwrap_err().to_string();
+    let error = export(&reader, &request(ExportFormat::Csv, "*"), no_output).unwrap_err().to_string();
     assert!(error.contains("mavlink/1/2/ATTITUDE, mavlink/opaque, weather"), "{error}");
 }
 
@@ -173,8 +178,8 @@ fn a_vehicle_or_stream_that_is_not_there_is_told_with_those_that_are() {
     let (_dir, reader) = history();
     let mut other = request(ExportFormat::Jsonl, "*");
     other.vehicle = "beta".parse().unwrap();
-    let error = export(&reader, &other, Vec::new()).unwrap_err().to_string();
+    let error = export(&reader, &other, no_output).unwrap_err().to_string();
     assert!(error.contains("beta") && error.contains("alpha"), "{error}");
-    let error = export(&reader, &request(ExportFormat::Jsonl, "wind"), Vec::new()).unwrap_err().to_string();
+    let error = export(&reader, &request(ExportFormat::Jsonl, "wind"), no_output).unwrap_err().to_string();
     assert!(error.contains("weather"), "{error}");
 }

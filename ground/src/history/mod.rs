@@ -141,6 +141,12 @@ pub enum HistoryError {
         /// Why.
         error: rusqlite::Error,
     },
+    /// There is no file to read.
+    #[error("there is no history at {}: name the ground's with --history or --config", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
     /// It is a SQLite file of another program.
     #[error("{} is a SQLite file, but no history of tern-ground", path.display())]
     Foreign {

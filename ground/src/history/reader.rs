@@ -33,9 +33,13 @@ pub struct FramePage {
 }
 
 impl HistoryReader {
-    /// Opens a history that exists.
+    /// Opens a history that exists. Its folder must be writable unless a ground has it open: SQLite puts an index of the
+    /// write-ahead log there.
     pub fn open(path: &Path) -> Result<Self, HistoryError> {
         let failed = |error| HistoryError::Open { path: path.to_owned(), error };
+        if !path.is_file() {
+            return Err(HistoryError::Missing { path: path.to_owned() });
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         match check_version(&connection, path)? {

@@ -18,8 +18,8 @@ use crate::config::Synchronous;
 const LADDER: &[&str] = &[include_str!("sql/001_initial.sql")];
 /// Marks a SQLite file as a history: "TERN".
 const APPLICATION_ID: i64 = 0x5445_524e;
-/// How long to wait for a lock that another process holds.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait for another process that writes (somebody's repair). Commits fail after it, and are tried again.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The history's file, open for writing.
 #[derive(Debug)]

@@ -28,7 +28,7 @@ pub enum InvalidFilter {
 }
 
 impl Pattern {
-    /// A pattern of at most [`MAX_PATTERN_BYTES`].
+    /// A pattern of at most 128 bytes.
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidFilter> {
         let text = text.into();
         if text.len() > MAX_PATTERN_BYTES {

@@ -7,7 +7,7 @@
 //!              | exceptions, deltas                floats on a decimal grid: deltas of round(value * 10^decimals)
 //!              | deltas                            exact floats: deltas of the bits in the order of the numbers
 //!              | (length, bytes)*                  text and bytes
-//! exceptions  := count, (records skipped since the previous exception, the float's bits little-endian)*
+//! exceptions  := count, (present values skipped since the previous exception, the float's bits little-endian)*
 //! ```
 //!
 //! Only values that are present and no exception stand in `deltas`. An exception is a float that has no place on its

@@ -1,9 +1,11 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::batch::{BatchLimits, Batcher};
 use crate::message::MAX_FRAME_BYTES;
 use crate::record::Value;
 use crate::schema::{Class, Field, FieldKind, Origin};
+use crate::time::Instant;
 
 const KINDS: [FieldKind; 13] = [
     FieldKind::Bool,
@@ -182,6 +184,53 @@ fn a_small_frame_cannot_claim_much_memory() {
     let bomb = postcard::to_stdvec(&bomb).unwrap();
     assert_eq!(decode(&bomb, &schemas), Err(DecodeError::OverLimit("body bytes")));
     assert_eq!(decode(&[0; MAX_FRAME_BYTES + 1], &schemas), Err(DecodeError::OverLimit("frame bytes")));
+}
+
+/// Values that take the most bytes, of every kind, alone in their group and in company.
+#[test]
+fn the_worst_batch_fits_a_frame() {
+    let worst = |kind, random: u64| match kind {
+        FieldKind::Bool => Value::Bool(random & 1 == 1),
+        FieldKind::U8 | FieldKind::I8 => Value::Int((random as i8).into()),
+        FieldKind::U16 | FieldKind::I16 => Value::Int((random as i16).into()),
+        FieldKind::U32 | FieldKind::I32 => Value::Int((random as i32).into()),
+        FieldKind::U64 => Value::UInt(random),
+        FieldKind::I64 => Value::Int(random as i64),
+        // On a grid of no decimals: steps of up to 52 bits of either sign.
+        FieldKind::F32 => Value::F32((random as i64 >> 12) as f32),
+        FieldKind::F64 => Value::F64(f64::from_bits(random | 0x7ff0_0000_0000_0001)),
+        FieldKind::Text => Value::Text(char::from(random as u8 & 0x7f).into()),
+        FieldKind::Bytes => Value::Bytes(vec![random as u8; 2]),
+    };
+    for (kind, fields) in KINDS.into_iter().flat_map(|kind| [(kind, 0), (kind, 1), (kind, 12)]) {
+        let decimals = matches!(kind, FieldKind::F32 | FieldKind::F64).then_some(0);
+        let fields = vec![Field { decimals, ..Field::new("worst", kind).optional() }; fields];
+        let schema = Arc::new(schema(fields.clone()));
+        let schemas: SchemaTable = (0..4096).map(|id| (SchemaId(id), schema.clone())).collect();
+        for alone in [false, true] {
+            let mut random = 1u64;
+            let mut next = || {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                random ^ random >> 29
+            };
+            let mut batcher = Batcher::new(BatchLimits::default());
+            let mut records = (0..4096).map(|id| Record {
+                schema: SchemaId(if alone { id } else { 0 }),
+                time: Timestamp(next() as i64),
+                values: fields.iter().map(|field| worst(field.kind, next())).collect(),
+            });
+            let batch = records.find_map(|record| batcher.push(Instant::default(), record, false)).unwrap();
+            let frame = encode(&batch, &schemas);
+            let taken: usize = batch.records().iter().map(Record::size_hint).sum();
+            assert!(
+                frame.len() * 3 <= taken * 4,
+                "{kind:?}, {} fields, alone {alone}: {} bytes of {taken}",
+                fields.len(),
+                frame.len()
+            );
+            assert!(decode(&frame, &schemas).is_ok());
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,9 @@
 //! have been checked and the frame is certain. Where it is another (a message that the dialect does not know, or knows
 //! by another layout) it can be computed back from the checksum: one of 256 values fits a whole frame, none fits
 //! 255 of 256 corrupted ones. That is too little to believe a start mark inside garbage, which would swallow the frames
-//! behind it, so such a frame passes only where another start mark, or the end of what was sent as one, follows it.
+//! behind it, so such a frame passes only where another start mark, or the end of what was sent as one, follows it, and
+//! after garbage only where no certain frame begins inside it. (Behind a whole frame one may: messages that carry other
+//! links' frames exist.)
 
 use super::dialect::{self, MessageLayout};
 
@@ -74,10 +76,10 @@ pub enum Candidate<'a> {
 /// Finds frames in bytes that come in arbitrary pieces.
 ///
 /// Keeps at most one incomplete frame between calls.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Parser {
     pending: Vec<u8>,
-    /// Whether the bytes before `pending` were garbage, so that a frame is no longer expected at its start.
+    /// Whether the bytes before `pending` were no frame, so that none is expected at its start.
     lost: bool,
     counts: Counts,
 }
@@ -132,15 +134,29 @@ pub fn inspect(bytes: &[u8]) -> Candidate<'_> {
     }
 }
 
+/// Whether a certain frame begins inside the first `length` of these bytes, and not at their start; `None` when that
+/// takes more bytes to tell.
+pub fn conceals_frame(bytes: &[u8], length: usize) -> Option<bool> {
+    let mut told = Some(false);
+    for at in 1..length.min(bytes.len()) {
+        match inspect(&bytes[at..]) {
+            Candidate::Certain(_) => return Some(true),
+            Candidate::Incomplete => told = None,
+            _ => {}
+        }
+    }
+    told
+}
+
 /// Whether a frame can begin with this byte.
 pub fn is_start_mark(byte: u8) -> bool {
     matches!(byte, V1_START | V2_START)
 }
 
 impl Parser {
-    /// A parser that has seen nothing.
+    /// A parser that has seen nothing: what comes first may be the rest of a frame.
     pub fn new() -> Self {
-        Parser::default()
+        Parser { pending: Vec::new(), lost: true, counts: Counts::default() }
     }
 
     /// Takes bytes in and hands every frame that they complete to `on_frame`.
@@ -173,16 +189,15 @@ impl Parser {
         let mut at = 0;
         while at < self.pending.len() {
             let rest = &self.pending[at..];
-            let (frame, length) = match inspect(rest) {
-                Candidate::Certain(frame) => (frame, frame.raw.len()),
-                Candidate::Plausible(frame) => match rest.get(frame.raw.len()) {
-                    Some(&next) if is_start_mark(next) => (frame, frame.raw.len()),
-                    None if end == End::Open => break,
-                    None => (frame, frame.raw.len()),
-                    Some(_) => {
+            let frame = match inspect(rest) {
+                Candidate::Certain(frame) => frame,
+                Candidate::Plausible(frame) => match self.passes(rest, frame.raw.len(), end) {
+                    Some(true) => frame,
+                    Some(false) => {
                         at += self.skip();
                         continue;
                     }
+                    None => break,
                 },
                 Candidate::Incomplete if end != End::Over => break,
                 Candidate::Corrupt(length) => {
@@ -196,6 +211,7 @@ impl Parser {
                     continue;
                 }
             };
+            let length = frame.raw.len();
             self.counts.frames += 1;
             self.counts.opaque += u64::from(frame.layout.is_none());
             self.lost = false;
@@ -205,11 +221,34 @@ impl Parser {
         self.pending.drain(..at);
     }
 
+    /// Whether the plausible frame in the first `length` bytes is to be believed; `None` when it takes more bytes to
+    /// tell.
+    fn passes(&self, bytes: &[u8], length: usize, end: End) -> Option<bool> {
+        match bytes.get(length) {
+            Some(&next) if !is_start_mark(next) => return Some(false),
+            None if end == End::Open => return None,
+            _ => {}
+        }
+        if !self.lost {
+            return Some(true);
+        }
+        match conceals_frame(bytes, length) {
+            None if end == End::Open => None,
+            conceals => Some(!conceals.unwrap_or(false)),
+        }
+    }
+
     /// Gives up one byte, and with it nothing that may follow inside what it claimed to begin.
     fn skip(&mut self) -> usize {
         self.counts.skipped_bytes += 1;
         self.lost = true;
         1
+    }
+}
+
+impl Default for Parser {
+    fn default() -> Self {
+        Parser::new()
     }
 }
 

@@ -71,6 +71,10 @@ pub struct SendConfig {
     pub retransmit_after: Option<Duration>,
     /// How long to wait for a sign of the ground while frames are unacknowledged, before the connection is given up.
     pub silence_limit: Duration,
+    /// On a stream transport: after this much of that silence nothing more is sent, because the transport would keep
+    /// it and deliver it late, ahead of fresher data. `None` on datagram transports, whose first datagram after an
+    /// outage is fresh.
+    pub hold_after: Option<Duration>,
 }
 
 /// What the vehicle does about a session, in order.
@@ -116,6 +120,8 @@ pub struct SendStats {
     pub acknowledged_records: u64,
     /// Records sent and not acknowledged yet.
     pub in_flight_records: u64,
+    /// Frames and gaps sent and not acknowledged yet.
+    pub in_flight_messages: usize,
     /// Records told to the ground as lost.
     pub lost_records: u64,
 }
@@ -354,6 +360,7 @@ impl EdgeSession {
         SendStats {
             acknowledged_records: self.ledger.acknowledged_records(),
             in_flight_records: self.ledger.in_flight_records(),
+            in_flight_messages: self.ledger.in_flight_count(),
             lost_records: self.ledger.lost_records(),
             ..self.stats
         }
@@ -410,15 +417,25 @@ impl EdgeSession {
         self.events.push_back(EdgeEvent::Disconnect { reason });
     }
 
-    /// When the connection is given up for silence: an answer is awaited since the later of the last sign of the
-    /// ground and the oldest message that it has not acknowledged.
-    fn silence_deadline(&self) -> Option<Instant> {
+    /// Since when an answer of the ground is awaited: the later of the last sign of it and the oldest message that it
+    /// has not acknowledged.
+    fn awaiting_since(&self) -> Option<Instant> {
         let awaited = match self.phase {
             Phase::Down | Phase::Refused => None,
             Phase::Greeting { .. } => Some(self.heard),
             Phase::Open | Phase::Leaving => self.ledger.oldest_in_flight(),
         };
-        awaited.map(|since| since.max(self.heard) + self.config.silence_limit)
+        awaited.map(|since| since.max(self.heard))
+    }
+
+    fn silence_deadline(&self) -> Option<Instant> {
+        self.awaiting_since().map(|since| since + self.config.silence_limit)
+    }
+
+    /// Whether the ground has been silent for so long that a stream transport must be stuck.
+    fn holds(&self, now: Instant) -> bool {
+        let Some((since, limit)) = self.awaiting_since().zip(self.config.hold_after) else { return false };
+        since + limit <= now
     }
 
     fn want_backlog(&mut self) {
@@ -437,6 +454,9 @@ impl EdgeSession {
 
     fn has_message(&self, now: Instant) -> bool {
         let room = self.ledger.in_flight_count() < MAX_IN_FLIGHT;
+        if self.holds(now) {
+            return false;
+        }
         match self.phase {
             Phase::Down | Phase::Leaving | Phase::Refused => false,
             Phase::Greeting { sent: None } => true,

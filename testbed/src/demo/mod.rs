@@ -56,8 +56,8 @@ pub enum DemoError {
     Profile(#[from] UnknownProfile),
     #[error("{name} ended early ({status}); its last lines:\n{last_lines}")]
     ChildEnded { name: &'static str, status: String, last_lines: String },
-    #[error("the ground does not accept connections at {0}")]
-    GroundSilent(SocketAddr),
+    #[error("the ground at {0} did not accept its web client within 10 s, or closed the connection")]
+    NoWebClient(SocketAddr),
     #[error("nothing arrived at the ground's web clients")]
     NothingArrived,
     #[error(transparent)]
@@ -72,7 +72,7 @@ pub async fn run(options: DemoOptions) -> Result<(), DemoError> {
         return Err(DemoError::NoFlight(options.flight));
     }
     let stopped = stop_signal()?;
-    let folder = tempfile::tempdir()?;
+    let folder = tempfile::Builder::new().prefix("tern-demo-").tempdir()?;
     let mut system = System::start(&options, folder.path())?;
     let result = watch(&mut system, options.length, stopped).await;
     system.stop().await;
@@ -205,7 +205,7 @@ async fn watch(
             _ = ticks.tick() => {
                 system.check()?;
                 if client.0.is_finished() {
-                    return Err(DemoError::GroundSilent(address));
+                    return Err(DemoError::NoWebClient(address));
                 }
                 screen.show(&snapshot(system, &mut meter, start.elapsed()))?;
             }

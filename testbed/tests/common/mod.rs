@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ pub(crate) struct Workdir {
 
 impl Workdir {
     pub(crate) fn new() -> Self {
-        Workdir { folder: Some(tempfile::tempdir().unwrap()) }
+        Workdir { folder: Some(tempfile::Builder::new().prefix("tern-test-").tempdir().unwrap()) }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -73,9 +73,17 @@ pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// An address that was free a moment ago.
+/// An address that was free a moment ago. Its port is below those that the system gives to outgoing connections: such
+/// a connection could otherwise take it while its server is being restarted, or connect to itself.
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + (std::process::id() % 100) as u16 * 100;
+    loop {
+        let port = first + TRIED.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return (Ipv4Addr::LOCALHOST, port).into();
+        }
+    }
 }
 
 pub(crate) fn start_ground(listen: SocketAddr, history: &Path) -> Process {
@@ -85,8 +93,8 @@ pub(crate) fn start_ground(listen: SocketAddr, history: &Path) -> Process {
 }
 
 /// An edge for the vehicle `test` on a link so fast that it is no limit.
-pub(crate) fn start_edge(ground: SocketAddr, source: &str, spool: &Path, status_interval: &str) -> Process {
-    let arguments = edge_arguments(&format!("ws://{ground}/vehicle"), source, spool, status_interval);
+pub(crate) fn start_edge(ground: SocketAddr, source: &str, spool: &Path, status_interval_ms: u32) -> Process {
+    let arguments = edge_arguments(&format!("ws://{ground}/vehicle"), source, spool, status_interval_ms);
     Process::spawn("tern-edge", &binary("tern-edge"), arguments).unwrap()
 }
 
@@ -95,7 +103,7 @@ pub(crate) fn edge_arguments(
     ground: &str,
     source: &str,
     spool: &Path,
-    status_interval: &str,
+    status_interval_ms: u32,
 ) -> Vec<OsString> {
     vec![
         "--vehicle".into(),
@@ -107,9 +115,9 @@ pub(crate) fn edge_arguments(
         "--spool".into(),
         spool.into(),
         "--rate-bits-per-second".into(),
-        "100000000".into(),
+        "0".into(),
         "--status-interval-ms".into(),
-        status_interval.into(),
+        status_interval_ms.to_string().into(),
     ]
 }
 

@@ -74,7 +74,7 @@ impl Site {
     /// An edge's arguments for another source or spool.
     pub(crate) fn edge_arguments_for(&self, source: &str, spool: &Path, more: &[&str]) -> Vec<OsString> {
         let ground = format!("ws://{}/vehicle", self.ground);
-        let mut arguments = common::edge_arguments(&ground, source, spool, "50");
+        let mut arguments = common::edge_arguments(&ground, source, spool, 50);
         arguments.extend(more.iter().map(Into::into));
         arguments
     }

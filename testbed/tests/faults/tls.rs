@@ -55,7 +55,7 @@ async fn a_ground_with_another_certificate_gets_no_token() {
 async fn missing_certificates_are_named_at_the_start() {
     let site = Site::new();
     let missing = site.path("none.pem");
-    let arguments = edge_arguments("wss://localhost/vehicle", "simulated:", &site.spool(), "0");
+    let arguments = edge_arguments("wss://localhost/vehicle", "simulated:", &site.spool(), 0);
     let more = ["--certificates".into(), missing.clone().into()];
     let said = crate::site::run_in_vain("tern-edge", arguments.into_iter().chain(more)).await;
     assert!(said.contains("link.certificates") && said.contains(missing.to_str().unwrap()), "{said}");
@@ -87,7 +87,7 @@ async fn start_ground(site: &Site, tls: &Certificate) -> Watched {
 fn start_edge(site: &Site, trusted: &std::path::Path) -> Watched {
     let source = format!("jsonl+tcpin:{}", site.source);
     let ground = format!("wss://{}/vehicle", site.ground);
-    let mut arguments = edge_arguments(&ground, &source, &site.spool(), "50");
+    let mut arguments = edge_arguments(&ground, &source, &site.spool(), 50);
     arguments.extend(["--token".into(), TOKEN.into(), "--certificates".into(), trusted.into()]);
     Watched::spawn("tern-edge", &binary("tern-edge"), arguments)
 }

@@ -213,7 +213,7 @@ impl Edge {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.spool.is_empty() && self.uncommitted.is_empty() && self.session.stats().in_flight_records == 0
+        self.spool.is_empty() && self.uncommitted.is_empty() && self.session.stats().in_flight_messages == 0
     }
 }
 
@@ -230,6 +230,7 @@ fn session(base: u64, faults: &Faults) -> EdgeSession {
         overhead_bytes: OVERHEAD_BYTES,
         retransmit_after: faults.datagrams.then_some(Duration::from_secs(5)),
         silence_limit: Duration::from_secs(15),
+        hold_after: (!faults.datagrams).then_some(Duration::from_secs(8)),
     };
     EdgeSession::new(identity, config)
 }

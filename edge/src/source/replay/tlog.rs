@@ -2,7 +2,7 @@
 //!
 //! An entry's length is its frame's, so a corrupt stretch is left byte by byte until an entry stands there again.
 
-use tern_shared::mavlink::frame::{Candidate, Frame, inspect, is_start_mark};
+use tern_shared::mavlink::frame::{Candidate, Frame, conceals_frame, inspect, is_start_mark};
 use tern_shared::time::Timestamp;
 
 const STAMP_BYTES: usize = 8;
@@ -89,7 +89,13 @@ impl Entries {
             Candidate::Plausible(frame) => {
                 let length = STAMP_BYTES + frame.raw.len();
                 match rest.get(length + STAMP_BYTES) {
-                    Some(&next) if !is_start_mark(next) => Place::Corrupt { is_frame: true },
+                    Some(&next) if !is_start_mark(next) => return Place::Corrupt { is_frame: true },
+                    None if !self.ended => return Place::Incomplete,
+                    _ if !self.lost => return Place::Entry(length),
+                    _ => {}
+                }
+                match conceals_frame(after_stamp, frame.raw.len()) {
+                    Some(true) => Place::Corrupt { is_frame: true },
                     None if !self.ended => Place::Incomplete,
                     _ => Place::Entry(length),
                 }

@@ -1,0 +1,127 @@
+//! One message of every kind, and of every variant within.
+
+use tern_shared::id::{Epoch, SchemaId, Token};
+use tern_shared::mavlink::dialect;
+use tern_shared::message::{
+    Acknowledgement, ClockEstimate, FrameMessage, Gap, GapReason, Hello, Lane, Probe, ProbeReply, Refusal,
+    RefusalReason, SchemaAnnouncement, SchemaBody, ToGround, ToVehicle, Welcome,
+};
+use tern_shared::range::SequenceRange;
+use tern_shared::schema::{Class, Field, FieldKind, MavlinkOrigin, Origin, Schema};
+use tern_shared::time::Timestamp;
+
+/// 2020-09-13 12:26:40 UTC.
+const TIME: Timestamp = Timestamp(1_600_000_000_000_000);
+
+/// ATTITUDE of system 1, component 1.
+pub(crate) const ATTITUDE: MavlinkOrigin = MavlinkOrigin { system: 1, component: 1, message: 30 };
+
+/// All that the vehicle says, with its bytes.
+pub(crate) fn to_ground() -> Vec<(ToGround, &'static str)> {
+    let hello = Hello {
+        protocol: 1,
+        vehicle: "alpha".parse().unwrap(),
+        epoch: Epoch(0x0123_4567_89ab_cdef),
+        base: 300,
+        token: Token("secret".into()),
+        agent: "tern-edge 0.1.0".into(),
+    };
+    let estimate = ClockEstimate { offset_micros: -50_000, uncertainty_micros: 350_000 };
+    let gap = |offset, count, reason| ToGround::Gap(Gap { offset, count, reason });
+    vec![
+        (
+            ToGround::Hello(hello),
+            "000105616c706861ef9bafcdf8acd19101ac02067365637265740f7465726e2d6564676520302e312e30",
+        ),
+        (
+            full_schema(every_kind()),
+            "01070003616c6c00010d0161000000000162010000000163020000000164030000000165040000000166\
+              050000000167060564656745370000016807000000016908000000016a0903726164010400016b0a0000\
+              01016c0b000000016d0c000000",
+        ),
+        (full_schema(sensor(Origin::Mavlink(ATTITUDE), Class::Critical)), "01070001730101011e0000"),
+        (full_schema(sensor(Origin::MavlinkOpaque, Class::Bulk)), "0107000173020200"),
+        (dialect_schema(Class::Live, false), "01c8010101011e0100aba791c501"),
+        (dialect_schema(Class::Critical, true), "01c8010101011e0001aba791c501"),
+        (frame(Lane::Live, 0), "02000004deadbeef"),
+        (frame(Lane::Backlog, -300), "0201d70404deadbeef"),
+        (gap(-300, 100, GapReason::Evicted), "03d7046400"),
+        (gap(2, 1, GapReason::NotStored), "03040101"),
+        (gap(-1, 1 << 40, GapReason::Absent), "030180808080802002"),
+        (ToGround::Probe(Probe { sent: TIME, estimate: None }), "048080a0faa0ccd70500"),
+        (ToGround::Probe(Probe { sent: TIME, estimate: Some(estimate) }), "048080a0faa0ccd705019f8d06b0ae15"),
+        (ToGround::Goodbye, "05"),
+    ]
+}
+
+/// All that the ground says, with its bytes.
+pub(crate) fn to_vehicle() -> Vec<(ToVehicle, &'static str)> {
+    let ranges = [SequenceRange::new(310, 340), SequenceRange::new(500, 501)];
+    let committed = Acknowledgement::new(300, ranges);
+    let welcome =
+        Welcome { protocol: 1, agent: "tern-ground 0.1.0".into(), committed: Acknowledgement::default() };
+    let refused = |reason| ToVehicle::Refused(Refusal::new(reason, "no"));
+    vec![
+        (ToVehicle::Welcome(welcome.clone()), "0001117465726e2d67726f756e6420302e312e300000"),
+        (
+            ToVehicle::Welcome(Welcome { committed: committed.clone(), ..welcome }),
+            "0001117465726e2d67726f756e6420302e312e30ac02020a1ea00101",
+        ),
+        (refused(RefusalReason::ProtocolVersion), "0100026e6f"),
+        (refused(RefusalReason::NotAuthorized), "0101026e6f"),
+        (refused(RefusalReason::TooLarge), "0102026e6f"),
+        (refused(RefusalReason::Malformed), "0103026e6f"),
+        (refused(RefusalReason::Dialect), "0104026e6f"),
+        (refused(RefusalReason::Superseded), "0105026e6f"),
+        (refused(RefusalReason::Unavailable), "0106026e6f"),
+        (ToVehicle::Acknowledge(committed), "02ac02020a1ea00101"),
+        (ToVehicle::SchemaWanted(SchemaId(300)), "03ac02"),
+        (
+            ToVehicle::ProbeReply(ProbeReply { sent: TIME, ground: Timestamp(TIME.0 + 300_000) }),
+            "048080a0faa0ccd705c0cfc4faa0ccd705",
+        ),
+        (ToVehicle::Goodbye, "05"),
+    ]
+}
+
+/// A schema with a field of every kind, with and without unit, decimals and absence.
+fn every_kind() -> Schema {
+    Schema {
+        stream: "all".into(),
+        origin: Origin::Sensor,
+        class: Class::Live,
+        fields: vec![
+            Field::new("a", FieldKind::Bool),
+            Field::new("b", FieldKind::U8),
+            Field::new("c", FieldKind::I8),
+            Field::new("d", FieldKind::U16),
+            Field::new("e", FieldKind::I16),
+            Field::new("f", FieldKind::U32),
+            Field::new("g", FieldKind::I32).with_unit("degE7"),
+            Field::new("h", FieldKind::U64),
+            Field::new("i", FieldKind::I64),
+            Field::new("j", FieldKind::F32).with_unit("rad").with_decimals(4),
+            Field::new("k", FieldKind::F64).optional(),
+            Field::new("l", FieldKind::Text),
+            Field::new("m", FieldKind::Bytes),
+        ],
+    }
+}
+
+fn sensor(origin: Origin, class: Class) -> Schema {
+    Schema { stream: "s".into(), origin, class, fields: vec![] }
+}
+
+fn full_schema(schema: Schema) -> ToGround {
+    ToGround::Schema(SchemaAnnouncement { id: SchemaId(7), body: SchemaBody::Full(schema) })
+}
+
+fn dialect_schema(class: Class, exact: bool) -> ToGround {
+    let layout_hash = dialect::message(ATTITUDE.message).unwrap().hash();
+    let body = SchemaBody::Dialect { origin: ATTITUDE, class, exact, layout_hash };
+    ToGround::Schema(SchemaAnnouncement { id: SchemaId(200), body })
+}
+
+fn frame(lane: Lane, offset: i64) -> ToGround {
+    ToGround::Frame(FrameMessage { lane, offset, frame: vec![0xde, 0xad, 0xbe, 0xef] })
+}
