@@ -9,8 +9,8 @@ use tern_shared::batch::Batch;
 use tern_shared::codec::{self, DecodeError, SchemaTable};
 use tern_shared::id::SchemaId;
 use tern_shared::message::{
-    FrameMessage, Gap, GapReason, Hello, Lane, MAX_MESSAGE_BYTES, PROTOCOL_VERSION, Probe, RefusalReason,
-    SchemaAnnouncement, SchemaBody, ToGround,
+    FrameMessage, Gap, GapReason, Hello, Lane, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, PROTOCOL_VERSION, Probe,
+    RefusalReason, SchemaAnnouncement, SchemaBody, ToGround,
 };
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
@@ -50,13 +50,15 @@ async fn bit_flipped_frames_are_refused_and_others_are_served_meanwhile() {
 async fn messages_over_the_size_limit_are_refused() {
     let site = Site::new();
     let mut ground = site.start_ground(&[]).await;
-    for (bytes, reason, part) in [
-        (MAX_MESSAGE_BYTES + 1, RefusalReason::TooLarge, "over the limit of"),
+    let frame = FrameMessage { lane: Lane::Live, offset: 0, frame: vec![0; MAX_FRAME_BYTES + 1] };
+    for (message, reason, part) in [
+        (ToGround::Frame(frame).encode(), RefusalReason::Malformed, "over its limits"),
+        (vec![2; MAX_MESSAGE_BYTES + 1], RefusalReason::TooLarge, "over the limit of"),
         // So large that it is not even read.
-        (16 * MAX_MESSAGE_BYTES, RefusalReason::Malformed, "too long"),
+        (vec![2; 16 * MAX_MESSAGE_BYTES], RefusalReason::Malformed, "too long"),
     ] {
         let mut vehicle = Vehicle::open(site.ground, &hello("bad", "")).await;
-        vehicle.send(vec![2; bytes]).await;
+        vehicle.send(message).await;
         let refusal = vehicle.refused().await;
         assert_eq!(refusal.reason, reason, "{}", refusal.message);
         assert!(refusal.message.contains(part), "{}", refusal.message);
