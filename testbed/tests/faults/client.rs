@@ -27,18 +27,23 @@ impl Browser {
         Browser(socket)
     }
 
-    /// The next record of which `is_so` holds. Everything that comes has to be JSON.
-    pub(crate) async fn record_where(&mut self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    /// The next message of which `is_so` holds. Everything that comes has to be JSON.
+    pub(crate) async fn message_where(&mut self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         let found = async {
             loop {
                 let message = self.0.next().await.expect("the ground keeps the connection");
                 let message: Value = serde_json::from_str(message.to_text().unwrap()).unwrap();
-                if message["type"] == "record" && is_so(&message) {
+                if is_so(&message) {
                     return message;
                 }
             }
         };
-        tokio::time::timeout(LIMIT, found).await.unwrap_or_else(|_| panic!("no record comes: {what}"))
+        tokio::time::timeout(LIMIT, found).await.unwrap_or_else(|_| panic!("no message comes: {what}"))
+    }
+
+    /// The next record of which `is_so` holds.
+    pub(crate) async fn record_where(&mut self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        self.message_where(what, |message| message["type"] == "record" && is_so(message)).await
     }
 
     /// The next record of the stream `counter` with this number or a later one.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::client::Browser;
 use crate::common::{self, binary, counter};
 use crate::site::{Site, Watched};
@@ -37,7 +39,7 @@ async fn a_full_disk_lets_live_telemetry_through_and_stores_again_when_there_is_
 
     std::fs::remove_file(ballast).unwrap();
     let spooled = counter(&edge.status(), "spooled_records");
-    let stores = |status: &serde_json::Value| {
+    let stores = |status: &Value| {
         status["spool"]["state"] == "ok" && counter(status, "spooled_records") > spooled + 100
     };
     edge.status_where("the spool stores again", stores).await;
@@ -48,6 +50,38 @@ async fn a_full_disk_lets_live_telemetry_through_and_stores_again_when_there_is_
     edge.end().await;
     ground.end().await;
     assert_eq!(site.exported_numbers().await, (0..accepted).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_neither_disk_nor_link_took_is_counted_at_both_ends() {
+    let site = Site::new();
+    let Some((mut edge, disk)) = start_edge(&site, &format!("{MOUNT} && exec \"$@\"")) else { return };
+    edge.line("source listening").await;
+    site.send_numbers(0..100).await;
+    edge.status_where("all is spooled", |status| counter(status, "spooled_records") == 100).await;
+    fill(&disk.join("ballast"));
+    // Far more than the write-ahead log has room left for, and the session remembers to send live.
+    let mut accepted = 100;
+    while counter(&edge.status()["spool"], "not_stored_records") < 1000 {
+        site.send_numbers(accepted..accepted + 100).await;
+        accepted += 100;
+        let done = |status: &Value| {
+            counter(status, "spooled_records") + counter(&status["spool"], "not_stored_records") == accepted
+        };
+        edge.status_where("all is stored or given up", done).await;
+    }
+
+    let ground = site.start_ground(&[]).await;
+    let mut browser = Browser::connect(site.ground).await;
+    let accounted = |s: &Value| counter(s, "acknowledged_records") + counter(s, "lost_records") == accepted;
+    let lost = counter(&edge.status_where("all is accounted for", accounted).await, "lost_records");
+    assert!(lost > 0);
+    browser.message_where("the loss", |m| m["type"] == "vehicle" && counter(m, "lost_records") == lost).await;
+    edge.end().await;
+    ground.end().await;
+    let numbers = site.exported_numbers().await;
+    assert_eq!(numbers.len() as u64, accepted - lost);
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
 }
 
 #[tokio::test]
