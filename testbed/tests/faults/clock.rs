@@ -52,7 +52,6 @@ async fn a_vehicle_whose_clock_jumps_loses_and_evicts_nothing() {
     for offset in OFFSETS {
         send_part(&site, &mut edge, &clock, offset, &mut next).await;
     }
-    edge.status_where("all is spooled", |status| counter(status, "spooled_records") == next).await;
     let ground = site.start_ground(&[]).await;
     edge.status_where("the session is open", |status| status["connected"] == true).await;
     for offset in OFFSETS {
@@ -82,7 +81,8 @@ async fn send_part(site: &Site, edge: &mut Watched, clock: &Path, offset: i64, n
     set_clock(clock, offset);
     site.send_numbers(*next..*next + RECORDS_A_PART).await;
     *next += RECORDS_A_PART;
-    edge.accepted(*next).await;
+    // Stored before the clock jumps again, so that the jump happens to it.
+    edge.status_where("it is spooled", |status| counter(status, "spooled_records") == *next).await;
 }
 
 /// An edge that asks the library for the time of day, and the system for everything else.
