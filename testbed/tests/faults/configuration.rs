@@ -1,7 +1,6 @@
 //! What cannot be started is not, and says why.
 
-use crate::common::binary;
-use crate::common::counter;
+use crate::common::{binary, counter};
 use crate::site::{Site, Watched, run_in_vain};
 
 #[tokio::test]
