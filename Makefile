@@ -62,6 +62,7 @@ tools:
 	packages=()
 	command -v cc >/dev/null || packages+=(gcc libc6-dev)
 	command -v setpriv >/dev/null || packages+=(util-linux)
+	compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || packages+=(libfaketime)
 	command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 	if [ $${#packages[@]} -gt 0 ]; then
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

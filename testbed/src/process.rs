@@ -26,6 +26,8 @@ pub struct Process {
     child: Child,
     last_lines: Arc<Mutex<VecDeque<String>>>,
     status: watch::Receiver<Value>,
+    /// Changes with every line that is added to `last_lines`, ends with the output.
+    news: watch::Receiver<()>,
     readers: [JoinHandle<()>; 2],
 }
 
@@ -58,18 +60,29 @@ impl Process {
             .map_err(|source| SpawnError { program: program.to_owned(), source })?;
         let last_lines = Arc::new(Mutex::new(VecDeque::new()));
         let (status_sender, status) = watch::channel(Value::Null);
+        let (news_sender, news) = watch::channel(());
         let stdout = child.stdout.take().expect("stdout is piped");
         let stderr = child.stderr.take().expect("stderr is piped");
         let readers = [
-            tokio::spawn(read_lines(stdout, Arc::clone(&last_lines), Some(status_sender))),
-            tokio::spawn(read_lines(stderr, Arc::clone(&last_lines), None)),
+            tokio::spawn(read_lines(
+                stdout,
+                Arc::clone(&last_lines),
+                news_sender.clone(),
+                Some(status_sender),
+            )),
+            tokio::spawn(read_lines(stderr, Arc::clone(&last_lines), news_sender, None)),
         ];
-        Ok(Process { name, child, last_lines, status, readers })
+        Ok(Process { name, child, last_lines, status, news, readers })
     }
 
     /// What the caller named it.
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Its process id, `None` once it has been waited for.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// The newest `"event":"status"` line of its standard output, `Null` before the first.
@@ -91,6 +104,18 @@ impl Process {
     /// The last lines of its output and log, oldest first.
     pub fn last_lines(&self) -> Vec<String> {
         lock(&self.last_lines).iter().cloned().collect()
+    }
+
+    /// The first line of its output and log that contains `text`, of those that are kept and those to come; `None` when
+    /// it ended its output without one.
+    pub async fn wait_for_line(&mut self, text: &str) -> Option<String> {
+        loop {
+            self.news.mark_unchanged();
+            if let Some(line) = lock(&self.last_lines).iter().find(|line| line.contains(text)) {
+                return Some(line.clone());
+            }
+            self.news.changed().await.ok()?;
+        }
     }
 
     /// SIGTERM, and SIGKILL when it has not exited after `grace`. Returns once all its output has been read.
@@ -140,6 +165,7 @@ pub fn sibling(name: &str) -> std::io::Result<PathBuf> {
 async fn read_lines(
     pipe: impl AsyncRead + Unpin,
     last_lines: Arc<Mutex<VecDeque<String>>>,
+    news: watch::Sender<()>,
     status: Option<watch::Sender<Value>>,
 ) {
     let mut lines = BufReader::new(pipe).lines();
@@ -155,6 +181,8 @@ async fn read_lines(
                     last.pop_front();
                 }
                 last.push_back(line);
+                drop(last);
+                news.send_replace(());
             }
         }
     }

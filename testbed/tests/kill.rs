@@ -14,8 +14,6 @@ use common::Workdir;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tern_testbed::process::Process;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 const ROUNDS: u32 = 50;
@@ -60,15 +58,10 @@ async fn what_was_spooled_survives_kills_of_either_process() {
     common::stop(process).await;
     common::stop(ground).await;
 
-    let exported = workdir.path("exported.jsonl");
-    common::export(&history, "jsonl", &exported).await;
     let mut stored = BTreeSet::new();
-    for line in std::fs::read_to_string(&exported).unwrap().lines() {
-        let record: serde_json::Value = serde_json::from_str(line).unwrap();
-        if record["stream"] == "counter" {
-            let number = record["fields"]["n"].as_u64().unwrap();
-            assert!(stored.insert(number), "{number} is stored twice (seed {seed})");
-        }
+    for record in common::exported_counter(&history, &workdir.path("exported.jsonl")).await {
+        let number = record["fields"]["n"].as_u64().unwrap();
+        assert!(stored.insert(number), "{number} is stored twice (seed {seed})");
     }
     let promised: BTreeSet<u64> = promised.into_iter().flatten().collect();
     let missing: Vec<_> = promised.difference(&stored).take(10).collect();
@@ -92,7 +85,8 @@ struct Run {
 impl Run {
     fn start(process: Process, source: SocketAddr, next_number: &Arc<AtomicU64>) -> Self {
         let first_number = next_number.load(Ordering::Relaxed);
-        Run { process, feeder: tokio::spawn(feed(source, Arc::clone(next_number))), first_number }
+        let feeder = tokio::spawn(common::feed(source, Arc::clone(next_number), FEED_INTERVAL));
+        Run { process, feeder, first_number }
     }
 
     /// Which numbers the edge, which has been killed, reported as spooled.
@@ -106,23 +100,4 @@ impl Run {
 /// The edge counts from its start, in the order in which it was fed.
 fn spooled_numbers(process: &Process, first_number: u64) -> std::ops::Range<u64> {
     first_number..first_number + common::counter(&process.status(), "spooled_records")
-}
-
-/// One connection to one life of an edge, so that what arrives there is what was sent from the first number on.
-async fn feed(source: SocketAddr, next_number: Arc<AtomicU64>) {
-    let mut socket = loop {
-        match TcpStream::connect(source).await {
-            Ok(socket) => break socket,
-            Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
-        }
-    };
-    let mut ticks = tokio::time::interval(FEED_INTERVAL);
-    loop {
-        ticks.tick().await;
-        let number = next_number.fetch_add(1, Ordering::Relaxed);
-        let line = format!("{{\"stream\":\"counter\",\"n\":{number}}}\n");
-        if socket.write_all(line.as_bytes()).await.is_err() {
-            return;
-        }
-    }
 }

@@ -184,6 +184,11 @@ impl Ledger {
         self.oldest_in_flight().map(|sent| sent + after)
     }
 
+    /// Whether everything there is was acknowledged.
+    pub(super) fn is_settled(&self) -> bool {
+        self.acknowledged.covers(SequenceRange::new(0, self.next))
+    }
+
     pub(super) fn in_flight_records(&self) -> u64 {
         let frames = self.in_flight.iter().filter(|(_, flight)| flight.gap.is_none());
         frames.map(|(start, flight)| flight.end - start).sum()

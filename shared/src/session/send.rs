@@ -120,8 +120,8 @@ pub struct SendStats {
     pub acknowledged_records: u64,
     /// Records sent and not acknowledged yet.
     pub in_flight_records: u64,
-    /// Frames and gaps sent and not acknowledged yet.
-    pub in_flight_messages: usize,
+    /// Whether the ground has acknowledged everything there is, gaps included.
+    pub settled: bool,
     /// Records told to the ground as lost.
     pub lost_records: u64,
 }
@@ -360,7 +360,7 @@ impl EdgeSession {
         SendStats {
             acknowledged_records: self.ledger.acknowledged_records(),
             in_flight_records: self.ledger.in_flight_records(),
-            in_flight_messages: self.ledger.in_flight_count(),
+            settled: self.ledger.is_settled(),
             lost_records: self.ledger.lost_records(),
             ..self.stats
         }

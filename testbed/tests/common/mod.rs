@@ -5,12 +5,14 @@
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tern_testbed::process::{Process, sibling};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 /// How long a binary may take to stop on SIGTERM.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(20);
@@ -50,6 +52,15 @@ pub(crate) fn binary(name: &str) -> PathBuf {
         if path.parent().unwrap().ends_with("release") {
             cargo.arg("--release");
         }
+        // Names of this package, which the build of `ring` takes for its own and so would run anew each time.
+        for (name, _) in std::env::vars_os() {
+            if name
+                .to_str()
+                .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+            {
+                cargo.env_remove(name);
+            }
+        }
         let status = cargo.current_dir(workspace()).status().unwrap();
         assert!(status.success(), "cargo build: {status}");
     });
@@ -83,11 +94,22 @@ pub(crate) fn start_ground(listen: SocketAddr, history: &Path) -> Process {
 
 /// An edge for the vehicle `test` on a link so fast that it is no limit.
 pub(crate) fn start_edge(ground: SocketAddr, source: &str, spool: &Path, status_interval_ms: u32) -> Process {
-    let arguments: [OsString; 12] = [
+    let arguments = edge_arguments(&format!("ws://{ground}/vehicle"), source, spool, status_interval_ms);
+    Process::spawn("tern-edge", &binary("tern-edge"), arguments).unwrap()
+}
+
+/// What [`start_edge`] starts an edge with.
+pub(crate) fn edge_arguments(
+    ground: &str,
+    source: &str,
+    spool: &Path,
+    status_interval_ms: u32,
+) -> Vec<OsString> {
+    vec![
         "--vehicle".into(),
         "test".into(),
         "--ground".into(),
-        format!("ws://{ground}/vehicle").into(),
+        ground.into(),
         "--source".into(),
         source.into(),
         "--spool".into(),
@@ -96,8 +118,27 @@ pub(crate) fn start_edge(ground: SocketAddr, source: &str, spool: &Path, status_
         "0".into(),
         "--status-interval-ms".into(),
         status_interval_ms.to_string().into(),
-    ];
-    Process::spawn("tern-edge", &binary("tern-edge"), arguments).unwrap()
+    ]
+}
+
+/// Sends JSON lines of the stream `counter`, one every `interval`, numbered in `n`: one connection to one life of an
+/// edge, so that what arrives there is what was sent from the first number on.
+pub(crate) async fn feed(source: SocketAddr, next_number: Arc<AtomicU64>, interval: Duration) {
+    let mut socket = loop {
+        match TcpStream::connect(source).await {
+            Ok(socket) => break socket,
+            Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    };
+    let mut ticks = tokio::time::interval(interval);
+    loop {
+        ticks.tick().await;
+        let number = next_number.fetch_add(1, Ordering::Relaxed);
+        let line = format!("{{\"stream\":\"counter\",\"n\":{number}}}\n");
+        if socket.write_all(line.as_bytes()).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// A counter of the edge's status line.
@@ -133,6 +174,15 @@ pub(crate) async fn stop(mut process: Process) {
     let status = process.stop(STOP_GRACE).await.unwrap();
     let last_lines = process.last_lines().join("\n");
     assert!(status.success(), "{} ended with {status}; its log:\n{last_lines}", process.name());
+}
+
+/// The records of the stream `counter` in the history of the vehicle `test`, as `export` orders them. `scratch` is a
+/// file to export to.
+pub(crate) async fn exported_counter(history: &Path, scratch: &Path) -> Vec<Value> {
+    export(history, "jsonl", scratch).await;
+    let lines = std::fs::read_to_string(scratch).unwrap();
+    let records = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    records.filter(|record| record["stream"] == "counter").collect()
 }
 
 /// `tern-ground export` of the vehicle `test`.

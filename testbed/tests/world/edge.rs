@@ -213,7 +213,7 @@ impl Edge {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.spool.is_empty() && self.uncommitted.is_empty() && self.session.stats().in_flight_messages == 0
+        self.spool.is_empty() && self.uncommitted.is_empty() && self.session.stats().settled
     }
 }
 

@@ -1,0 +1,17 @@
+//! Bad input to the real binaries: each with a clear error, and nothing lost.
+
+#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod client;
+mod clock;
+mod configuration;
+mod disk;
+mod end;
+mod mavlink;
+mod messages;
+mod site;
+mod spool_file;
+mod tls;
