@@ -28,6 +28,7 @@ test: tools
 	fi
 	export TERN_FLIGHTS="$${TERN_FLIGHTS:-$$PWD/../shared/flights}"
 	[ -d "$$TERN_FLIGHTS" ] || skipped+=("flights that the project may not carry: no folder $$TERN_FLIGHTS")
+	command -v chromium >/dev/null || skipped+=("the page in a browser: no chromium (apt-get install chromium)")
 	cargo build -p tern-edge -p tern-ground -p tern-testbed
 	if cargo nextest --version >/dev/null 2>&1; then
 		cargo nextest run --workspace
@@ -62,6 +63,7 @@ tools:
 	packages=()
 	command -v cc >/dev/null || packages+=(gcc libc6-dev)
 	command -v setpriv >/dev/null || packages+=(util-linux)
+	command -v chromium >/dev/null || packages+=(chromium)
 	compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || packages+=(libfaketime)
 	command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 	if [ $${#packages[@]} -gt 0 ]; then
