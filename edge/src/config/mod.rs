@@ -94,7 +94,7 @@ pub enum LogFormat {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration {path}: {error}", path = path.display())]
+    #[error("cannot read configuration file {path}: {error}", path = path.display())]
     Read {
         /// Which file.
         path: PathBuf,
@@ -103,13 +103,14 @@ pub enum ConfigError {
         error: std::io::Error,
     },
     /// The file is not TOML, or has a key that does not exist or a value of the wrong type.
-    #[error("in the configuration {path}: {error}", path = path.display())]
+    #[error("configuration file {path}, line {line}: {message}", path = path.display())]
     Parse {
         /// Which file.
         path: PathBuf,
-        /// What and where.
-        #[source]
-        error: Box<toml::de::Error>,
+        /// Where, counted from 1.
+        line: usize,
+        /// What is wrong. Does not quote the line: it may hold the token, and this goes to logs.
+        message: String,
     },
     /// Something without a default is not given anywhere.
     #[error("{key} is missing: give it in the file, as {variable} or as {flag}")]

@@ -37,6 +37,15 @@ fn a_token_is_not_printed() {
 }
 
 #[test]
+fn an_error_in_the_file_does_not_print_the_secret_beside_it() {
+    for text in ["token = \"s3cret\n", "token = s3cret\n", "\ntokn = \"s3cret\"\n"] {
+        let error = load(text, &[]).unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("s3cret") && shown.contains("line "), "{shown}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said() {
     let error = |text: &str, flags: &[&str]| load(text, flags).unwrap_err().to_string();
     let unknown = error("vehicle = \"a\"\n[link]\nspeed = 9\n", &[]);
