@@ -87,9 +87,41 @@ pub(super) async fn run(
     let reason = tokio::select! {
         reason = receive => reason,
         reason = send => reason,
+        // A send that waits for a stuck link would notice only when TCP gives up, minutes later.
+        () = received.closed() => "closed by the edge".to_owned(),
     };
     // The session has said what there was to say, or gave the connection up. A closing handshake would wait for ever,
     // and what is left in the kernel's buffer is old by the time that the link is back: it is thrown away, not sent.
     let _ = socket.tcp.set_linger(Some(Duration::ZERO));
     reason
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_the_relay_drops_ends_although_the_link_takes_nothing_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let ground: GroundUrl = format!("ws://{address}").parse().unwrap();
+        let accept = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio_tungstenite::accept_async(stream).await.unwrap()
+        };
+        let stream = TcpStream::connect(address).await.unwrap();
+        let limit = 1 << 20;
+        let (_unread, socket) = tokio::join!(accept, handshake(stream, &ground, None, limit));
+        let (outgoing, to_send) = mpsc::channel(1);
+        let (received, incoming) = mpsc::channel(1);
+        let running = tokio::spawn(run(socket.unwrap(), to_send, received));
+        // The other end reads nothing, as if the link were down: in the end the kernel takes nothing more.
+        let stuck = async { while outgoing.send(vec![0; 1 << 18]).await.is_ok() {} };
+        assert!(tokio::time::timeout(Duration::from_secs(1), stuck).await.is_err());
+        drop((outgoing, incoming));
+        let ended = tokio::time::timeout(Duration::from_secs(5), running).await;
+        assert_eq!(ended.unwrap().unwrap(), "closed by the edge");
+    }
 }
