@@ -10,6 +10,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tern_shared::message::{Lane, ToGround};
+use tern_shared::range::SequenceRange;
 use tern_shared::record::Record;
 use tern_shared::time::{Instant, Now, Timestamp};
 use tern_testbed::link::{Link, LinkProfile, Loss, Outage, OutageSchedule};
@@ -146,7 +147,10 @@ impl World {
             }
             if !trouble {
                 self.edge.disk_full = false;
-                if self.edge.is_idle() && self.connect_at.is_none() && self.ground.is_idle() {
+                let agreed = self.made.keys().next_back().is_none_or(|&last| {
+                    self.ground.resolved.covers(SequenceRange::new(0, last + 1))
+                });
+                if agreed && self.edge.is_idle() && self.connect_at.is_none() && self.ground.is_idle() {
                     break;
                 }
             }
