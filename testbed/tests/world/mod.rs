@@ -147,9 +147,11 @@ impl World {
             }
             if !trouble {
                 self.edge.disk_full = false;
-                let agreed = self.made.keys().next_back().is_none_or(|&last| {
-                    self.ground.resolved.covers(SequenceRange::new(0, last + 1))
-                });
+                let agreed = self
+                    .made
+                    .keys()
+                    .next_back()
+                    .is_none_or(|&last| self.ground.resolved.covers(SequenceRange::new(0, last + 1)));
                 if agreed && self.edge.is_idle() && self.connect_at.is_none() && self.ground.is_idle() {
                     break;
                 }
