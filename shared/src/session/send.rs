@@ -509,7 +509,7 @@ impl EdgeSession {
             return Some(ToGround::Goodbye);
         }
         if let Some((range, reason)) = self.control.gaps.pop_front_if(|_| room) {
-            self.ledger.sent(now.instant, range, Some(reason));
+            self.ledger.sent(self.leaves(now, 0), range, Some(reason));
             let offset = self.offset(range);
             return Some(ToGround::Gap(Gap { offset, count: range.len(), reason }));
         }
@@ -524,8 +524,16 @@ impl EdgeSession {
     }
 
     fn frame(&mut self, now: Now, lane: Lane, frame: Frame) -> ToGround {
-        self.ledger.sent(now.instant, frame.range, None);
+        self.ledger.sent(self.leaves(now, frame.bytes.len()), frame.range, None);
         ToGround::Frame(FrameMessage { lane, offset: self.offset(frame.range), frame: frame.bytes.to_vec() })
+    }
+
+    /// When a message of about this size, sent now, has left at the link's rate: on a narrow link a large frame takes
+    /// longer than the ground may be silent.
+    fn leaves(&self, now: Now, bytes: usize) -> Instant {
+        let bits = (bytes + self.config.overhead_bytes) as u64 * 8;
+        let micros = self.config.rate_bits_per_second.map_or(0, |rate| bits * 1_000_000 / rate.max(1));
+        now.instant + Duration::from_micros(micros)
     }
 
     fn offset(&self, range: SequenceRange) -> i64 {
