@@ -6,11 +6,11 @@ use std::time::Duration;
 use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
 use tern_shared::id::{Epoch, SchemaId, Token};
-use tern_shared::message::ToGround;
+use tern_shared::message::{ToGround, ToVehicle};
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
-use tern_shared::session::{EdgeEvent, EdgeSession, Frame, GroundSession, Identity, SendConfig};
+use tern_shared::session::{EdgeEvent, EdgeSession, Frame, GroundEvent, GroundSession, Identity, SendConfig};
 use tern_shared::time::{Instant, Now, Timestamp};
 
 fn at(millis: u64) -> Now {
@@ -94,4 +94,41 @@ fn a_frame_that_takes_a_narrow_link_longer_than_the_silence_limit_is_waited_for(
     assert!((Duration::from_secs(12)..Duration::from_secs(18)).contains(&waited), "{waited:?}");
     let last = std::iter::from_fn(|| edge.poll_event()).last();
     assert!(matches!(last, Some(EdgeEvent::Disconnect { .. })));
+}
+
+#[test]
+fn a_vehicle_of_many_schemas_is_not_refused_for_them() {
+    let mut edge = edge(0, None);
+    for (id, schema) in (0..1000).map(schema) {
+        edge.handle_schema(id, schema);
+    }
+    let mut ground = open(&mut edge);
+    for sequence in 0..500 {
+        edge.handle_frame(frame(sequence, sequence as u32, 3));
+        for message in sent(&mut edge, at(0)) {
+            ground.handle_message(at(0), &message);
+        }
+    }
+    let events: Vec<GroundEvent> = std::iter::from_fn(|| ground.poll_event()).collect();
+    assert!(!events.iter().any(|event| matches!(event, GroundEvent::Refused(_))));
+    assert_eq!(events.iter().filter(|event| matches!(event, GroundEvent::Schema { .. })).count(), 1000);
+    assert_eq!(events.iter().filter(|event| matches!(event, GroundEvent::Frame { .. })).count(), 500);
+}
+
+#[test]
+fn frames_before_the_welcome_stay_within_what_the_ground_takes() {
+    let mut edge = edge(0, None);
+    let (id, text) = schema(0);
+    edge.handle_schema(id, text);
+    let mut ground = GroundSession::new("ground".into());
+    edge.handle_connected(at(0));
+    for sequence in 0..1000 {
+        edge.handle_frame(frame(sequence, 0, 3));
+        for message in sent(&mut edge, at(0)) {
+            ground.handle_message(at(0), &message);
+        }
+    }
+    ground.welcome(at(0), RangeSet::new(), []);
+    let answer = ground.poll_transmit().map(|message| ToVehicle::decode(&message).unwrap());
+    assert!(matches!(answer, Some(ToVehicle::Welcome(_))), "{answer:?}");
 }

@@ -10,8 +10,8 @@ use crate::clock::ClockFilter;
 use crate::codec::SchemaTable;
 use crate::id::{Epoch, SchemaId, Token, VehicleId};
 use crate::message::{
-    Acknowledgement, ClockEstimate, FrameMessage, Gap, GapReason, Hello, Lane, PROTOCOL_VERSION, Refusal,
-    RefusalReason, SchemaAnnouncement, SchemaBody, ToGround, ToVehicle, Welcome,
+    Acknowledgement, ClockEstimate, FrameMessage, Gap, GapReason, Hello, Lane, MAX_EARLY_MESSAGES,
+    PROTOCOL_VERSION, Refusal, RefusalReason, SchemaAnnouncement, SchemaBody, ToGround, ToVehicle, Welcome,
 };
 use crate::range::SequenceRange;
 use crate::schema::Schema;
@@ -23,6 +23,8 @@ const PACKET_BYTES: usize = 1400;
 const LIVE_QUEUE_FRAMES: usize = 4;
 /// Messages on their way before the session waits for acknowledgements.
 const MAX_IN_FLIGHT: usize = 1024;
+/// Messages between the hello and the welcome: what the ground keeps, less what it may get twice.
+const EARLY_MESSAGES: usize = MAX_EARLY_MESSAGES / 2;
 /// Backlog fetched from the spool at once: about this much time of the link...
 const FETCH_TIME: Duration = Duration::from_secs(2);
 /// ... within these bounds, bytes.
@@ -146,6 +148,8 @@ enum Phase {
 struct Control {
     /// Schemas that this connection has not declared yet.
     schemas: BTreeSet<SchemaId>,
+    /// Messages sent on this connection before the welcome.
+    early: usize,
     gaps: VecDeque<(SequenceRange, GapReason)>,
     probes_sent: u32,
     next_probe: Option<Instant>,
@@ -343,6 +347,7 @@ impl EdgeSession {
             return None;
         }
         let message = self.next_message(now)?.encode();
+        self.control.early += usize::from(matches!(self.phase, Phase::Greeting { .. }));
         let packets = 1 + message.len() / PACKET_BYTES;
         let wire_bytes = message.len() + packets * self.config.overhead_bytes;
         self.pacer.charge(wire_bytes);
@@ -460,7 +465,10 @@ impl EdgeSession {
         match self.phase {
             Phase::Down | Phase::Leaving | Phase::Refused => false,
             Phase::Greeting { sent: None } => true,
-            Phase::Greeting { .. } => !self.control.schemas.is_empty() || (room && !self.live.is_empty()),
+            Phase::Greeting { .. } => {
+                self.control.early < EARLY_MESSAGES
+                    && (!self.control.schemas.is_empty() || (room && !self.live.is_empty()))
+            }
             Phase::Open => {
                 !self.control.schemas.is_empty()
                     || self.control.next_probe.is_some_and(|due| due <= now)
