@@ -29,7 +29,7 @@ use crate::link::{Connection, Link, TlsError};
 use crate::registry::Registry;
 use crate::source::{self, Counters, Sample, SourceError};
 use crate::spool::{OpenError, SpoolEvent, SpoolHandle, SpoolState};
-use crate::status::{self, RelayStats, WatchedSource};
+use crate::status::{self, Printer, RelayStats, WatchedSource};
 
 /// Samples that wait for the relay: a tenth of a second of the fastest sources.
 const SAMPLES: usize = 4096;
@@ -104,6 +104,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         connection: None,
         sources: Vec::new(),
         stats: RelayStats::default(),
+        printer: Printer::start(status::print)?,
         closed: false,
     };
 
@@ -149,6 +150,7 @@ struct Relay {
     connection: Option<Connection>,
     sources: Vec<WatchedSource>,
     stats: RelayStats,
+    printer: Printer,
     closed: bool,
 }
 
@@ -379,7 +381,7 @@ impl Relay {
 
     fn print_status(&self) {
         let line = status::line(&self.stats, &self.session.stats(), &self.spool.status(), &self.sources);
-        status::print(&line);
+        self.printer.print(line);
     }
 }
 

@@ -51,6 +51,7 @@ fn relay() -> (Relay, Inputs, Ground) {
         connection: None,
         sources: Vec::new(),
         stats: RelayStats::default(),
+        printer: Printer::start(status::print).unwrap(),
         closed: false,
     };
     let (samples_sender, samples) = mpsc::channel(SAMPLES);
