@@ -6,7 +6,7 @@ use std::time::Duration;
 use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
 use tern_shared::id::{Epoch, SchemaId, Token};
-use tern_shared::message::{ToGround, ToVehicle};
+use tern_shared::message::{GapReason, ToGround, ToVehicle};
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
@@ -131,4 +131,27 @@ fn frames_before_the_welcome_stay_within_what_the_ground_takes() {
     ground.welcome(at(0), RangeSet::new(), []);
     let answer = ground.poll_transmit().map(|message| ToVehicle::decode(&message).unwrap());
     assert!(matches!(answer, Some(ToVehicle::Welcome(_))), "{answer:?}");
+}
+
+#[test]
+fn a_frame_that_the_disk_damaged_is_told_as_lost_and_does_not_hold_up_the_rest() {
+    let mut edge = edge(2, None);
+    let (id, text) = schema(0);
+    edge.handle_schema(id, text);
+    let mut ground = open(&mut edge);
+    let asked = SequenceRange::new(0, 2);
+    sent(&mut edge, at(0));
+    let events: Vec<EdgeEvent> = std::iter::from_fn(|| edge.poll_event()).collect();
+    assert!(events.iter().any(|e| matches!(e, EdgeEvent::FetchBacklog { range, .. } if *range == asked)));
+    let mut damaged = frame(1, 0, 300);
+    let half = damaged.bytes.len() / 2;
+    damaged.bytes = damaged.bytes[..half].into();
+    edge.handle_backlog(asked, vec![damaged, frame(0, 0, 3)], vec![]);
+    for message in sent(&mut edge, at(0)) {
+        ground.handle_message(at(0), &message);
+    }
+    let events: Vec<GroundEvent> = std::iter::from_fn(|| ground.poll_event()).collect();
+    let told = |range, reason| events.contains(&GroundEvent::Gap { range, reason });
+    assert!(told(SequenceRange::new(1, 2), GapReason::NotStored), "{events:?}");
+    assert!(events.iter().any(|e| matches!(e, GroundEvent::Frame { range, .. } if range.start == 0)));
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::ledger::{AcknowledgedUnsent, Ledger};
 use super::pacing::Pacer;
 use crate::clock::ClockFilter;
-use crate::codec::SchemaTable;
+use crate::codec::{self, SchemaTable};
 use crate::id::{Epoch, SchemaId, Token, VehicleId};
 use crate::message::{
     Acknowledgement, ClockEstimate, FrameMessage, Gap, GapReason, Hello, Lane, MAX_EARLY_MESSAGES,
@@ -234,10 +234,13 @@ impl EdgeSession {
             return;
         }
         self.ledger.take(covered);
-        self.backlog.extend(frames.into_iter().filter(|frame| !self.ledger.is_acknowledged(frame.range)));
-        self.control
-            .gaps
-            .extend(absent.into_iter().filter(|(range, _)| !self.ledger.is_acknowledged(*range)));
+        // One that the disk damaged would have the ground refuse this session and every later one.
+        let (sound, damaged): (Vec<Frame>, Vec<Frame>) =
+            frames.into_iter().partition(|frame| is_sound(frame, &self.schemas));
+        let lost = damaged.into_iter().map(|frame| (frame.range, GapReason::NotStored));
+        let gaps = lost.chain(absent).filter(|(range, _)| !self.ledger.is_acknowledged(*range));
+        self.control.gaps.extend(gaps);
+        self.backlog.extend(sound.into_iter().filter(|frame| !self.ledger.is_acknowledged(frame.range)));
     }
 
     /// A transport is up.
@@ -547,4 +550,9 @@ impl EdgeSession {
     fn offset(&self, range: SequenceRange) -> i64 {
         range.start.wrapping_sub(self.identity.base) as i64
     }
+}
+
+/// Whether the ground can read the frame, and reads as many records as its range names.
+fn is_sound(frame: &Frame, schemas: &SchemaTable) -> bool {
+    codec::decode(&frame.bytes, schemas).is_ok_and(|records| records.len() as u64 == frame.range.len())
 }
