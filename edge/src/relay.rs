@@ -333,7 +333,7 @@ impl Relay {
                     match &status.state {
                         SpoolState::Ok => info!("the spool stores again"),
                         SpoolState::Full => {
-                            error!("the disk is full: relaying live, new frames are not kept")
+                            error!("the disk is full: relaying live, new frames are not kept");
                         }
                         SpoolState::Failed(error) => error!(error, "the spool failed: relaying live only"),
                     }

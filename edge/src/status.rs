@@ -166,13 +166,11 @@ fn source(source: &WatchedSource) -> Source {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
     use super::*;
 
     #[test]
     fn a_reader_that_reads_nothing_delays_nobody() {
-        let (read, reader) = mpsc::sync_channel(0);
+        let (read, reader) = sync_channel(0);
         let printer = Printer::start(move |line| read.send(line.to_owned()).unwrap()).unwrap();
         for n in 0..1000 {
             printer.print(n.to_string());
