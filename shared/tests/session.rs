@@ -1,5 +1,7 @@
 //! Both ends of a session, where the simulation of the testbed does not look: limits, and peers that misbehave.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
+
 use std::sync::Arc;
 use std::time::Duration;
 
