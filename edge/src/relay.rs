@@ -29,7 +29,7 @@ use crate::link::{Connection, Link, TlsError};
 use crate::registry::Registry;
 use crate::source::{self, Counters, Sample, SourceError};
 use crate::spool::{OpenError, SpoolEvent, SpoolHandle, SpoolState};
-use crate::status::{self, RelayStats, WatchedSource};
+use crate::status::{self, Printer, RelayStats, WatchedSource};
 
 /// Samples that wait for the relay: a tenth of a second of the fastest sources.
 const SAMPLES: usize = 4096;
@@ -104,6 +104,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         connection: None,
         sources: Vec::new(),
         stats: RelayStats::default(),
+        printer: Printer::start(status::print)?,
         closed: false,
     };
 
@@ -149,6 +150,7 @@ struct Relay {
     connection: Option<Connection>,
     sources: Vec<WatchedSource>,
     stats: RelayStats,
+    printer: Printer,
     closed: bool,
 }
 
@@ -165,14 +167,15 @@ impl Relay {
         let closing = tokio::time::sleep(Duration::MAX);
         tokio::pin!(closing);
         let mut is_closing = false;
-        // Whether the session may have a message: it said no since anything last happened.
-        let mut may_send = true;
+        // When the session said that it has no message, if nothing has happened since.
+        let mut polled = None;
         // Whether there is a source left.
         let mut may_sample = true;
         while !self.closed {
-            let now = self.clock.now();
             self.handle_session_events();
-            let timeout = self.timeout(now).map(|at| self.clock.deadline(at));
+            // As of when it was polled: what fell due since has to wake it at once.
+            let timeout =
+                self.timeout(polled.unwrap_or_else(|| self.clock.now())).map(|at| self.clock.deadline(at));
             let outgoing = self.connection.as_ref().map(|connection| connection.outgoing.clone());
             tokio::select! {
                 biased;
@@ -180,7 +183,7 @@ impl Relay {
                 () = &mut shutdown, if !is_closing => {
                     is_closing = true;
                     while let Ok(sample) = inputs.samples.try_recv() {
-                        self.handle_sample(now, sample);
+                        self.handle_sample(self.clock.now(), sample);
                     }
                     closing.as_mut().reset(tokio::time::Instant::now() + CLOSING_LIMIT);
                     self.flush();
@@ -192,19 +195,20 @@ impl Relay {
                 }
                 // Priority 2: what the ground says frees room for what follows.
                 message = receive(&mut self.connection) => match message {
-                    Some(message) => self.session.handle_message(now, &message),
+                    Some(message) => self.session.handle_message(self.clock.now(), &message),
                     None => self.disconnect(),
                 },
                 Some(connection) = inputs.connections.recv() => {
                     self.connection = Some(connection);
-                    self.session.handle_connected(now);
+                    self.session.handle_connected(self.clock.now());
                 }
                 // Priority 3: the link can take a message.
-                permit = room(outgoing), if may_send => {
+                permit = room(outgoing), if polled.is_none() => {
+                    let now = self.clock.now();
                     // A closed channel is noticed by `receive`.
-                    match (permit, self.session.poll_transmit(now)) {
-                        (Some(permit), Some(message)) => _ = permit.send(message),
-                        _ => may_send = false,
+                    match permit.and_then(|permit| Some((permit, self.session.poll_transmit(now)?))) {
+                        Some((permit, message)) => _ = permit.send(message),
+                        None => polled = Some(now),
                     }
                     continue;
                 }
@@ -215,6 +219,7 @@ impl Relay {
                 // Priority 5: new samples.
                 count = inputs.samples.recv_many(&mut samples, SAMPLES_AT_ONCE), if may_sample && !is_closing => {
                     may_sample = count > 0;
+                    let now = self.clock.now();
                     for sample in samples.drain(..count) {
                         self.handle_sample(now, sample);
                     }
@@ -223,7 +228,7 @@ impl Relay {
                     self.handle_source_end(ended, inputs.sources.is_empty())?;
                 }
             }
-            may_send = true;
+            polled = None;
         }
         Ok(())
     }
@@ -376,7 +381,7 @@ impl Relay {
 
     fn print_status(&self) {
         let line = status::line(&self.stats, &self.session.stats(), &self.spool.status(), &self.sources);
-        status::print(&line);
+        self.printer.print(line);
     }
 }
 
@@ -402,3 +407,6 @@ async fn sleep_until(deadline: Option<tokio::time::Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use serde::Serialize;
 use tern_shared::message::ClockEstimate;
@@ -123,6 +124,27 @@ pub fn line(
     serde_json::to_string(&line).expect("plain data with text keys always encodes")
 }
 
+/// Prints lines from a thread of its own: whoever does not read them must not stop the relay.
+#[derive(Debug)]
+pub struct Printer {
+    lines: SyncSender<String>,
+}
+
+impl Printer {
+    /// Starts the thread, which hands every line to `write` and ends with the printer.
+    pub fn start(mut write: impl FnMut(&str) + Send + 'static) -> std::io::Result<Printer> {
+        let (lines, printed) = sync_channel::<String>(1);
+        let run = move || printed.iter().for_each(|line| write(&line));
+        std::thread::Builder::new().name("status".to_owned()).spawn(run)?;
+        Ok(Printer { lines })
+    }
+
+    /// Prints the line, or leaves it out when an earlier one still waits for its reader: a newer one will follow.
+    pub fn print(&self, line: String) {
+        let _ = self.lines.try_send(line);
+    }
+}
+
 /// Writes a line to standard output; nobody reading it is no reason to stop.
 pub fn print(line: &str) {
     let mut out = std::io::stdout().lock();
@@ -141,5 +163,22 @@ fn source(source: &WatchedSource) -> Source {
         malformed_lines: counts.malformed_lines,
         dropped: counts.dropped,
         reconnects: counts.reconnects,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_reads_nothing_delays_nobody() {
+        let (read, reader) = sync_channel(0);
+        let printer = Printer::start(move |line| read.send(line.to_owned()).unwrap()).unwrap();
+        for n in 0..1000 {
+            printer.print(n.to_string());
+        }
+        assert_eq!(reader.recv().unwrap(), "0");
+        drop(printer);
+        assert!(reader.iter().count() <= 2);
     }
 }

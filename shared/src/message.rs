@@ -24,6 +24,9 @@ pub const MAX_MESSAGE_BYTES: usize = MAX_FRAME_BYTES + 1024;
 /// The most ranges in one acknowledgement or welcome; what is left out is learnt from a later one.
 pub const MAX_ACK_RANGES: usize = 64;
 
+/// The most messages that a ground keeps for a vehicle whose hello it has not answered yet.
+pub const MAX_EARLY_MESSAGES: usize = 256;
+
 /// From the vehicle to the ground.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToGround {

@@ -28,6 +28,8 @@ pub(super) struct Dialer {
     send_buffer_bytes: Option<u32>,
     /// As last looked up: the name service is on the other side of the link, too.
     addresses: Vec<SocketAddr>,
+    /// Whether to look them up again: none answered as wished.
+    stale: bool,
 }
 
 impl Dialer {
@@ -40,6 +42,7 @@ impl Dialer {
             port: ground.port(),
             send_buffer_bytes: bytes,
             addresses: Vec::new(),
+            stale: true,
         }
     }
 
@@ -66,7 +69,7 @@ impl Dialer {
                         // The link is down and this computer knows it: ask again when the interval is over.
                         Ok(Err(error)) if is_no_route(&error) => {}
                         Ok(Err(error)) if round >= self.addresses.len() => {
-                            self.addresses.clear();
+                            self.stale = true;
                             return Err(error);
                         }
                         Ok(Err(_)) => break,
@@ -78,18 +81,26 @@ impl Dialer {
         }
     }
 
-    /// Fills `addresses`, from the name service when it answers in time.
+    /// Brings `addresses` up to date when the name service answers in time, and keeps the old ones otherwise.
     async fn look_up(&mut self) -> io::Result<()> {
-        if !self.addresses.is_empty() {
+        if !self.stale {
             return Ok(());
         }
-        let found = tokio::time::timeout(LOOKUP_TIMEOUT, lookup_host((self.host.as_str(), self.port))).await;
-        self.addresses =
-            found.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "name lookup timed out"))??.collect();
-        if self.addresses.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
-        }
-        Ok(())
+        let error =
+            match tokio::time::timeout(LOOKUP_TIMEOUT, lookup_host((self.host.as_str(), self.port))).await {
+                Ok(Ok(found)) => {
+                    let found: Vec<SocketAddr> = found.collect();
+                    if !found.is_empty() {
+                        self.addresses = found;
+                        self.stale = false;
+                        return Ok(());
+                    }
+                    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
+                }
+                Ok(Err(error)) => error,
+                Err(_) => io::Error::new(io::ErrorKind::TimedOut, "name lookup timed out"),
+            };
+        if self.addresses.is_empty() { Err(error) } else { Ok(()) }
     }
 }
 
@@ -105,4 +116,30 @@ async fn attempt(address: SocketAddr, send_buffer_bytes: Option<u32>) -> io::Res
 fn is_no_route(error: &io::Error) -> bool {
     use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkDown, NetworkUnreachable, TimedOut};
     matches!(error.kind(), AddrNotAvailable | HostUnreachable | NetworkDown | NetworkUnreachable | TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_last_addresses_are_used_while_the_name_service_does_not_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut dialer = Dialer::new(&"ws://localhost".parse().unwrap(), None);
+        dialer.addresses = vec![listener.local_addr().unwrap()];
+        // No name: no service can know it.
+        dialer.host = "ground.invalid".to_owned();
+        dialer.dial().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn addresses_that_refuse_are_looked_up_again() {
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let mut dialer = Dialer::new(&"ws://localhost".parse().unwrap(), None);
+        (dialer.addresses, dialer.stale) = (vec![gone], false);
+        assert_eq!(dialer.dial().await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert!(dialer.stale);
+    }
 }

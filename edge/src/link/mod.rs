@@ -20,15 +20,17 @@ pub use url::{GroundUrl, InvalidGroundUrl};
 
 use crate::config::LinkConfig;
 use dial::Dialer;
+use websocket::End;
 
 /// Messages from the ground that wait for the relay.
 const INCOMING_MESSAGES: usize = 16;
-/// A connection that ended within this time was not wanted by the ground (a refusal takes a round trip or two), so
+/// A connection that one of the ends closed within this time was not wanted (a refusal takes a round trip or two), so
 /// the next one waits longer.
 const SHORT_LIFE: Duration = Duration::from_secs(3);
 /// The longest wait after such endings.
 const UNWANTED_CAP: Duration = Duration::from_secs(30);
-/// The longest wait after an attempt that failed by an answer (nobody listens, the handshake fails): a ground that
+/// The longest wait after an attempt that failed by an answer (nobody listens, the handshake fails) or a connection
+/// that soon broke: a ground that
 /// restarts is found again soon, and one that stays away costs some 40 bytes a second. A link that is merely down is
 /// tried every second at no cost, see `dial.rs`.
 const FAILED_CAP: Duration = Duration::from_secs(3);
@@ -83,20 +85,24 @@ impl Link {
             let delay = match self.connect().await {
                 Ok(socket) => {
                     info!(ground = %self.config.ground, "connected");
-                    failed.reset();
                     let (outgoing, to_send) = mpsc::channel(1);
                     let (received, incoming) = mpsc::channel(INCOMING_MESSAGES);
                     if connections.send(Connection { outgoing, incoming }).await.is_err() {
                         return;
                     }
                     let up_since = tokio::time::Instant::now();
-                    let reason = websocket::run(socket, to_send, received).await;
-                    info!(reason, "connection closed");
+                    let end = websocket::run(socket, to_send, received).await;
+                    info!(?end, "connection ended");
                     if up_since.elapsed() >= SHORT_LIFE {
                         unwanted.reset();
+                        failed.reset();
                         continue;
                     }
-                    unwanted.next_delay(rand::random())
+                    match end {
+                        End::Closed(_) => unwanted.next_delay(rand::random()),
+                        // A link that flaps is no refusal.
+                        End::Broken(_) => failed.next_delay(rand::random()),
+                    }
                 }
                 Err(error) => {
                     warn!(ground = %self.config.ground, "cannot connect: {error}");

@@ -9,8 +9,8 @@
 //! by another layout) it can be computed back from the checksum: one of 256 values fits a whole frame, none fits
 //! 255 of 256 corrupted ones. That is too little to believe a start mark inside garbage, which would swallow the frames
 //! behind it, so such a frame passes only where another start mark, or the end of what was sent as one, follows it, and
-//! after garbage only where no certain frame begins inside it. (Behind a whole frame one may: messages that carry other
-//! links' frames exist.)
+//! between garbage and the next certain frame only where no certain frame begins inside it. (Behind a certain frame one
+//! may: messages that carry other links' frames exist.)
 
 use super::dialect::{self, MessageLayout};
 
@@ -79,7 +79,7 @@ pub enum Candidate<'a> {
 #[derive(Debug)]
 pub struct Parser {
     pending: Vec<u8>,
-    /// Whether the bytes before `pending` were no frame, so that none is expected at its start.
+    /// Whether no certain frame has come since the last garbage: what looks like a frame may not be one.
     lost: bool,
     counts: Counts,
 }
@@ -189,10 +189,10 @@ impl Parser {
         let mut at = 0;
         while at < self.pending.len() {
             let rest = &self.pending[at..];
-            let frame = match inspect(rest) {
-                Candidate::Certain(frame) => frame,
+            let (frame, certain) = match inspect(rest) {
+                Candidate::Certain(frame) => (frame, true),
                 Candidate::Plausible(frame) => match self.passes(rest, frame.raw.len(), end) {
-                    Some(true) => frame,
+                    Some(true) => (frame, false),
                     Some(false) => {
                         at += self.skip();
                         continue;
@@ -214,7 +214,7 @@ impl Parser {
             let length = frame.raw.len();
             self.counts.frames += 1;
             self.counts.opaque += u64::from(frame.layout.is_none());
-            self.lost = false;
+            self.lost &= !certain;
             on_frame(frame);
             at += length;
         }

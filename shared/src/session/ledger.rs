@@ -15,6 +15,7 @@ const MAX_PENDING_RANGES: usize = 4096;
 #[derive(Clone, Copy, Debug)]
 struct InFlight {
     end: u64,
+    /// When it has left at the link's rate.
     sent: Instant,
     /// Why the records will not come, when it is a gap that was sent.
     gap: Option<GapReason>,
@@ -79,9 +80,9 @@ impl Ledger {
         self.pending.remove(range);
     }
 
-    /// A frame (or a gap, with its reason) left.
-    pub(super) fn sent(&mut self, now: Instant, range: SequenceRange, gap: Option<GapReason>) {
-        self.in_flight.insert(range.start, InFlight { end: range.end, sent: now, gap });
+    /// A frame (or a gap, with its reason) is given to the link, which is done with it at `sent`.
+    pub(super) fn sent(&mut self, sent: Instant, range: SequenceRange, gap: Option<GapReason>) {
+        self.in_flight.insert(range.start, InFlight { end: range.end, sent, gap });
     }
 
     /// The waiting records with the highest sequence numbers.

@@ -41,7 +41,7 @@ impl Pacer {
     /// A pacer for a link of this rate; `None` lets everything pass.
     pub(super) fn new(bits_per_second: Option<u64>) -> Self {
         let bucket = bits_per_second.map(|rate| {
-            let byte_time = Duration::from_nanos((8_000_000_000 / rate.max(1)).max(1));
+            let byte_time = Duration::from_nanos(8_000_000_000_u64.div_ceil(rate.max(1)));
             let quota = Quota::with_period(byte_time).expect("a byte takes some time").allow_burst(BURST);
             RateLimiter::direct_with_clock(quota, GivenClock::default())
         });
@@ -102,6 +102,12 @@ mod tests {
             let slack = BURST.get() as usize + size;
             assert!(bytes <= limit + slack && bytes + slack >= limit, "{bytes} of {limit} at {rate} bit/s");
         }
+    }
+
+    #[test]
+    fn a_rate_whose_bytes_take_no_whole_nanoseconds_is_not_exceeded() {
+        let bytes = sent(&mut Pacer::new(Some(900_000_000)), 1200, 1);
+        assert!(bytes <= 900_000_000 / 8 + BURST.get() as usize + 1200, "{bytes}");
     }
 
     #[test]

@@ -8,9 +8,9 @@ use crate::batch::Batch;
 use crate::codec::{self, DecodeError, SchemaTable};
 use crate::id::SchemaId;
 use crate::message::{
-    Acknowledgement, ClockEstimate, FrameMessage, Gap, GapReason, Hello, Lane, MAX_ACK_RANGES, MessageError,
-    PROTOCOL_VERSION, Probe, ProbeReply, Refusal, RefusalReason, SchemaAnnouncement, ToGround, ToVehicle,
-    Welcome,
+    Acknowledgement, ClockEstimate, FrameMessage, Gap, GapReason, Hello, Lane, MAX_ACK_RANGES,
+    MAX_EARLY_MESSAGES, MessageError, PROTOCOL_VERSION, Probe, ProbeReply, Refusal, RefusalReason,
+    SchemaAnnouncement, ToGround, ToVehicle, Welcome,
 };
 use crate::range::{RangeSet, SequenceRange};
 use crate::record::Record;
@@ -19,8 +19,6 @@ use crate::time::{Instant, Now};
 
 /// The longest that committed records wait for their acknowledgement: the return channel is paid for too.
 const ACK_INTERVAL: Duration = Duration::from_secs(1);
-/// Messages that may arrive between hello and [`GroundSession::welcome`].
-const MAX_WAITING_MESSAGES: usize = 256;
 /// Disjoint ranges of sequence numbers that an epoch may be received in.
 const MAX_RANGES: usize = 65_536;
 
@@ -121,10 +119,10 @@ impl GroundSession {
     pub fn handle_message(&mut self, now: Now, bytes: &[u8]) {
         match self.phase {
             Phase::Silent => self.handle_hello(bytes),
-            Phase::Asked if self.waiting.len() < MAX_WAITING_MESSAGES => self.waiting.push(bytes.to_vec()),
+            Phase::Asked if self.waiting.len() < MAX_EARLY_MESSAGES => self.waiting.push(bytes.to_vec()),
             Phase::Asked => self.refuse(Refusal::new(
                 RefusalReason::TooLarge,
-                format!("more than {MAX_WAITING_MESSAGES} messages before the welcome"),
+                format!("more than {MAX_EARLY_MESSAGES} messages before the welcome"),
             )),
             Phase::Open => {
                 if let Err(refusal) = self.handle_open(now, bytes) {

@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::ledger::{AcknowledgedUnsent, Ledger};
 use super::pacing::Pacer;
 use crate::clock::ClockFilter;
-use crate::codec::SchemaTable;
+use crate::codec::{self, SchemaTable};
 use crate::id::{Epoch, SchemaId, Token, VehicleId};
 use crate::message::{
-    Acknowledgement, ClockEstimate, FrameMessage, Gap, GapReason, Hello, Lane, PROTOCOL_VERSION, Refusal,
-    RefusalReason, SchemaAnnouncement, SchemaBody, ToGround, ToVehicle, Welcome,
+    Acknowledgement, ClockEstimate, FrameMessage, Gap, GapReason, Hello, Lane, MAX_EARLY_MESSAGES,
+    PROTOCOL_VERSION, Refusal, RefusalReason, SchemaAnnouncement, SchemaBody, ToGround, ToVehicle, Welcome,
 };
 use crate::range::SequenceRange;
 use crate::schema::Schema;
@@ -23,6 +23,8 @@ const PACKET_BYTES: usize = 1400;
 const LIVE_QUEUE_FRAMES: usize = 4;
 /// Messages on their way before the session waits for acknowledgements.
 const MAX_IN_FLIGHT: usize = 1024;
+/// Messages between the hello and the welcome: what the ground keeps, less what it may get twice.
+const EARLY_MESSAGES: usize = MAX_EARLY_MESSAGES / 2;
 /// Backlog fetched from the spool at once: about this much time of the link...
 const FETCH_TIME: Duration = Duration::from_secs(2);
 /// ... within these bounds, bytes.
@@ -146,6 +148,8 @@ enum Phase {
 struct Control {
     /// Schemas that this connection has not declared yet.
     schemas: BTreeSet<SchemaId>,
+    /// Messages sent on this connection before the welcome.
+    early: usize,
     gaps: VecDeque<(SequenceRange, GapReason)>,
     probes_sent: u32,
     next_probe: Option<Instant>,
@@ -230,10 +234,13 @@ impl EdgeSession {
             return;
         }
         self.ledger.take(covered);
-        self.backlog.extend(frames.into_iter().filter(|frame| !self.ledger.is_acknowledged(frame.range)));
-        self.control
-            .gaps
-            .extend(absent.into_iter().filter(|(range, _)| !self.ledger.is_acknowledged(*range)));
+        // One that the disk damaged would have the ground refuse this session and every later one.
+        let (sound, damaged): (Vec<Frame>, Vec<Frame>) =
+            frames.into_iter().partition(|frame| is_sound(frame, &self.schemas));
+        let lost = damaged.into_iter().map(|frame| (frame.range, GapReason::NotStored));
+        let gaps = lost.chain(absent).filter(|(range, _)| !self.ledger.is_acknowledged(*range));
+        self.control.gaps.extend(gaps);
+        self.backlog.extend(sound.into_iter().filter(|frame| !self.ledger.is_acknowledged(frame.range)));
     }
 
     /// A transport is up.
@@ -343,6 +350,7 @@ impl EdgeSession {
             return None;
         }
         let message = self.next_message(now)?.encode();
+        self.control.early += usize::from(matches!(self.phase, Phase::Greeting { .. }));
         let packets = 1 + message.len() / PACKET_BYTES;
         let wire_bytes = message.len() + packets * self.config.overhead_bytes;
         self.pacer.charge(wire_bytes);
@@ -460,7 +468,10 @@ impl EdgeSession {
         match self.phase {
             Phase::Down | Phase::Leaving | Phase::Refused => false,
             Phase::Greeting { sent: None } => true,
-            Phase::Greeting { .. } => !self.control.schemas.is_empty() || (room && !self.live.is_empty()),
+            Phase::Greeting { .. } => {
+                self.control.early < EARLY_MESSAGES
+                    && (!self.control.schemas.is_empty() || (room && !self.live.is_empty()))
+            }
             Phase::Open => {
                 !self.control.schemas.is_empty()
                     || self.control.next_probe.is_some_and(|due| due <= now)
@@ -509,7 +520,7 @@ impl EdgeSession {
             return Some(ToGround::Goodbye);
         }
         if let Some((range, reason)) = self.control.gaps.pop_front_if(|_| room) {
-            self.ledger.sent(now.instant, range, Some(reason));
+            self.ledger.sent(self.leaves(now, 0), range, Some(reason));
             let offset = self.offset(range);
             return Some(ToGround::Gap(Gap { offset, count: range.len(), reason }));
         }
@@ -524,11 +535,24 @@ impl EdgeSession {
     }
 
     fn frame(&mut self, now: Now, lane: Lane, frame: Frame) -> ToGround {
-        self.ledger.sent(now.instant, frame.range, None);
+        self.ledger.sent(self.leaves(now, frame.bytes.len()), frame.range, None);
         ToGround::Frame(FrameMessage { lane, offset: self.offset(frame.range), frame: frame.bytes.to_vec() })
+    }
+
+    /// When a message of about this size, sent now, has left at the link's rate: on a narrow link a large frame takes
+    /// longer than the ground may be silent.
+    fn leaves(&self, now: Now, bytes: usize) -> Instant {
+        let bits = (bytes + self.config.overhead_bytes) as u64 * 8;
+        let micros = self.config.rate_bits_per_second.map_or(0, |rate| bits * 1_000_000 / rate.max(1));
+        now.instant + Duration::from_micros(micros)
     }
 
     fn offset(&self, range: SequenceRange) -> i64 {
         range.start.wrapping_sub(self.identity.base) as i64
     }
+}
+
+/// Whether the ground can read the frame, and reads as many records as its range names.
+fn is_sound(frame: &Frame, schemas: &SchemaTable) -> bool {
+    codec::decode(&frame.bytes, schemas).is_ok_and(|records| records.len() as u64 == frame.range.len())
 }

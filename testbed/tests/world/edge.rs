@@ -16,6 +16,7 @@ use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
 use tern_shared::session::{EdgeEvent, EdgeSession, Frame, Identity, SendConfig};
 use tern_shared::time::{Instant, Now};
 
+use super::ground::REFUSED;
 use super::{Faults, OVERHEAD_BYTES};
 
 /// As many as the session's own; older ones went to the backlog.
@@ -38,6 +39,7 @@ pub(crate) struct Edge {
     not_stored: RangeSet,
     /// Live frames that the session has and has not sent, oldest first, as long as they are in its queue.
     waiting: Vec<SequenceRange>,
+    fetched_frames: usize,
 }
 
 impl Edge {
@@ -66,6 +68,7 @@ impl Edge {
             evicted: RangeSet::new(),
             not_stored: RangeSet::new(),
             waiting: Vec::new(),
+            fetched_frames: faults.fetched_frames,
         };
         edge.begin(faults);
         edge
@@ -91,13 +94,22 @@ impl Edge {
         self.begin(faults);
     }
 
-    pub(crate) fn make_frame(&mut self, now: Now, most: usize, rng: &mut StdRng) -> Vec<(u64, Record)> {
+    pub(crate) fn make_frame(&mut self, now: Now, faults: &Faults, rng: &mut StdRng) -> Vec<(u64, Record)> {
         // Group commit: what waited is on disk by the time that the next frame is made.
         for frame in self.uncommitted.drain(..) {
             self.spool.insert(frame.range.start, frame);
         }
-        let records = (0..rng.random_range(1..=most)).map(|_| {
-            let values = vec![Value::Int(rng.random()), Value::Text("x".repeat(rng.random_range(0..30)))];
+        let large = rng.random_bool(faults.large);
+        let count = if large { 1 } else { rng.random_range(1..=faults.records_per_frame) };
+        let records = (0..count).map(|_| {
+            let text = if large {
+                (0..rng.random_range(1_000..10_000))
+                    .map(|_| char::from(rng.random_range(b' '..=b'~')))
+                    .collect()
+            } else {
+                "x".repeat(rng.random_range(0..30))
+            };
+            let values = vec![Value::Int(rng.random()), Value::Text(text)];
             Record {
                 schema: SchemaId(rng.random_range(0..self.schemas.len() as u32)),
                 time: now.wall,
@@ -131,19 +143,27 @@ impl Edge {
     }
 
     /// Acts on the session's events; true when the connection has to go.
-    pub(crate) fn handle_events(&mut self) -> bool {
+    /// `clock_offset_micros` is what it estimates: the ground's clock minus its own.
+    pub(crate) fn handle_events(&mut self, clock_offset_micros: i64) -> bool {
         let mut disconnect = false;
         while let Some(event) = self.session.poll_event() {
             match event {
                 EdgeEvent::Acknowledged(ranges) => self.forget(&ranges),
                 EdgeEvent::FetchBacklog { range, max_bytes } => self.fetch(range, max_bytes),
-                EdgeEvent::Refused(refusal) => panic!("the ground refused: {}", refusal.message),
+                EdgeEvent::Refused(refusal) => {
+                    assert_eq!(refusal.message, REFUSED);
+                    disconnect = true;
+                }
                 EdgeEvent::Disconnect { reason } => {
                     assert!(!reason.contains("epoch"), "{reason}");
                     assert!(!reason.contains("nonsense"), "{reason}");
                     disconnect = true;
                 }
-                EdgeEvent::Established { .. } | EdgeEvent::Clock(_) | EdgeEvent::Closed => {}
+                EdgeEvent::Clock(estimate) => {
+                    let error = (estimate.offset_micros - clock_offset_micros).unsigned_abs();
+                    assert!(error <= u64::from(estimate.uncertainty_micros) + 1, "{error} of {estimate:?}");
+                }
+                EdgeEvent::Established { .. } | EdgeEvent::Closed => {}
             }
         }
         disconnect
@@ -164,18 +184,22 @@ impl Edge {
         let committing = self.uncommitted.iter().map(|frame| (frame.range.start, frame.clone()));
         let stored: BTreeMap<u64, Frame> =
             self.spool.iter().map(|(&start, frame)| (start, frame.clone())).chain(committing).collect();
-        let mut bytes = 0;
+        let (mut bytes, mut whole) = (0, true);
         let mut frames: Vec<Frame> = Vec::new();
         let mut covered = SequenceRange::new(range.end, range.end);
         for frame in stored.range(..range.end).rev().map(|(_, frame)| frame) {
-            if frame.range.end <= range.start || bytes >= max_bytes {
+            if frame.range.end <= range.start {
+                break;
+            }
+            if bytes >= max_bytes || frames.len() == self.fetched_frames {
+                whole = false;
                 break;
             }
             bytes += frame.bytes.len();
             covered.start = frame.range.start.max(range.start);
             frames.push(frame.clone());
         }
-        if bytes < max_bytes {
+        if whole {
             covered.start = range.start;
         }
         let found: RangeSet = frames.iter().map(|frame| frame.range).collect();

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tern_shared::codec::{self, SchemaTable};
+use tern_shared::message::{Refusal, RefusalReason};
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::Record;
 use tern_shared::session::{GroundEvent, GroundSession};
 use tern_shared::time::{Instant, Now};
 
+/// What a ground says that refuses on purpose.
+pub(crate) const REFUSED: &str = "for a test";
 const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
 
 #[derive(Default)]
@@ -24,6 +27,8 @@ pub(crate) struct Ground {
     schemas: SchemaTable,
     pending: Vec<(SequenceRange, Vec<Record>)>,
     commit_at: Option<Instant>,
+    /// Whether the next hello is refused.
+    refuses: bool,
 }
 
 impl Ground {
@@ -31,8 +36,9 @@ impl Ground {
         Ground::default()
     }
 
-    pub(crate) fn connect(&mut self) {
+    pub(crate) fn connect(&mut self, refuses: bool) {
         self.commit(None);
+        self.refuses = refuses;
         self.session = Some(GroundSession::new("simulation".into()));
     }
 
@@ -61,6 +67,9 @@ impl Ground {
         session.handle_message(now, message);
         while let Some(event) = session.poll_event() {
             match event {
+                GroundEvent::Hello(_) if self.refuses => {
+                    session.refuse(Refusal::new(RefusalReason::Dialect, REFUSED));
+                }
                 GroundEvent::Hello(_) => session.welcome(now, self.resolved.clone(), self.schemas.clone()),
                 GroundEvent::Schema { id, schema } => {
                     self.schemas.insert(id, Arc::clone(&schema));
@@ -75,7 +84,7 @@ impl Ground {
                     self.pending.push((range, Vec::new()));
                     self.commit_at.get_or_insert(now.instant + COMMIT_INTERVAL);
                 }
-                GroundEvent::Refused(refusal) => panic!("refused: {}", refusal.message),
+                GroundEvent::Refused(refusal) => assert_eq!(refusal.message, REFUSED),
                 GroundEvent::Clock(_) | GroundEvent::Goodbye => {}
             }
         }

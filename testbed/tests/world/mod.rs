@@ -10,6 +10,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tern_shared::message::{Lane, ToGround};
+use tern_shared::range::SequenceRange;
 use tern_shared::record::Record;
 use tern_shared::time::{Instant, Now, Timestamp};
 use tern_testbed::link::{Link, LinkProfile, Loss, Outage, OutageSchedule};
@@ -38,6 +39,12 @@ struct Faults {
     disk_full: f64,
     history_lost: f64,
     clock_jump: f64,
+    /// Probability that a hello is refused.
+    refuse: f64,
+    /// Probability that a frame is one that keeps the narrowest link busy for longer than the ground may be silent.
+    large: f64,
+    /// Frames that a fetch returns at most.
+    fetched_frames: usize,
     /// Frames a second, and records in each at most.
     frames_per_second: f64,
     records_per_frame: usize,
@@ -77,6 +84,9 @@ impl World {
             disk_full: rare(0.2, 0.5),
             history_lost: rare(0.1, 0.03),
             clock_jump: rare(0.2, 0.1),
+            refuse: rare(0.2, 0.5),
+            large: rare(0.2, 0.05),
+            fetched_frames: 0,
             frames_per_second: 0.0,
             records_per_frame: 0,
         };
@@ -84,6 +94,7 @@ impl World {
         faults.rate = *[2_400, 22_000, 64_000, 1_000_000].get(rng.random_range(0..4)).unwrap();
         faults.frames_per_second = rng.random_range(0.2..12.0);
         faults.records_per_frame = rng.random_range(1..=40);
+        faults.fetched_frames = *[1, 4, 1024].get(rng.random_range(0..3)).unwrap();
         let loss = match (faults.datagrams, rng.random_range(0..3)) {
             (false, _) | (_, 0) => Loss::None,
             (_, 1) => Loss::Random { percent: rng.random_range(0.0..20.0) },
@@ -133,8 +144,7 @@ impl World {
             self.settle();
             let trouble = self.now.0 < TROUBLE;
             if trouble && next_frame <= self.now {
-                let records =
-                    self.edge.make_frame(self.edge_now(), self.faults.records_per_frame, &mut self.rng);
+                let records = self.edge.make_frame(self.edge_now(), &self.faults, &mut self.rng);
                 self.made.extend(records);
                 next_frame = self.now + Duration::from_secs_f64(1.0 / self.faults.frames_per_second);
                 continue;
@@ -146,7 +156,12 @@ impl World {
             }
             if !trouble {
                 self.edge.disk_full = false;
-                if self.edge.is_idle() && self.connect_at.is_none() && self.ground.is_idle() {
+                let agreed = self
+                    .made
+                    .keys()
+                    .next_back()
+                    .is_none_or(|&last| self.ground.resolved.covers(SequenceRange::new(0, last + 1)));
+                if agreed && self.edge.is_idle() && self.connect_at.is_none() && self.ground.is_idle() {
                     break;
                 }
             }
@@ -180,7 +195,8 @@ impl World {
         if self.connect_at.is_some_and(|at| at <= self.now) {
             self.connect_at = None;
             self.connection += 1;
-            self.ground.connect();
+            let refusal = self.rng.random_bool(self.faults.refuse) && self.now.0 < TROUBLE;
+            self.ground.connect(refusal);
             let now = self.edge_now();
             self.edge.session.handle_connected(now);
         }
@@ -198,7 +214,8 @@ impl World {
             }
         }
         loop {
-            let disconnect = self.edge.handle_events();
+            let disconnect =
+                self.edge.handle_events(self.ground_now().wall.micros_since(self.edge_now().wall));
             if disconnect {
                 self.disconnect();
             }

@@ -146,6 +146,13 @@ fn a_plausible_frame_in_garbage_does_not_swallow_a_certain_one() {
 }
 
 #[test]
+fn a_plausible_frame_in_garbage_is_no_reason_to_believe_the_next_one() {
+    let around = v1(254, 3, &heartbeat());
+    let (seen, _) = parse(&[&[vec![0], unknown(), around].concat()]);
+    assert_eq!(seen, [Seen { raw: unknown(), typed: false }, Seen { raw: heartbeat(), typed: true }]);
+}
+
+#[test]
 fn an_idle_stream_keeps_a_frame_that_is_not_whole() {
     let mut parser = Parser::new();
     let mut seen = Vec::new();

@@ -1,0 +1,121 @@
+//! The relay under virtual time, with a ground that the test plays.
+
+use std::path::PathBuf;
+
+use tern_shared::batch::BatchLimits;
+use tern_shared::codec::SchemaTable;
+use tern_shared::message::{Acknowledgement, PROTOCOL_VERSION, ProbeReply, ToGround, ToVehicle, Welcome};
+use tern_shared::time::Timestamp;
+
+use super::*;
+use crate::config::Precision;
+
+struct Ground {
+    connections: mpsc::Sender<Connection>,
+    /// Keeps the relay from thinking that its source has ended.
+    _samples: mpsc::Sender<Sample>,
+}
+
+/// A connection, as the ground's end of it.
+struct Accepted {
+    incoming: mpsc::Receiver<Vec<u8>>,
+    outgoing: mpsc::Sender<Vec<u8>>,
+}
+
+fn relay() -> (Relay, Inputs, Ground) {
+    let (spool_sender, spool_events) = mpsc::channel(SPOOL_EVENTS);
+    let missing = OpenError::Unavailable { path: PathBuf::new(), reason: "a test".to_owned() };
+    let (spool, opened) = SpoolHandle::unavailable(&missing, spool_sender).unwrap();
+    let identity = Identity {
+        vehicle: "tested".parse().unwrap(),
+        epoch: opened.epoch,
+        base: opened.base,
+        token: Default::default(),
+        agent: String::new(),
+    };
+    let send = SendConfig {
+        rate_bits_per_second: Some(64_000),
+        overhead_bytes: 80,
+        retransmit_after: None,
+        silence_limit: Duration::from_secs(5),
+        hold_after: Some(Duration::from_millis(2500)),
+    };
+    let relay = Relay {
+        clock: Clock::start(),
+        batcher: Batcher::new(BatchLimits::default()),
+        registry: Registry::new(Precision::Sensor, SchemaTable::new()),
+        next: 0,
+        session: EdgeSession::new(identity, send),
+        spool,
+        spool_state: SpoolState::Ok,
+        connection: None,
+        sources: Vec::new(),
+        stats: RelayStats::default(),
+        printer: Printer::start(status::print).unwrap(),
+        closed: false,
+    };
+    let (samples_sender, samples) = mpsc::channel(SAMPLES);
+    let (connections_sender, connections) = mpsc::channel(1);
+    let inputs = Inputs { samples, sources: JoinSet::new(), connections, spool_events };
+    (relay, inputs, Ground { connections: connections_sender, _samples: samples_sender })
+}
+
+impl Ground {
+    async fn accept(&self) -> Accepted {
+        let (to_ground, incoming) = mpsc::channel(1);
+        let (outgoing, to_vehicle) = mpsc::channel(16);
+        let connection = Connection { outgoing: to_ground, incoming: to_vehicle };
+        self.connections.send(connection).await.unwrap();
+        Accepted { incoming, outgoing }
+    }
+}
+
+impl Accepted {
+    /// The next message, `None` when none comes within a second.
+    async fn receive(&mut self) -> Option<ToGround> {
+        let message = tokio::time::timeout(Duration::from_secs(1), self.incoming.recv()).await.ok()??;
+        Some(ToGround::decode(&message).unwrap())
+    }
+
+    async fn send(&self, message: ToVehicle) {
+        self.outgoing.send(message.encode()).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_after_long_idleness_is_greeted_at_once() {
+    let (mut relay, inputs, ground) = relay();
+    let test = async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let mut accepted = ground.accept().await;
+        assert!(matches!(accepted.receive().await, Some(ToGround::Hello(_))));
+    };
+    tokio::select! {
+        biased;
+        () = test => {}
+        _ = relay.run(inputs, None, std::future::pending()) => panic!("the relay ended"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ground_clock_is_known_as_well_as_the_round_trip_allows_and_no_better() {
+    let (mut relay, inputs, ground) = relay();
+    let test = async {
+        let mut accepted = ground.accept().await;
+        assert!(matches!(accepted.receive().await, Some(ToGround::Hello(_))));
+        let committed = Acknowledgement::default();
+        let welcome = Welcome { protocol: PROTOCOL_VERSION, agent: String::new(), committed };
+        accepted.send(ToVehicle::Welcome(welcome)).await;
+        let Some(ToGround::Probe(probe)) = accepted.receive().await else { panic!("no probe") };
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        accepted.send(ToVehicle::ProbeReply(ProbeReply { sent: probe.sent, ground: Timestamp(0) })).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    };
+    tokio::select! {
+        biased;
+        () = test => {}
+        _ = relay.run(inputs, None, std::future::pending()) => panic!("the relay ended"),
+    }
+    let estimate = relay.stats.clock.unwrap();
+    assert!((300_000..310_000).contains(&estimate.uncertainty_micros), "{estimate:?}");
+}

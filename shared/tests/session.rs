@@ -1,0 +1,159 @@
+//! Both ends of a session, where the simulation of the testbed does not look: limits, and peers that misbehave.
+
+#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tern_shared::batch::Batch;
+use tern_shared::codec::{self, SchemaTable};
+use tern_shared::id::{Epoch, SchemaId, Token};
+use tern_shared::message::{GapReason, ToGround, ToVehicle};
+use tern_shared::range::{RangeSet, SequenceRange};
+use tern_shared::record::{Record, Value};
+use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
+use tern_shared::session::{EdgeEvent, EdgeSession, Frame, GroundEvent, GroundSession, Identity, SendConfig};
+use tern_shared::time::{Instant, Now, Timestamp};
+
+fn at(millis: u64) -> Now {
+    let instant = Instant(Duration::from_millis(millis));
+    Now { instant, wall: Timestamp::from_millis(1_700_000_000_000 + millis as i64) }
+}
+
+fn edge(base: u64, rate_bits_per_second: Option<u64>) -> EdgeSession {
+    let identity = Identity {
+        vehicle: "tested".parse().unwrap(),
+        epoch: Epoch(7),
+        base,
+        token: Token::default(),
+        agent: "test".into(),
+    };
+    let config = SendConfig {
+        rate_bits_per_second,
+        overhead_bytes: 80,
+        retransmit_after: None,
+        silence_limit: Duration::from_secs(5),
+        hold_after: Some(Duration::from_millis(2500)),
+    };
+    EdgeSession::new(identity, config)
+}
+
+fn schema(id: u32) -> (SchemaId, Arc<Schema>) {
+    let fields = vec![Field::new("text", FieldKind::Text)];
+    let stream = format!("stream-{id}");
+    (SchemaId(id), Arc::new(Schema { stream, origin: Origin::Sensor, class: Class::Live, fields }))
+}
+
+fn frame(sequence: u64, schema_id: u32, text_bytes: usize) -> Frame {
+    let random =
+        std::iter::successors(Some(1u32), |n| Some(n.wrapping_mul(1_664_525).wrapping_add(1_013_904_223)));
+    let text = random.take(text_bytes).map(|n| char::from(b' ' + (n >> 24) as u8 % 95)).collect();
+    let values = vec![Value::Text(text)];
+    let record = Record { schema: SchemaId(schema_id), time: at(0).wall, values };
+    let table: SchemaTable = [schema(schema_id)].into_iter().collect();
+    let bytes: Arc<[u8]> = codec::encode(&Batch::new(vec![record]), &table).into();
+    Frame { range: SequenceRange::new(sequence, sequence + 1), newest: at(0).wall, bytes }
+}
+
+/// Everything that the edge may send now.
+fn sent(edge: &mut EdgeSession, now: Now) -> Vec<Vec<u8>> {
+    std::iter::from_fn(|| edge.poll_transmit(now)).collect()
+}
+
+/// Opens a session with a ground that holds nothing, at time 0.
+fn open(edge: &mut EdgeSession) -> GroundSession {
+    let mut ground = GroundSession::new("ground".into());
+    edge.handle_connected(at(0));
+    for message in sent(edge, at(0)) {
+        ground.handle_message(at(0), &message);
+    }
+    ground.welcome(at(0), RangeSet::new(), []);
+    while let Some(message) = ground.poll_transmit() {
+        edge.handle_message(at(0), &message);
+    }
+    ground
+}
+
+#[test]
+fn a_frame_that_takes_a_narrow_link_longer_than_the_silence_limit_is_waited_for() {
+    let mut edge = edge(0, Some(2_400));
+    let (id, text) = schema(0);
+    edge.handle_schema(id, text);
+    open(&mut edge);
+    edge.handle_frame(frame(0, 0, 3_000));
+    let mut now = at(0);
+    let mut left = None;
+    // Nothing is heard: 3 kB take some ten seconds, then the ground may be silent for five.
+    loop {
+        if sent(&mut edge, now).iter().any(|m| matches!(ToGround::decode(m), Ok(ToGround::Frame(_)))) {
+            left = Some(now.instant);
+        }
+        let Some(next) = edge.poll_timeout(now) else { break };
+        now.instant = next;
+        edge.handle_timeout(now);
+    }
+    let waited = now.instant.since(left.unwrap());
+    assert!((Duration::from_secs(12)..Duration::from_secs(18)).contains(&waited), "{waited:?}");
+    let last = std::iter::from_fn(|| edge.poll_event()).last();
+    assert!(matches!(last, Some(EdgeEvent::Disconnect { .. })));
+}
+
+#[test]
+fn a_vehicle_of_many_schemas_is_not_refused_for_them() {
+    let mut edge = edge(0, None);
+    for (id, schema) in (0..1000).map(schema) {
+        edge.handle_schema(id, schema);
+    }
+    let mut ground = open(&mut edge);
+    for sequence in 0..500 {
+        edge.handle_frame(frame(sequence, sequence as u32, 3));
+        for message in sent(&mut edge, at(0)) {
+            ground.handle_message(at(0), &message);
+        }
+    }
+    let events: Vec<GroundEvent> = std::iter::from_fn(|| ground.poll_event()).collect();
+    assert!(!events.iter().any(|event| matches!(event, GroundEvent::Refused(_))));
+    assert_eq!(events.iter().filter(|event| matches!(event, GroundEvent::Schema { .. })).count(), 1000);
+    assert_eq!(events.iter().filter(|event| matches!(event, GroundEvent::Frame { .. })).count(), 500);
+}
+
+#[test]
+fn frames_before_the_welcome_stay_within_what_the_ground_takes() {
+    let mut edge = edge(0, None);
+    let (id, text) = schema(0);
+    edge.handle_schema(id, text);
+    let mut ground = GroundSession::new("ground".into());
+    edge.handle_connected(at(0));
+    for sequence in 0..1000 {
+        edge.handle_frame(frame(sequence, 0, 3));
+        for message in sent(&mut edge, at(0)) {
+            ground.handle_message(at(0), &message);
+        }
+    }
+    ground.welcome(at(0), RangeSet::new(), []);
+    let answer = ground.poll_transmit().map(|message| ToVehicle::decode(&message).unwrap());
+    assert!(matches!(answer, Some(ToVehicle::Welcome(_))), "{answer:?}");
+}
+
+#[test]
+fn a_frame_that_the_disk_damaged_is_told_as_lost_and_does_not_hold_up_the_rest() {
+    let mut edge = edge(2, None);
+    let (id, text) = schema(0);
+    edge.handle_schema(id, text);
+    let mut ground = open(&mut edge);
+    let asked = SequenceRange::new(0, 2);
+    sent(&mut edge, at(0));
+    let events: Vec<EdgeEvent> = std::iter::from_fn(|| edge.poll_event()).collect();
+    assert!(events.iter().any(|e| matches!(e, EdgeEvent::FetchBacklog { range, .. } if *range == asked)));
+    let mut damaged = frame(1, 0, 300);
+    let half = damaged.bytes.len() / 2;
+    damaged.bytes = damaged.bytes[..half].into();
+    edge.handle_backlog(asked, vec![damaged, frame(0, 0, 3)], vec![]);
+    for message in sent(&mut edge, at(0)) {
+        ground.handle_message(at(0), &message);
+    }
+    let events: Vec<GroundEvent> = std::iter::from_fn(|| ground.poll_event()).collect();
+    let told = |range, reason| events.contains(&GroundEvent::Gap { range, reason });
+    assert!(told(SequenceRange::new(1, 2), GapReason::NotStored), "{events:?}");
+    assert!(events.iter().any(|e| matches!(e, GroundEvent::Frame { range, .. } if range.start == 0)));
+}
