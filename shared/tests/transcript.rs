@@ -1,5 +1,7 @@
 //! What crosses the link in a few scripted stories, line by line: time, direction, message.
 
+#![allow(clippy::unwrap_used)] // A test fails by panicking, in its helpers, too.
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::sync::Arc;
