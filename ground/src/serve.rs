@@ -94,7 +94,10 @@ async fn connection(router: Router, stream: TcpStream, peer: SocketAddr, tls: Op
     }
     let served = async {
         match tls {
-            Some(tls) => http(router, tls.accept(stream).await?, peer).await,
+            Some(tls) => {
+                let failed = |error| io::Error::other(format!("TLS handshake failed: {error}"));
+                http(router, tls.accept(stream).await.map_err(failed)?, peer).await
+            }
             None => http(router, stream, peer).await,
         }
     };
