@@ -40,6 +40,9 @@ const SPOOL_EVENTS: usize = 64;
 /// How long the last records may take to reach the ground when the edge is told to end.
 const CLOSING_LIMIT: Duration = Duration::from_secs(3);
 
+/// How long the goodbye may take to leave.
+const GOODBYE_LIMIT: Duration = Duration::from_millis(500);
+
 /// Why the edge cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
@@ -229,6 +232,10 @@ impl Relay {
                 }
             }
             polled = None;
+        }
+        // The goodbye is on its way once the connection has room again.
+        if let Some(connection) = &self.connection {
+            let _ = tokio::time::timeout(GOODBYE_LIMIT, connection.outgoing.reserve()).await;
         }
         Ok(())
     }

@@ -200,7 +200,7 @@ fn humidity() -> (SchemaId, Schema) {
 
 fn schema_message() -> ToGround {
     let (id, schema) = humidity();
-    ToGround::Schema(SchemaAnnouncement { id, body: SchemaBody::Full(schema) })
+    ToGround::Schemas(vec![SchemaAnnouncement { id, body: SchemaBody::Full(schema) }])
 }
 
 fn frame(lane: Lane, first: u64, count: u64) -> ToGround {

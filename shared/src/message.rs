@@ -32,8 +32,9 @@ pub const MAX_EARLY_MESSAGES: usize = 256;
 pub enum ToGround {
     /// Opens a session.
     Hello(Hello),
-    /// Declares a schema before the first frame that uses it, once a session.
-    Schema(SchemaAnnouncement),
+    /// Declares schemas before the first frame that uses them, once a session: together, because each message costs
+    /// its headers.
+    Schemas(Vec<SchemaAnnouncement>),
     /// Records.
     Frame(FrameMessage),
     /// Records that will never come.
@@ -85,6 +86,13 @@ pub struct SchemaAnnouncement {
     pub id: SchemaId,
     /// The schema.
     pub body: SchemaBody,
+}
+
+impl SchemaAnnouncement {
+    /// How many bytes it takes in a message.
+    pub fn encoded_bytes(&self) -> usize {
+        encode(self).len()
+    }
 }
 
 /// A schema as it crosses the link.

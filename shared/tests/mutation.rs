@@ -22,10 +22,10 @@ fn a_damaged_message_is_refused_or_understood() {
     for _ in 0..100_000 {
         let bytes = damaged(&mut rng, &to_ground);
         ToGround::hello_version(&bytes);
-        if let Ok(ToGround::Schema(announcement)) = ToGround::decode(&bytes)
-            && let Ok(schema) = announcement.body.resolve()
-        {
-            assert_eq!(schema.validate(), Ok(()), "{}", hex(&bytes));
+        if let Ok(ToGround::Schemas(announcements)) = ToGround::decode(&bytes) {
+            for schema in announcements.iter().filter_map(|announcement| announcement.body.resolve().ok()) {
+                assert_eq!(schema.validate(), Ok(()), "{}", hex(&bytes));
+            }
         }
         let bytes = damaged(&mut rng, &to_vehicle);
         if let Ok(ToVehicle::Acknowledge(acknowledgement)) = ToVehicle::decode(&bytes) {

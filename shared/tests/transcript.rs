@@ -174,7 +174,9 @@ fn to_ground(message: &[u8]) -> String {
         ToGround::Hello(hello) => {
             format!("hello {} epoch {} base {}", hello.vehicle, hello.epoch, hello.base)
         }
-        ToGround::Schema(schema) => format!("schema {}", schema.id),
+        ToGround::Schemas(schemas) => {
+            format!("schemas {:?}", schemas.iter().map(|schema| schema.id.0).collect::<Vec<_>>())
+        }
         ToGround::Frame(frame) => format!("{:?} frame at {}", frame.lane, frame.offset),
         ToGround::Gap(gap) => format!("gap at {} of {}, {:?}", gap.offset, gap.count, gap.reason),
         ToGround::Probe(_) => "probe".into(),
@@ -205,7 +207,7 @@ fn live_frames_do_not_wait_for_the_welcome_and_are_acknowledged_once_a_second() 
     insta::assert_snapshot!(story.text, @r"
        0 -- connected
        0 -> hello alpha epoch 0000000000000007 base 0
-       0 -> schema 0
+       0 -> schemas [0]
        0 -> Live frame at 0
      200 -> Live frame at 2
      300               <- welcome, has 0 []
@@ -235,7 +237,7 @@ fn after_an_outage_fresh_data_comes_first_and_the_rest_newest_first() {
     insta::assert_snapshot!(story.text, @r"
        0 -- connected
        0 -> hello alpha epoch 0000000000000007 base 0
-       0 -> schema 0
+       0 -> schemas [0]
        0 -> Live frame at 0
      300               <- welcome, has 0 []
      600 -> probe
@@ -244,7 +246,7 @@ fn after_an_outage_fresh_data_comes_first_and_the_rest_newest_first() {
     2000 -- cut
     3400 -- connected
     3400 -> hello alpha epoch 0000000000000007 base 0
-    3400 -> schema 0
+    3400 -> schemas [0]
     3400 -> Live frame at 16
     3400 -> Live frame at 14
     3400 -> Live frame at 12
@@ -270,7 +272,7 @@ fn a_restart_accounts_for_the_numbers_that_it_skipped() {
     insta::assert_snapshot!(story.text, @r"
        0 -- connected
        0 -> hello alpha epoch 0000000000000007 base 4294967296
-       0 -> schema 0
+       0 -> schemas [0]
        0 -> Live frame at 0
      300               <- welcome, has 10 []
      600 -> probe

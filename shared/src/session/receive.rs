@@ -246,7 +246,9 @@ impl GroundSession {
                 self.transmits.push_back(ToVehicle::Welcome(welcome));
                 Ok(())
             }
-            ToGround::Schema(announcement) => self.handle_schema(announcement),
+            ToGround::Schemas(schemas) => {
+                schemas.into_iter().try_for_each(|schema| self.handle_schema(schema))
+            }
             ToGround::Frame(frame) => self.handle_frame(now, frame),
             ToGround::Gap(gap) => self.handle_gap(now, gap),
             ToGround::Probe(Probe { sent, estimate }) => {

@@ -489,15 +489,8 @@ impl EdgeSession {
             *sent = Some(now.instant);
             return Some(self.hello());
         }
-        if let Some(id) = self.control.schemas.pop_first()
-            && let Some(schema) = self.schemas.get(&id)
-        {
-            let body = if self.schemas_in_full {
-                SchemaBody::Full(Schema::clone(schema))
-            } else {
-                SchemaBody::compact(schema)
-            };
-            return Some(ToGround::Schema(SchemaAnnouncement { id, body }));
+        if !self.control.schemas.is_empty() {
+            return Some(ToGround::Schemas(self.announce()));
         }
         let room = self.ledger.in_flight_count() < MAX_IN_FLIGHT;
         if let Some(frame) = self.live.pop_back_if(|_| room) {
@@ -527,6 +520,30 @@ impl EdgeSession {
         let frame = self.backlog.pop_front_if(|_| room)?;
         self.stats.backlog_frames += 1;
         Some(self.frame(now, Lane::Backlog, frame))
+    }
+
+    /// The next schemas to declare, as many as share a packet, but at least one.
+    fn announce(&mut self) -> Vec<SchemaAnnouncement> {
+        let mut announcements = Vec::new();
+        let mut bytes = 0;
+        while bytes < PACKET_BYTES
+            && let Some(id) = self.control.schemas.pop_first()
+        {
+            let Some(schema) = self.schemas.get(&id) else { continue };
+            let body = if self.schemas_in_full {
+                SchemaBody::Full(Schema::clone(schema))
+            } else {
+                SchemaBody::compact(schema)
+            };
+            let announcement = SchemaAnnouncement { id, body };
+            bytes += announcement.encoded_bytes();
+            if bytes > PACKET_BYTES && !announcements.is_empty() {
+                self.control.schemas.insert(id);
+                break;
+            }
+            announcements.push(announcement);
+        }
+        announcements
     }
 
     fn hello(&self) -> ToGround {

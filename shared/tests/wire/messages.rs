@@ -35,14 +35,14 @@ pub(crate) fn to_ground() -> Vec<(ToGround, &'static str)> {
         ),
         (
             full_schema(every_kind()),
-            "01070003616c6c00010d0161000000000162010000000163020000000164030000000165040000000166\
+            "0101070003616c6c00010d0161000000000162010000000163020000000164030000000165040000000166\
               050000000167060564656745370000016807000000016908000000016a0903726164010400016b0a0000\
               01016c0b000000016d0c000000",
         ),
-        (full_schema(sensor(Origin::Mavlink(ATTITUDE), Class::Critical)), "01070001730101011e0000"),
-        (full_schema(sensor(Origin::MavlinkOpaque, Class::Bulk)), "0107000173020200"),
-        (dialect_schema(Class::Live, false), "01c8010101011e0100aba791c501"),
-        (dialect_schema(Class::Critical, true), "01c8010101011e0001aba791c501"),
+        (full_schema(sensor(Origin::Mavlink(ATTITUDE), Class::Critical)), "0101070001730101011e0000"),
+        (full_schema(sensor(Origin::MavlinkOpaque, Class::Bulk)), "010107000173020200"),
+        (dialect_schema(Class::Live, false), "0101c8010101011e0100aba791c501"),
+        (dialect_schema(Class::Critical, true), "0101c8010101011e0001aba791c501"),
         (frame(Lane::Live, 0), "02000004deadbeef"),
         (frame(Lane::Backlog, -300), "0201d70404deadbeef"),
         (gap(-300, 100, GapReason::Evicted), "03d7046400"),
@@ -113,13 +113,13 @@ fn sensor(origin: Origin, class: Class) -> Schema {
 }
 
 fn full_schema(schema: Schema) -> ToGround {
-    ToGround::Schema(SchemaAnnouncement { id: SchemaId(7), body: SchemaBody::Full(schema) })
+    ToGround::Schemas(vec![SchemaAnnouncement { id: SchemaId(7), body: SchemaBody::Full(schema) }])
 }
 
 fn dialect_schema(class: Class, exact: bool) -> ToGround {
     let layout_hash = dialect::message(ATTITUDE.message).unwrap().hash();
     let body = SchemaBody::Dialect { origin: ATTITUDE, class, exact, layout_hash };
-    ToGround::Schema(SchemaAnnouncement { id: SchemaId(200), body })
+    ToGround::Schemas(vec![SchemaAnnouncement { id: SchemaId(200), body }])
 }
 
 fn frame(lane: Lane, offset: i64) -> ToGround {

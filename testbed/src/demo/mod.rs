@@ -166,12 +166,15 @@ impl System {
 
     /// The edge first, so that it can say goodbye.
     async fn stop(mut self) {
-        for child in [&mut self.edge, &mut self.ground] {
-            if let Err(error) = child.stop(STOP_GRACE).await {
-                tracing::warn!(process = child.name(), %error, "cannot stop it");
-            }
-        }
+        stop(&mut self.edge).await;
         self.proxy_task.abort();
+        stop(&mut self.ground).await;
+    }
+}
+
+async fn stop(child: &mut Process) {
+    if let Err(error) = child.stop(STOP_GRACE).await {
+        tracing::warn!(process = child.name(), %error, "cannot stop it");
     }
 }
 

@@ -178,7 +178,7 @@ fn schemas() -> SchemaTable {
 
 fn schema() -> ToGround {
     let body = SchemaBody::Full(Schema::clone(&schemas()[&SchemaId(0)]));
-    ToGround::Schema(SchemaAnnouncement { id: SchemaId(0), body })
+    ToGround::Schemas(vec![SchemaAnnouncement { id: SchemaId(0), body }])
 }
 
 fn frame() -> ToGround {
