@@ -12,6 +12,7 @@ use divan::counter::ItemsCount;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tern_shared::batch::{Batch, BatchLimits, Batcher};
+use tern_shared::codec::predictive::{Base, Decoder, Encoder, Keep};
 use tern_shared::codec::{self, SchemaTable};
 use tern_shared::id::SchemaId;
 use tern_shared::mavlink::dialect;
@@ -51,18 +52,53 @@ fn decode(bencher: Bencher, records_per_second: u64) {
     });
 }
 
+/// The predictive codec, in chains as the live lane sends them.
+#[divan::bench]
+fn predictive_encode(bencher: Bencher) {
+    let schemas = schemas();
+    let batches = batches(flight(250));
+    bencher.counter(ItemsCount::new(RECORDS)).bench(|| predictive_frames(&batches, &schemas).len());
+}
+
+#[divan::bench]
+fn predictive_decode(bencher: Bencher) {
+    let schemas = schemas();
+    let frames = predictive_frames(&batches(flight(250)), &schemas);
+    bencher.counter(ItemsCount::new(RECORDS)).bench(|| {
+        let mut decoder = Decoder::new();
+        let records = |(first, frame): &(u64, Vec<u8>)| {
+            decoder.decode(frame, &schemas, *first).map_or(0, |records| records.len())
+        };
+        frames.iter().map(records).sum::<usize>()
+    });
+}
+
+fn predictive_frames(batches: &[Batch], schemas: &SchemaTable) -> Vec<(u64, Vec<u8>)> {
+    let mut encoder = Encoder::new();
+    let mut first = 0;
+    let encode = |batch: &Batch| {
+        let frame = encoder.encode(batch, schemas, first, Base::Previous, Keep::ForNext);
+        first += batch.records().len() as u64;
+        (first - batch.records().len() as u64, frame)
+    };
+    batches.iter().map(encode).collect()
+}
+
 /// Batches and encodes, under the clock of the records themselves.
 fn frames(records: Vec<Record>, schemas: &SchemaTable) -> Vec<Vec<u8>> {
+    batches(records).iter().map(|batch| codec::encode(batch, schemas)).collect()
+}
+
+fn batches(records: Vec<Record>) -> Vec<Batch> {
     let mut batcher = Batcher::new(BatchLimits::default());
-    let mut frames = Vec::new();
-    let mut encode = |batch: Batch| frames.push(codec::encode(&batch, schemas));
+    let mut batches = Vec::new();
     for record in records {
         let now = Instant(Duration::from_micros(record.time.0.unsigned_abs()));
-        batcher.handle_timeout(now).into_iter().for_each(&mut encode);
-        batcher.push(now, record, false).into_iter().for_each(&mut encode);
+        batches.extend(batcher.handle_timeout(now));
+        batches.extend(batcher.push(now, record, false));
     }
-    batcher.close().into_iter().for_each(&mut encode);
-    frames
+    batches.extend(batcher.close());
+    batches
 }
 
 fn schemas() -> SchemaTable {

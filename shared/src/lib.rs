@@ -13,6 +13,7 @@ pub mod codec;
 pub mod id;
 pub mod mavlink;
 pub mod message;
+pub mod quantity;
 pub mod range;
 pub mod record;
 pub mod schema;

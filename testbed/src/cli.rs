@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tern_testbed::codec::{CodecOptions, LossPolicy, Streams};
 use tern_testbed::demo::DemoOptions;
 use tern_testbed::link::{Outage, OutageSchedule, PathProfile, builtin_profile, parse_duration};
 use tern_testbed::proxy::ProxyOptions;
@@ -22,6 +23,8 @@ pub(crate) enum Command {
     Demo(DemoArguments),
     /// Puts a simulated satellite link between a TCP client and its server, without root.
     Proxy(ProxyArguments),
+    /// Measures what the codec makes of recorded flights.
+    Codec(CodecArguments),
 }
 
 #[derive(Debug, Args)]
@@ -57,6 +60,67 @@ pub(crate) struct ProxyArguments {
     /// Draws loss, jitter and cuts.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CodecArguments {
+    /// Recorded flights: `.tlog` files.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// How long a frame gathers records.
+    #[arg(long, default_value = "250ms", value_parser = duration)]
+    window: Duration,
+    /// `sensor`: floats on the grids of their units. `exact`: bit for bit. Times are kept to 1 ms by both.
+    #[arg(long, value_enum, default_value_t = Precision::Sensor)]
+    precision: Precision,
+    /// Which frames a frame continues. `restart4`: every fourth continues the newest that was acknowledged, a second
+    /// ago or more.
+    #[arg(long, value_enum, default_value_t = Policy::Chain)]
+    loss_policy: Policy,
+    /// `core`: ATTITUDE, GLOBAL_POSITION_INT, GPS_RAW_INT, VFR_HUD, SYS_STATUS, SCALED_PRESSURE, RAW_IMU, HEARTBEAT and
+    /// LOCAL_POSITION_NED, as far as the file has them. `all`: every message of the file.
+    #[arg(long, value_enum, default_value_t = Selection::Core)]
+    streams: Selection,
+    /// Where to write the figures as a JSON array, one object a file; `-` for standard output.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Precision {
+    Sensor,
+    Exact,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Policy {
+    Chain,
+    Restart4,
+    Standalone,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Selection {
+    Core,
+    All,
+}
+
+impl CodecArguments {
+    pub(crate) fn options(&self) -> CodecOptions {
+        CodecOptions {
+            window: self.window,
+            exact: matches!(self.precision, Precision::Exact),
+            policy: match self.loss_policy {
+                Policy::Chain => LossPolicy::Chain,
+                Policy::Restart4 => LossPolicy::Restart4,
+                Policy::Standalone => LossPolicy::Standalone,
+            },
+            streams: match self.streams {
+                Selection::Core => Streams::Core,
+                Selection::All => Streams::All,
+            },
+        }
+    }
 }
 
 impl DemoArguments {

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Arguments, Command};
-use tern_testbed::demo;
 use tern_testbed::proxy::Proxy;
+use tern_testbed::{codec, demo};
 
 fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         match Arguments::parse().command {
             Command::Demo(arguments) => demo::run(arguments.into_options()).await.map_err(Into::into),
             Command::Proxy(arguments) => relay(arguments).await,
+            Command::Codec(arguments) => measure_codec(&arguments),
         }
     });
     match result {
@@ -48,6 +49,27 @@ async fn relay(arguments: cli::ProxyArguments) -> Result<(), Box<dyn std::error:
     let status = *status.borrow();
     tracing::info!(connections = status.connections, to_ground = ?status.to_ground, to_vehicle = ?status.to_vehicle, "stopped");
     Ok(())
+}
+
+fn measure_codec(arguments: &cli::CodecArguments) -> Result<(), Box<dyn std::error::Error>> {
+    let options = arguments.options();
+    let reports =
+        arguments.files.iter().map(|file| codec::measure(file, &options)).collect::<Result<Vec<_>, _>>()?;
+    let mut out = std::io::stdout().lock();
+    match &arguments.json {
+        Some(path) if path.as_os_str() == "-" => {
+            writeln!(out, "{}", serde_json::to_string_pretty(&reports)?)?;
+        }
+        Some(path) => std::fs::write(path, serde_json::to_string_pretty(&reports)?)?,
+        None => {}
+    }
+    if arguments.json.as_ref().is_none_or(|path| path.as_os_str() != "-") {
+        write!(out, "{}", codec::Table(&reports))?;
+    }
+    match reports.iter().find(|report| report.roundtrip == "FAILED") {
+        Some(report) => Err(format!("{}: the round trip failed", report.file.display()).into()),
+        None => Ok(()),
+    }
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {

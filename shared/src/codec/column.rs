@@ -177,7 +177,7 @@ fn array<const N: usize>(input: &mut Reader<'_>) -> Result<[u8; N], DecodeError>
 
 /// The grid steps of a float, `None` for an exception. Only the encoder computes this, so its rounding need not be
 /// the same on every machine.
-fn on_grid(value: &Value, decimals: u8) -> Option<i64> {
+pub(super) fn on_grid(value: &Value, decimals: u8) -> Option<i64> {
     let float = match value {
         Value::F32(float) => f64::from(*float),
         Value::F64(float) => *float,
@@ -194,7 +194,7 @@ fn scale(decimals: u8) -> f64 {
 
 /// The value of a field from the number in its column. The division of two exact `f64` is correctly rounded by
 /// IEEE 754, hence the same on every machine.
-fn number(field: &Field, number: i64) -> Value {
+pub(super) fn number(field: &Field, number: i64) -> Value {
     match (field.kind, field.decimals) {
         (FieldKind::F32, Some(decimals)) => Value::F32((number as f64 / scale(decimals)) as f32),
         (FieldKind::F64, Some(decimals)) => Value::F64(number as f64 / scale(decimals)),
@@ -212,14 +212,14 @@ fn number(field: &Field, number: i64) -> Value {
     }
 }
 
-fn text_or_bytes(kind: FieldKind, bytes: &[u8]) -> Value {
+pub(super) fn text_or_bytes(kind: FieldKind, bytes: &[u8]) -> Value {
     match std::str::from_utf8(bytes) {
         Ok(text) if kind == FieldKind::Text => Value::Text(text.to_owned()),
         _ => Value::Bytes(bytes.to_vec()),
     }
 }
 
-fn integer(value: &Value) -> i64 {
+pub(super) fn integer(value: &Value) -> i64 {
     match *value {
         Value::Int(number) => number,
         Value::UInt(number) => number as i64,
@@ -228,23 +228,23 @@ fn integer(value: &Value) -> i64 {
     }
 }
 
-fn f32_bits(value: &Value) -> u32 {
+pub(super) fn f32_bits(value: &Value) -> u32 {
     if let Value::F32(float) = value { float.to_bits() } else { 0 }
 }
 
-fn f64_bits(value: &Value) -> u64 {
+pub(super) fn f64_bits(value: &Value) -> u64 {
     if let Value::F64(float) = value { float.to_bits() } else { 0 }
 }
 
 /// The bits of a float as an integer that orders like the floats do (sign and magnitude to two's complement). Its own
 /// inverse.
-fn ordered_f32(bits: u32) -> i64 {
+pub(super) fn ordered_f32(bits: u32) -> i64 {
     let bits = bits as i32;
     i64::from(bits ^ ((bits >> 31) as u32 >> 1) as i32)
 }
 
 /// As [`ordered_f32`], for 64 bits.
-fn ordered_f64(bits: u64) -> i64 {
+pub(super) fn ordered_f64(bits: u64) -> i64 {
     let bits = bits as i64;
     bits ^ ((bits >> 63) as u64 >> 1) as i64
 }

@@ -14,6 +14,7 @@
 //! decompressed, and has at most [`MAX_FRAME_VALUES`] values.
 
 mod column;
+pub mod predictive;
 mod varint;
 
 use std::collections::BTreeMap;
@@ -151,4 +152,4 @@ fn decode_body(body: &[u8], schemas: &SchemaTable) -> Result<Vec<Record>, Decode
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -23,7 +23,7 @@ const KINDS: [FieldKind; 13] = [
     FieldKind::Bytes,
 ];
 
-fn field() -> impl Strategy<Value = Field> {
+pub(crate) fn field() -> impl Strategy<Value = Field> {
     (prop::sample::select(&KINDS[..]), any::<bool>(), prop::option::of(0u8..=9)).prop_map(
         |(kind, optional, decimals)| Field {
             optional,
@@ -33,7 +33,7 @@ fn field() -> impl Strategy<Value = Field> {
     )
 }
 
-fn value(field: &Field) -> BoxedStrategy<Value> {
+pub(crate) fn value(field: &Field) -> BoxedStrategy<Value> {
     let present = match field.kind {
         FieldKind::Bool => any::<bool>().prop_map(Value::Bool).boxed(),
         FieldKind::U8 => any::<u8>().prop_map(|n| Value::Int(n.into())).boxed(),
@@ -57,7 +57,7 @@ fn value(field: &Field) -> BoxedStrategy<Value> {
 }
 
 /// A few schemas and records of them.
-fn batch() -> impl Strategy<Value = (SchemaTable, Batch)> {
+pub(crate) fn batch() -> impl Strategy<Value = (SchemaTable, Batch)> {
     prop::collection::vec(prop::collection::vec(field(), 0..5), 1..4).prop_flat_map(|schemas| {
         let table: SchemaTable = schemas
             .iter()
@@ -76,21 +76,21 @@ fn batch() -> impl Strategy<Value = (SchemaTable, Batch)> {
     })
 }
 
-fn schema(fields: Vec<Field>) -> Schema {
+pub(crate) fn schema(fields: Vec<Field>) -> Schema {
     Schema { stream: "test".into(), origin: Origin::Sensor, class: Class::Live, fields }
 }
 
-fn table(fields: Vec<Field>) -> SchemaTable {
+pub(crate) fn table(fields: Vec<Field>) -> SchemaTable {
     [(SchemaId(1), Arc::new(schema(fields)))].into()
 }
 
-fn record(time: i64, values: Vec<Value>) -> Record {
+pub(crate) fn record(time: i64, values: Vec<Value>) -> Record {
     Record { schema: SchemaId(1), time: Timestamp(time), values }
 }
 
 /// Whether a decoded value is what was encoded: floats on a grid within half a step and half a unit in the last place,
 /// everything else bit for bit.
-fn carried(field: &Field, sent: &Value, got: &Value) -> bool {
+pub(crate) fn carried(field: &Field, sent: &Value, got: &Value) -> bool {
     let half_step = |decimals: u8| 0.5 / 10f64.powi(decimals.into());
     match (sent, got, field.decimals) {
         (Value::F32(a), Value::F32(b), Some(decimals)) if a.is_finite() => {

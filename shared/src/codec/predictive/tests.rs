@@ -1,0 +1,297 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::*;
+use crate::batch::Batch;
+use crate::codec::tests::{batch, carried, field, record, schema, table};
+use crate::codec::{DecodeError, SchemaTable};
+use crate::id::SchemaId;
+use crate::mavlink::dialect;
+use crate::record::{Record, Value};
+use crate::schema::{Field, FieldKind, MavlinkOrigin, Schema};
+use crate::time::Timestamp;
+
+/// Times as they come back: milliseconds, wherever a clock that can be rounded to them.
+fn millis(time: Timestamp) -> i64 {
+    time.0.saturating_add(500).div_euclid(1000).wrapping_mul(1000)
+}
+
+fn assert_carried(schemas: &SchemaTable, sent: &[Record], got: &[Record]) {
+    assert_eq!(sent.len(), got.len());
+    for (sent, got) in sent.iter().zip(got) {
+        assert_eq!(sent.schema, got.schema);
+        assert!(got.time == sent.time || got.time.0 == millis(sent.time), "{sent:?} {got:?}");
+        let fields = &schemas[&sent.schema].fields;
+        assert_eq!(got.values.len(), fields.len());
+        for ((field, sent), got) in fields.iter().zip(&sent.values).zip(&got.values) {
+            assert!(carried(field, sent, got), "{field:?}: {sent:?} became {got:?}");
+        }
+    }
+}
+
+/// Messages of a flight that never was: smooth, noisy and constant fields, and all the roles that are predicted.
+fn flight(frames: usize, seed: u64) -> (SchemaTable, Vec<Batch>) {
+    let names = ["ATTITUDE", "GLOBAL_POSITION_INT", "VFR_HUD", "SYS_STATUS", "STATUSTEXT", "PARAM_VALUE"];
+    let schemas: SchemaTable = names
+        .iter()
+        .enumerate()
+        .map(|(id, name)| {
+            let message = dialect::message_named(name).unwrap().id;
+            let origin = MavlinkOrigin { system: 1, component: 1, message };
+            (SchemaId(id as u32), Arc::new(Schema::of_mavlink(origin).unwrap()))
+        })
+        .collect();
+    let mut random = StdRng::seed_from_u64(seed);
+    let batches = (0..frames as i64).map(|frame| {
+        let records = (0..12i64).map(|i| {
+            let id = SchemaId(if i == 11 { 4 + (frame % 2) as u32 } else { (i % 4) as u32 });
+            let time = 1_790_000_000_000 + frame * 250 + i * 20;
+            let values = schemas[&id].fields.iter().enumerate().map(|(index, field)| {
+                let wave = ((time % 60_000) as f64 / 3000.0 + index as f64).sin();
+                match field.kind {
+                    FieldKind::F32 if random.random_ratio(1, 50) => Value::F32(f32::NAN),
+                    FieldKind::F32 => Value::F32((wave + random.random::<f64>() * 0.01) as f32),
+                    FieldKind::Text => Value::Text("Mission: 4 WP".into()),
+                    FieldKind::U32 if field.unit == "ms" => Value::Int(time % 100_000_000),
+                    FieldKind::U8 => Value::Int(3),
+                    _ => Value::Int((wave * 50.0 + 60.0) as i64 + random.random_range(0..3)),
+                }
+            });
+            Record { schema: id, time: Timestamp(time * 1000), values: values.collect() }
+        });
+        Batch::new(records.collect())
+    });
+    let batches = batches.collect();
+    (schemas, batches)
+}
+
+proptest! {
+    #[test]
+    fn what_is_encoded_is_decoded((schemas, batch) in batch()) {
+        prop_assume!(!batch.records().is_empty());
+        let frame = Encoder::new().encode(&batch, &schemas, 0, Base::Key, Keep::Nothing);
+        assert_carried(&schemas, batch.records(), &Decoder::new().decode(&frame, &schemas, 0).unwrap());
+    }
+
+    #[test]
+    fn a_chain_carries_arbitrary_values((schemas, batch) in batch(), order in prop::collection::vec(0usize..20, 1..40)) {
+        prop_assume!(!batch.records().is_empty());
+        let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+        for (first, pick) in order.into_iter().enumerate() {
+            let one = Batch::new(vec![batch.records()[pick % batch.records().len()].clone()]);
+            let frame = encoder.encode(&one, &schemas, first as u64, Base::Previous, Keep::ForNext);
+            assert_carried(&schemas, one.records(), &decoder.decode(&frame, &schemas, first as u64).unwrap());
+        }
+    }
+
+    #[test]
+    fn noise_never_panics(bytes: Vec<u8>, fields in prop::collection::vec(field(), 0..6)) {
+        let schemas = table(fields);
+        for tag in [TAG_KEY, TAG_NEXT, TAG_SINCE] {
+            let _ = Decoder::new().decode(&[&[tag], &bytes[..]].concat(), &schemas, 7);
+        }
+    }
+}
+
+/// Frames get lost, acknowledgements come late: what is decoded is right, and the rest says that it cannot be.
+#[test]
+fn after_a_loss_the_decoder_is_right_or_says_so() {
+    for seed in 0..20 {
+        let (schemas, batches) = flight(60, seed);
+        let mut random = StdRng::seed_from_u64(seed);
+        let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+        let (mut first, mut decoded, mut had) = (0, 0, BTreeSet::new());
+        let mut firsts = Vec::new();
+        for (index, batch) in batches.iter().enumerate() {
+            let base = if index % 4 == 0 { Base::Acknowledged } else { Base::Previous };
+            let frame = encoder.encode(batch, &schemas, first, base, Keep::ForAll);
+            if !random.random_ratio(1, 5) {
+                match decoder.decode(&frame, &schemas, first) {
+                    Ok(records) => {
+                        assert_carried(&schemas, batch.records(), &records);
+                        had.insert(first);
+                        decoded += 1;
+                    }
+                    Err(error) => assert_eq!(error, FrameError::NoBase { first }),
+                }
+            }
+            firsts.push(first);
+            if index >= 4 && had.contains(&firsts[index - 4]) {
+                encoder.acknowledge(firsts[index - 4]);
+            }
+            first += batch.records().len() as u64;
+        }
+        assert!(decoded > 20, "seed {seed}: {decoded}");
+    }
+}
+
+#[test]
+fn a_frame_in_the_wrong_place_is_refused() {
+    let (schemas, batches) = flight(3, 1);
+    let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+    let key = encoder.encode(&batches[0], &schemas, 100, Base::Previous, Keep::ForAll);
+    let next = encoder.encode(&batches[1], &schemas, 112, Base::Previous, Keep::ForNext);
+    assert_eq!((key[0], next[0]), (TAG_KEY, TAG_NEXT));
+    assert_eq!(decoder.decode(&next, &schemas, 112), Err(FrameError::NoBase { first: 112 }));
+    assert_eq!(decoder.decode(&key, &schemas, 101), Err(FrameError::Desync { first: 101 }));
+    decoder.decode(&key, &schemas, 100).unwrap();
+    assert_eq!(decoder.decode(&next, &schemas, 113), Err(FrameError::NoBase { first: 113 }));
+    decoder.decode(&next, &schemas, 112).unwrap();
+    encoder.acknowledge(100);
+    let since = encoder.encode(&batches[2], &schemas, 124, Base::Acknowledged, Keep::Nothing);
+    assert_eq!(since[..2], [TAG_SINCE, 24]);
+    assert_carried(&schemas, batches[2].records(), &decoder.decode(&since, &schemas, 124).unwrap());
+    assert_eq!(
+        Decoder::new().decode(&key, &SchemaTable::new(), 100),
+        Err(DecodeError::UnknownSchema(SchemaId(0)).into())
+    );
+}
+
+/// A million damaged frames, most of them a byte or two away from a good one, all against a state that they fit.
+#[test]
+fn a_damaged_frame_never_panics() {
+    let (schemas, batches) = flight(12, 2);
+    let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+    let mut frames = Vec::new();
+    for (index, batch) in batches.iter().enumerate() {
+        let few = Batch::new(batch.records().iter().step_by(4).cloned().collect());
+        let first = index as u64 * 3;
+        let frame = encoder.encode(&few, &schemas, first, Base::Previous, Keep::ForAll);
+        decoder.decode(&frame, &schemas, first).unwrap();
+        frames.push((first, frame));
+    }
+    let mut random = StdRng::seed_from_u64(3);
+    let mut wrong = 0;
+    let rounds = 1_000_000;
+    for _ in 0..rounds {
+        let (first, frame) = &frames[random.random_range(0..frames.len())];
+        let mut damaged = frame.clone();
+        for _ in 0..random.random_range(1..3) {
+            let at = random.random_range(0..damaged.len());
+            damaged[at] ^= random.random_range(1..=255u8);
+        }
+        damaged.truncate(random.random_range(damaged.len() / 2..=damaged.len()));
+        wrong += u32::from(damaged != *frame && decoder.decode(&damaged, &schemas, *first).is_ok());
+    }
+    // The check has eight bits.
+    assert!(wrong < rounds / 100, "{wrong} of {rounds}");
+}
+
+#[test]
+fn a_constant_record_costs_almost_nothing() {
+    let (schemas, _) = flight(0, 0);
+    let (mut encoder, mut bytes) = (Encoder::new(), 0);
+    for frame in 0..200u64 {
+        let values = vec![Value::Int(5); schemas[&SchemaId(3)].fields.len()];
+        let records = (0..10).map(|i| {
+            let time = Timestamp((frame as i64 * 10 + i) * 25_000);
+            Record { schema: SchemaId(3), time, values: values.clone() }
+        });
+        let batch = Batch::new(records.collect());
+        let frame = encoder.encode(&batch, &schemas, frame * 10, Base::Previous, Keep::ForNext);
+        bytes = frame.len();
+    }
+    // Ten records of sixteen fields: two bytes of head, and next to nothing else.
+    assert!(bytes <= 4, "{bytes}");
+}
+
+#[test]
+fn noise_costs_no_more_than_its_size_and_three_bytes() {
+    let schemas = table(vec![Field::new("frame", FieldKind::Bytes)]);
+    let mut random = StdRng::seed_from_u64(5);
+    let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+    let (mut spent, mut samples) = (0, 0);
+    for first in 0..200u64 {
+        let bytes: Vec<u8> = (0..random.random_range(20..300)).map(|_| random.random()).collect();
+        let batch = Batch::new(vec![record(first as i64 * 100_000, vec![Value::Bytes(bytes.clone())])]);
+        let frame = encoder.encode(&batch, &schemas, first, Base::Previous, Keep::ForNext);
+        assert_carried(&schemas, batch.records(), &decoder.decode(&frame, &schemas, first).unwrap());
+        if first > 20 {
+            spent += frame.len() - bytes.len();
+            samples += 1;
+        }
+    }
+    assert!(spent <= samples * 4, "{spent} bytes over in {samples} frames of one sample");
+}
+
+#[test]
+fn clocks_that_wrap_jump_or_go_back_survive() {
+    let clock = Field::new("time_boot_ms", FieldKind::U32).with_unit("ms");
+    let heading = Field::new("hdg", FieldKind::U16).with_unit("cdeg");
+    let schemas: SchemaTable = [(SchemaId(1), Arc::new(schema(vec![clock, heading])))].into();
+    let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+    let times = [0, 100, 200, 150, 160, 3_600_000, 3_600_100, -5, 95, i64::MAX / 2000, 0];
+    for (first, time) in times.into_iter().enumerate() {
+        let boot = (i64::from(u32::MAX) - 120 + time) & i64::from(u32::MAX);
+        let heading = [35_990, 10, 65_535, 0, 35_999][first % 5];
+        let sent = record(time * 1000, vec![Value::Int(boot), Value::Int(heading)]);
+        let batch = Batch::new(vec![sent]);
+        let frame = encoder.encode(&batch, &schemas, first as u64, Base::Previous, Keep::ForNext);
+        assert_carried(&schemas, batch.records(), &decoder.decode(&frame, &schemas, first as u64).unwrap());
+    }
+}
+
+/// A few bytes must not stand for much text: the second long text of a frame is over the limit.
+#[test]
+fn a_small_frame_cannot_claim_much_text() {
+    let schemas = table(vec![Field::new("text", FieldKind::Text)]);
+    let long = Value::Text("a".repeat(crate::codec::MAX_BODY_BYTES - 10));
+    let batch = Batch::new(vec![record(0, vec![long.clone()]), record(0, vec![long])]);
+    let frame = Encoder::new().encode(&batch, &schemas, 0, Base::Key, Keep::ForNext);
+    assert!(frame[0] < TAG_KEY, "the simple codec takes what is over the limits of this one");
+}
+
+#[test]
+fn states_are_bounded() {
+    let (schemas, batches) = flight(100, 4);
+    let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+    for (index, batch) in batches.iter().enumerate() {
+        let first = index as u64 * 12;
+        let frame = encoder.encode(batch, &schemas, first, Base::Previous, Keep::ForAll);
+        decoder.decode(&frame, &schemas, first).unwrap();
+    }
+    assert_eq!(encoder.kept_states(), MAX_STATES);
+    assert_eq!(decoder.kept_states(), MAX_STATES);
+}
+
+/// The bytes are the protocol: a change here is a new version of it.
+#[test]
+fn golden_frames() {
+    let schemas = table(vec![
+        Field::new("time_boot_ms", FieldKind::U32).with_unit("ms"),
+        Field::new("roll", FieldKind::F32).with_unit("rad").with_decimals(4),
+        Field::new("note", FieldKind::Text).optional(),
+    ]);
+    let sample = |index: i64| {
+        let note = if index % 3 == 1 { Value::Text("calm".into()) } else { Value::Null };
+        let roll = if index == 5 { f32::NAN } else { 0.01 * index as f32 };
+        let time = 1_790_000_000_000_000 + index * 100_000;
+        record(time, vec![Value::Int(5000 + index * 100), Value::F32(roll), note])
+    };
+    let batch = |from: i64| Batch::new((from..from + 2).map(sample).collect());
+    let mut encoder = Encoder::new();
+    let key = encoder.encode(&batch(0), &schemas, 0, Base::Key, Keep::ForAll);
+    encoder.acknowledge(0);
+    let next = encoder.encode(&batch(2), &schemas, 2, Base::Previous, Keep::ForNext);
+    let since = encoder.encode(&batch(4), &schemas, 4, Base::Acknowledged, Keep::Nothing);
+    let mut decoder = Decoder::new();
+    for (first, frame) in [(0, &key), (2, &next), (4, &since)] {
+        assert_carried(
+            &schemas,
+            batch(first).records(),
+            &decoder.decode(frame, &schemas, first as u64).unwrap(),
+        );
+    }
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert_eq!([hex(&key), hex(&next), hex(&since)], GOLDEN);
+}
+
+const GOLDEN: [&str; 3] = [
+    "025c7d958bd903a07452f4f96a01d5535ca37358a728",
+    "03d69d173f35561502",
+    "040495dcf6f92b7fa1ebb40064ed032f",
+];
