@@ -1,0 +1,167 @@
+//! Samples for the edge, over UDP on the vehicle.
+
+use std::io;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rand::distr::{Alphanumeric, SampleString};
+use rand::rngs::StdRng;
+use rand::SeedableRng;
+use tern_shared::mavlink::frame::{Candidate, inspect};
+
+use super::record::Sample;
+use crate::client::epoch_seconds;
+use crate::scenario::{Scenario, Synthetic, Workload};
+
+/// Bytes of a tlog's time before each frame.
+const STAMP_BYTES: usize = 8;
+/// Bytes that a sample's number stands for in [`Synthetic::sample_bytes`].
+const NUMBER_BYTES: usize = 8;
+/// The pause between a flight's end and its next beginning.
+const LOOP_PAUSE: Duration = Duration::from_millis(20);
+/// The stream of synthetic samples.
+const STREAM: &str = "synthetic";
+
+/// Hands samples to the edge.
+pub(super) struct Feed {
+    socket: UdpSocket,
+    kind: Kind,
+    sent: usize,
+}
+
+enum Kind {
+    Synthetic(Synthetic, StdRng),
+    Flight(Flight),
+}
+
+/// A recorded flight in memory.
+#[derive(Debug)]
+pub(super) struct Flight {
+    /// When each frame is due after the start, what stream it is of, and the frame.
+    frames: Vec<(Duration, String, Vec<u8>)>,
+}
+
+/// Why a flight cannot be flown.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // The messages say it.
+pub enum FlightError {
+    #[error("cannot read the flight {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{} is no tlog: at byte {at} stands no time with a MAVLink frame that the dialect knows", path.display())]
+    Format { path: PathBuf, at: usize },
+}
+
+impl Feed {
+    /// `socket` is connected to the edge's source.
+    pub(super) fn new(scenario: &Scenario, flight: Option<Flight>, socket: UdpSocket) -> Feed {
+        let kind = match (flight, &scenario.workload) {
+            (None, Workload::Synthetic(synthetic)) => {
+                Kind::Synthetic(*synthetic, StdRng::seed_from_u64(scenario.seed))
+            }
+            (flight, _) => Kind::Flight(flight.unwrap_or(Flight { frames: Vec::new() })),
+        };
+        Feed { socket, kind, sent: 0 }
+    }
+
+    /// When the next sample is due, after the start; `None` when there are no more.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        match &self.kind {
+            Kind::Synthetic(synthetic, _) => {
+                Some(Duration::from_secs(self.sent as u64) / synthetic.samples_per_second.get())
+            }
+            Kind::Flight(Flight { frames }) => {
+                let (last, ..) = frames.last()?;
+                let rounds = (self.sent / frames.len()) as u32;
+                Some((*last + LOOP_PAUSE) * rounds + frames[self.sent % frames.len()].0)
+            }
+        }
+    }
+
+    /// Sends the next sample.
+    pub(super) fn send(&mut self) -> io::Result<Sample> {
+        let (stream, datagram) = match &mut self.kind {
+            Kind::Synthetic(synthetic, rng) => {
+                let text = Alphanumeric.sample_string(rng, synthetic.sample_bytes as usize - NUMBER_BYTES);
+                let line = format!("{{\"stream\":\"{STREAM}\",\"n\":{},\"text\":\"{text}\"}}\n", self.sent);
+                (STREAM.to_owned(), line.into_bytes())
+            }
+            Kind::Flight(Flight { frames }) => {
+                let (_, stream, frame) = &frames[self.sent % frames.len()];
+                (stream.clone(), frame.clone())
+            }
+        };
+        self.sent += 1;
+        let sample = Sample { at: Instant::now(), wall_s: epoch_seconds(), stream };
+        self.socket.send(&datagram)?;
+        Ok(sample)
+    }
+}
+
+impl Flight {
+    pub(super) fn read(path: &Path) -> Result<Flight, FlightError> {
+        let bytes = std::fs::read(path)
+            .map_err(|source| FlightError::Read { path: path.to_owned(), source })?;
+        Flight::parse(&bytes).map_err(|at| FlightError::Format { path: path.to_owned(), at })
+    }
+
+    /// Fails with the place that is no entry.
+    fn parse(bytes: &[u8]) -> Result<Flight, usize> {
+        let mut frames: Vec<(Duration, String, Vec<u8>)> = Vec::new();
+        let mut first_micros = None;
+        let mut at = 0;
+        while at < bytes.len() {
+            let (stamp, rest) = bytes[at..].split_first_chunk::<STAMP_BYTES>().ok_or(at)?;
+            let frame = match inspect(rest) {
+                Candidate::Certain(frame) | Candidate::Plausible(frame) => frame,
+                _ => return Err(at),
+            };
+            let name = frame.layout.ok_or(at)?.name;
+            let micros = u64::from_be_bytes(*stamp);
+            let first = *first_micros.get_or_insert(micros);
+            // Recorders' clocks jump back; what was recorded later is sent later.
+            let due = Duration::from_micros(micros.saturating_sub(first));
+            let due = frames.last().map_or(due, |(before, ..)| due.max(*before));
+            let stream = format!("mavlink/{}/{}/{name}", frame.system, frame.component);
+            frames.push((due, stream, frame.raw.to_vec()));
+            at += STAMP_BYTES + frame.raw.len();
+        }
+        if frames.is_empty() { Err(0) } else { Ok(Flight { frames }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(kind: Kind) -> Feed {
+        Feed { socket: UdpSocket::bind("127.0.0.1:0").unwrap(), kind, sent: 0 }
+    }
+
+    #[test]
+    fn a_flight_begins_again_when_it_has_ended() {
+        let flight = concat!(env!("CARGO_MANIFEST_DIR"), "/flights/sitl_mission_250hz.tlog");
+        let flight = Flight::read(Path::new(flight)).unwrap();
+        let (count, last) = (flight.frames.len(), flight.frames.last().unwrap().0);
+        assert!(count > 5_000 && last > Duration::from_secs(200));
+        assert!(flight.frames.iter().any(|(_, stream, _)| stream == "mavlink/1/1/ATTITUDE"));
+        let mut feed = feed(Kind::Flight(flight));
+        assert_eq!(feed.next_due(), Some(Duration::ZERO));
+        feed.sent = count;
+        assert_eq!(feed.next_due(), Some(last + LOOP_PAUSE));
+    }
+
+    #[test]
+    fn what_is_no_flight_is_refused_with_its_place() {
+        assert_eq!(Flight::parse(b"").unwrap_err(), 0);
+        assert_eq!(Flight::parse(&[7; 40]).unwrap_err(), 0);
+    }
+
+    #[test]
+    fn synthetic_samples_are_steady() {
+        let synthetic = Synthetic { samples_per_second: 50.try_into().unwrap(), sample_bytes: 60 };
+        let mut feed = feed(Kind::Synthetic(synthetic, StdRng::seed_from_u64(1)));
+        feed.sent = 75;
+        assert_eq!(feed.next_due(), Some(Duration::from_millis(1500)));
+    }
+}
