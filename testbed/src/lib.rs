@@ -5,6 +5,7 @@
 //! through real binaries over a path and measures, [`check`] measures the path itself, [`demo`] shows the whole on
 //! one machine. `tests/` push whole flights through it and kill it at random moments.
 
+pub mod check;
 mod client;
 pub mod demo;
 pub mod emulator;

@@ -15,6 +15,9 @@ const PREFIX: &str = "tern-";
 /// Where `ip netns` keeps namespaces.
 const FOLDER: &str = "/run/netns";
 
+/// What Linux has by default.
+const CONGESTION_CONTROL: &str = "cubic";
+
 /// A network namespace of this process.
 #[derive(Debug)]
 pub struct Namespace {
@@ -48,9 +51,9 @@ impl Namespace {
         namespace.enter(|| {
             std::fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1")?;
             std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").or_else(ignore_missing)?;
-            // A new namespace inherits the host's, and results must not depend on it.
-            std::fs::write("/proc/sys/net/ipv4/tcp_congestion_control", "cubic")
+            Ok(())
         })?;
+        namespace.use_cubic()?;
         namespace.ip(&["link", "set", "lo", "up"])?;
         Ok(namespace)
     }
@@ -80,6 +83,24 @@ impl Namespace {
         };
         std::thread::scope(|scope| scope.spawn(joined).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .map_err(|source| NamespaceError::Io { name: self.name.clone(), source })
+    }
+}
+
+impl Namespace {
+    /// Results must not depend on the host's congestion control, which a new namespace inherits.
+    fn use_cubic(&self) -> Result<(), NamespaceError> {
+        const ALLOWED: &str = "/proc/sys/net/ipv4/tcp_allowed_congestion_control";
+        let set = || self.enter(|| std::fs::write("/proc/sys/net/ipv4/tcp_congestion_control", CONGESTION_CONTROL));
+        if set().is_ok() {
+            return Ok(());
+        }
+        // Namespaces may only have what the host allows to everybody: it does for this moment.
+        let host = |source| NamespaceError::Io { name: "of the host".to_owned(), source };
+        let allowed = std::fs::read_to_string(ALLOWED).map_err(host)?;
+        std::fs::write(ALLOWED, format!("{} {CONGESTION_CONTROL}", allowed.trim())).map_err(host)?;
+        let result = set();
+        std::fs::write(ALLOWED, allowed.trim()).map_err(host)?;
+        result
     }
 }
 

@@ -160,6 +160,14 @@ impl Path {
         }
     }
 
+    /// The vehicle's address on the link; behind the proxy there is none of its own.
+    pub fn vehicle_address(&self) -> IpAddr {
+        match self {
+            Path::Tunnel(path) => path.vehicle_address(),
+            Path::Proxied(path) => path.ground_address().ip(),
+        }
+    }
+
     /// Addresses of the vehicle and the ground on the way around the link.
     pub fn control_addresses(&self) -> (IpAddr, IpAddr) {
         match self {

@@ -78,6 +78,10 @@ impl TunnelPath {
         (GROUND.link, GROUND_PORT).into()
     }
 
+    pub(super) fn vehicle_address(&self) -> IpAddr {
+        VEHICLE.link.into()
+    }
+
     pub(super) fn control_addresses(&self) -> (IpAddr, IpAddr) {
         (VEHICLE.side.into(), GROUND.side.into())
     }

@@ -80,13 +80,6 @@ pub enum RunError {
     Io(#[from] std::io::Error),
 }
 
-impl RunOptions {
-    /// Replaces the scenario's workload by a flight.
-    pub fn set_flight(&mut self, flight: PathBuf) {
-        self.scenario.workload = Workload::Flight(flight);
-    }
-}
-
 /// Runs a scenario until it is over or `stopped` completes. Everything that it makes is gone afterwards.
 pub async fn run(options: &RunOptions, stopped: impl Future<Output = ()>) -> Result<Outcome, RunError> {
     tokio::select! {
