@@ -117,11 +117,12 @@ mod tests {
     #[test]
     fn only_records_are_arrivals() {
         let at = Instant::now();
-        let parse = |text| parse(text, at, 101.0);
+        let parse = |text: &str| parse(text, at, 101.0);
         let record = r#"{"type":"record","vehicle":"v","stream":"s","t":100.5,"lane":"backlog","seq":1,"fields":{"n":7}}"#;
         let arrival = parse(record).unwrap();
         assert_eq!((arrival.lane, arrival.age_s(), arrival.number), (Lane::Backlog, 0.5, Some(7)));
-        let unnumbered = parse(&record.replace('7', "null")).unwrap();
+        let record = record.replace('7', "null");
+        let unnumbered = parse(&record).unwrap();
         assert_eq!((unnumbered.sequence, unnumbered.number), (1, None));
         assert_eq!(parse(r#"{"type":"stream","vehicle":"v","stream":"s"}"#), None);
         assert_eq!(parse("nonsense"), None);

@@ -190,7 +190,8 @@ impl Engine {
         let mut buffer = vec![0; MTU_BYTES];
         loop {
             self.deliver()?;
-            let next = [self.to_ground.poll_timeout(), self.to_vehicle.poll_timeout()].into_iter().flatten().min();
+            let next =
+                [self.to_ground.poll_timeout(), self.to_vehicle.poll_timeout()].into_iter().flatten().min();
             let timeout = next.map(|at| timespec(at.0.saturating_sub(self.start.elapsed())));
             let mut fds = [
                 PollFd::new(&self.stop, PollFlags::IN),

@@ -81,8 +81,10 @@ impl Namespace {
             move_into_link_name_space(std::os::fd::AsFd::as_fd(&file), Some(LinkNameSpaceType::Network))?;
             work()
         };
-        std::thread::scope(|scope| scope.spawn(joined).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .map_err(|source| NamespaceError::Io { name: self.name.clone(), source })
+        std::thread::scope(|scope| {
+            scope.spawn(joined).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+        .map_err(|source| NamespaceError::Io { name: self.name.clone(), source })
     }
 }
 
@@ -90,7 +92,8 @@ impl Namespace {
     /// Results must not depend on the host's congestion control, which a new namespace inherits.
     fn use_cubic(&self) -> Result<(), NamespaceError> {
         const ALLOWED: &str = "/proc/sys/net/ipv4/tcp_allowed_congestion_control";
-        let set = || self.enter(|| std::fs::write("/proc/sys/net/ipv4/tcp_congestion_control", CONGESTION_CONTROL));
+        let set =
+            || self.enter(|| std::fs::write("/proc/sys/net/ipv4/tcp_congestion_control", CONGESTION_CONTROL));
         if set().is_ok() {
             return Ok(());
         }
@@ -119,7 +122,8 @@ pub fn check_available() -> Result<(), NamespaceError> {
         return Err(NamespaceError::NotRoot);
     }
     for (program, package) in [("ip", "iproute2"), ("nsenter", "util-linux"), ("setpriv", "util-linux")] {
-        let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let found =
+            Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         if found.is_err() && Command::new(program).arg("-V").stdout(Stdio::null()).status().is_err() {
             return Err(NamespaceError::NoTool { program, package });
         }
@@ -131,13 +135,18 @@ pub fn check_available() -> Result<(), NamespaceError> {
 pub fn remove_leftovers() -> Result<(), NamespaceError> {
     let Ok(entries) = std::fs::read_dir(FOLDER) else { return Ok(()) };
     for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
-        if owner(&name).is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+        if owner(&name).is_some_and(is_gone) {
             tracing::info!(name, "removing the network namespace of a process that is gone");
             end_processes_in(&name)?;
             ip(&["netns", "delete", &name])?;
         }
     }
     Ok(())
+}
+
+/// Whether no process has this id.
+pub(crate) fn is_gone(pid: u32) -> bool {
+    !Path::new("/proc").join(pid.to_string()).exists()
 }
 
 fn owner(name: &str) -> Option<u32> {

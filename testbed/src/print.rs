@@ -61,7 +61,13 @@ pub(crate) fn result(result: &RunResult) -> std::io::Result<()> {
     writeln!(out, "  control   p99 {:.2} ms", result.control_p99_ms)?;
     for bound in &result.bounds {
         let verdict = if bound.met { "met" } else { "MISSED" };
-        writeln!(out, "  bound     {} {} of at most {}: {verdict}", bound.name, number(bound.value, 2), bound.limit)?;
+        writeln!(
+            out,
+            "  bound     {} {} of at most {}: {verdict}",
+            bound.name,
+            number(bound.value, 2),
+            bound.limit
+        )?;
     }
     Ok(())
 }
@@ -69,7 +75,11 @@ pub(crate) fn result(result: &RunResult) -> std::io::Result<()> {
 pub(crate) fn check(report: &CheckReport) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{} over {} with seed {}", report.profile, report.link, report.seed)?;
-    writeln!(out, "  {:<11} {:<18} {:>12} {:>12} {:>12}", "direction", "what", "asked", "measured", "tolerance")?;
+    writeln!(
+        out,
+        "  {:<11} {:<18} {:>12} {:>12} {:>12}",
+        "direction", "what", "asked", "measured", "tolerance"
+    )?;
     for row in &report.rows {
         writeln!(
             out,

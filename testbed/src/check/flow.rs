@@ -39,7 +39,11 @@ pub(super) struct SeenProbe {
 impl Seen {
     /// Numbers of steady probes that did not arrive.
     pub(super) fn lost(&self) -> Vec<u64> {
-        (0..).zip(&self.steady).filter(|(_, probe)| probe.arrived.is_none()).map(|(number, _)| number).collect()
+        (0..)
+            .zip(&self.steady)
+            .filter(|(_, probe)| probe.arrived.is_none())
+            .map(|(number, _)| number)
+            .collect()
     }
 }
 
@@ -107,7 +111,9 @@ impl Flow {
 }
 
 /// Not tokio's pool, whose threads would hold up the end of a check that is stopped.
-async fn in_thread<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+async fn in_thread<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     let (sender, result) = oneshot::channel();
     std::thread::Builder::new().name("probe".to_owned()).spawn(move || {
         use_realtime_priority(PRIORITY);

@@ -39,12 +39,19 @@ fn delay_rows(plan: &Plan, steady: &[SeenProbe], link: LinkKind) -> Vec<CheckRow
     let opens = link == LinkKind::Proxy && plan.direction == "to ground";
     let expected = plan.expected_arrivals(&sent, opens.then_some(proxy::HEADER_BYTES));
     let delays = |arrivals: &mut dyn Iterator<Item = Option<Instant>>| {
-        let delays = arrivals.zip(&sent).filter_map(|(arrived, &sent)| Some(arrived?.since(sent).as_secs_f64() * 1e3));
+        let delays =
+            arrivals.zip(&sent).filter_map(|(arrived, &sent)| Some(arrived?.since(sent).as_secs_f64() * 1e3));
         Percentiles::of(delays.collect()).map_or((f64::NAN, f64::NAN), |delay| (delay.p50, delay.p99))
     };
     let asked = delays(&mut expected.into_iter());
     let measured = delays(&mut steady.iter().map(|probe| probe.arrived));
-    let row = |what, asked, measured, tolerance| CheckRow { direction: plan.direction, what, asked, measured, tolerance };
+    let row = |what, asked, measured, tolerance| CheckRow {
+        direction: plan.direction,
+        what,
+        asked,
+        measured,
+        tolerance,
+    };
     vec![
         row("delay p50, ms", asked.0, measured.0, DELAY_P50_TOLERANCE_MS),
         row("delay p99, ms", asked.1, measured.1, DELAY_P99_TOLERANCE_MS),
@@ -54,9 +61,10 @@ fn delay_rows(plan: &Plan, steady: &[SeenProbe], link: LinkKind) -> Vec<CheckRow
 /// By the numbers of the first and the last that arrived: those lost between them took their part of the rate, too.
 fn rate_row(plan: &Plan, burst: &[SeenProbe]) -> CheckRow {
     let arrived = || (0u64..).zip(burst).filter_map(|(number, probe)| Some((number, probe.arrived?)));
-    let measured = arrived().next().zip(arrived().last()).map_or(f64::NAN, |((first, start), (last, end))| {
-        (last - first) as f64 * plan.burst.wire_bytes as f64 * 8.0 / end.since(start).as_secs_f64() / 1e3
-    });
+    let measured =
+        arrived().next().zip(arrived().last()).map_or(f64::NAN, |((first, start), (last, end))| {
+            (last - first) as f64 * plan.burst.wire_bytes as f64 * 8.0 / end.since(start).as_secs_f64() / 1e3
+        });
     let asked = plan.link.rate_bits_per_second.get() as f64 / 1e3;
     CheckRow {
         direction: plan.direction,

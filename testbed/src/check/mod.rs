@@ -131,7 +131,9 @@ pub async fn run(options: &CheckOptions) -> Result<CheckReport, CheckError> {
         ));
     }
     if link == LinkKind::Proxy {
-        report.notes.push("the proxy hides loss and holds bytes back in outages: checked without either".to_owned());
+        report
+            .notes
+            .push("the proxy hides loss and holds bytes back in outages: checked without either".to_owned());
     }
     Ok(report)
 }

@@ -69,7 +69,8 @@ impl Plan {
             let count = (length.as_secs_f64() / interval.as_secs_f64()) as u64;
             Probes { count, interval, payload_bytes: wire_bytes - header_bytes, wire_bytes }
         };
-        let share = (STEADY_BYTES as f64 / STEADY_INTERVAL_MIN.as_secs_f64() / bytes_per_second).min(STEADY_SHARE);
+        let share =
+            (STEADY_BYTES as f64 / STEADY_INTERVAL_MIN.as_secs_f64() / bytes_per_second).min(STEADY_SHARE);
         let pace = probes(STEADY_BYTES, share, Duration::ZERO).interval;
         let last_up = outages.down_times(Instant(Duration::from_secs(3600))).last().map(|&(_, up)| up.0);
         let length = (pace * STEADY_PROBES).clamp(STEADY_MIN, STEADY_MAX);
@@ -95,7 +96,11 @@ impl Plan {
 
     /// What the model makes of steady probes that were sent at these times after `opening_bytes` (if any) as the
     /// link's first packet: when each arrives, `None` when it is lost.
-    pub(super) fn expected_arrivals(&self, sent: &[Instant], opening_bytes: Option<usize>) -> Vec<Option<Instant>> {
+    pub(super) fn expected_arrivals(
+        &self,
+        sent: &[Instant],
+        opening_bytes: Option<usize>,
+    ) -> Vec<Option<Instant>> {
         let mut model = Link::<Vec<u8>>::new(self.link.clone(), self.outages.clone(), self.seed);
         if let Some(bytes) = opening_bytes {
             model.send(Instant::default(), vec![0; bytes]);
@@ -150,7 +155,12 @@ mod tests {
                         "{}: dry at {number}",
                         profile.name
                     );
-                    assert_ne!(model.send(at, vec![0; plan.burst.wire_bytes]), Fate::QueueFull, "{}", profile.name);
+                    assert_ne!(
+                        model.send(at, vec![0; plan.burst.wire_bytes]),
+                        Fate::QueueFull,
+                        "{}",
+                        profile.name
+                    );
                 }
                 assert!(plan.burst.count > 40 && plan.steady.count > 40, "{}: {plan:?}", profile.name);
             }

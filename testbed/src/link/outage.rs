@@ -139,7 +139,8 @@ impl OutageSchedule {
         let mut times = Vec::new();
         for outage in self.0.iter().filter(|outage| outage.loss_percent >= 100.0 && outage.for_ms > 0) {
             let mut after = Duration::ZERO;
-            while let Some((begin, over)) = outage.occurrence_after(after).filter(|&(begin, _)| begin < end.0) {
+            while let Some((begin, over)) = outage.occurrence_after(after).filter(|&(begin, _)| begin < end.0)
+            {
                 times.push((Instant(begin), Instant(over)));
                 after = over;
             }
@@ -221,7 +222,7 @@ mod tests {
     fn down_times_are_those_of_whole_outages() {
         let outages = ["start=40s,for=5s", "every=30s,for=8s", "every=15s,for=150ms,loss=60"];
         let schedule = OutageSchedule::new(outages.map(|text| text.parse().unwrap()).to_vec()).unwrap();
-        let secs = |s| at(s * 1000);
+        let secs = |s: u64| at(s * 1000);
         assert_eq!(
             schedule.down_times(secs(61)),
             [(secs(30), secs(38)), (secs(40), secs(45)), (secs(60), secs(68))]

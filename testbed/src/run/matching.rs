@@ -37,7 +37,8 @@ pub(super) fn first_arrivals(samples: &[Sample], arrivals: &[Arrival]) -> (Vec<O
     }
     for (stream, mut arrivals) in unnumbered {
         arrivals.sort_by_key(|arrival| arrival.sequence);
-        let of_stream: Vec<usize> = (0..samples.len()).filter(|&index| samples[index].stream == stream).collect();
+        let of_stream: Vec<usize> =
+            (0..samples.len()).filter(|&index| samples[index].stream == stream).collect();
         for (index, arrived) in pair(samples, &of_stream, &arrivals) {
             first[index] = Some(arrived);
         }
@@ -107,9 +108,8 @@ mod tests {
         let start = Instant::now();
         let samples: Vec<_> = (0..6).map(|n| sample(start, n, if n % 2 == 0 { "a" } else { "b" })).collect();
         // The newest first; of stream `b`, the sample of second 3 never arrives.
-        let arrivals = [5, 4, 2, 1, 0].map(|n| {
-            arrival(start, 20 - n, if n % 2 == 0 { "a" } else { "b" }, n, None)
-        });
+        let arrivals =
+            [5, 4, 2, 1, 0].map(|n| arrival(start, 20 - n, if n % 2 == 0 { "a" } else { "b" }, n, None));
         let (first, duplicates) = first_arrivals(&samples, &arrivals);
         let at = |n: u64| Some(start + Duration::from_secs(20 - n));
         assert_eq!((first, duplicates), (vec![at(0), at(1), at(2), None, at(4), at(5)], 0));

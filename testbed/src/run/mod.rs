@@ -2,6 +2,7 @@
 
 mod control;
 mod evaluate;
+mod folder;
 mod matching;
 mod record;
 mod result;
@@ -74,7 +75,9 @@ pub enum RunError {
     NotStarted { name: &'static str, seconds: u64, last_lines: String },
     #[error("the ground did not accept its web client, or closed its connection")]
     NoWebClient,
-    #[error("the scenario is down from {begin_s:.0} to {end_s:.0} s, and samples end after {length_s:.0} s: give more --seconds")]
+    #[error(
+        "the scenario is down from {begin_s:.0} to {end_s:.0} s, and samples end after {length_s:.0} s: give more --seconds"
+    )]
     OutageNotOver { begin_s: f64, end_s: f64, length_s: f64 },
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -95,7 +98,7 @@ async fn measure(options: &RunOptions) -> Result<Outcome, RunError> {
         Workload::Flight(path) => Some(Flight::read(path)?),
         Workload::Synthetic(_) => None,
     };
-    let folder = tempfile::Builder::new().prefix("tern-run-").tempdir()?;
+    let folder = folder::make()?;
     let mut path = Path::open(options.link, &scenario.link, scenario.seed)?;
     check_outages(scenario)?;
     let control = Control::start(&path)?;
@@ -106,7 +109,12 @@ async fn measure(options: &RunOptions) -> Result<Outcome, RunError> {
     let kind = if flight.is_some() { "" } else { "jsonl+" };
     let mut system = System::start(&path, scenario, &format!("{kind}udpin:{source}"), folder.path()).await?;
     let feed = Feed::new(scenario, flight, socket);
-    tracing::info!(scenario = scenario.name, link = path.kind().name(), seconds = scenario.length.as_secs(), "measuring");
+    tracing::info!(
+        scenario = scenario.name,
+        link = path.kind().name(),
+        seconds = scenario.length.as_secs(),
+        "measuring"
+    );
 
     let mut recording = Recording::default();
     record(&mut path, &mut system, feed, scenario.length, &mut recording).await?;
@@ -172,9 +180,7 @@ async fn record(
 fn is_over(recording: &Recording) -> bool {
     let Some(last_sent) = recording.samples().last().map(|sample| sample.at) else { return true };
     let last_arrival = recording.arrivals().last().map_or(last_sent, |arrival| arrival.at.max(last_sent));
-    recording.all_arrived()
-        || last_arrival.elapsed() > SETTLED_AFTER
-        || last_sent.elapsed() > SETTLE_LIMIT
+    recording.all_arrived() || last_arrival.elapsed() > SETTLED_AFTER || last_sent.elapsed() > SETTLE_LIMIT
 }
 
 async fn sleep_until(at: Option<Instant>) {

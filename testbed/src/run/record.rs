@@ -53,7 +53,8 @@ impl Recording {
     /// What crossed the link from the start of the recording until `at`.
     pub(super) fn traffic_until(&self, at: Instant) -> PathTraffic {
         let until = self.traffic.partition_point(|&(time, _)| time <= at);
-        let total = |index: usize| self.traffic.get(index).map_or_else(PathTraffic::default, |&(_, total)| total);
+        let total =
+            |index: usize| self.traffic.get(index).map_or_else(PathTraffic::default, |&(_, total)| total);
         total(until.saturating_sub(1)).since(total(0))
     }
 

@@ -86,7 +86,8 @@ impl RunResult {
     /// What a bound of this name is about.
     pub(super) fn value(&self, name: BoundName) -> Option<f64> {
         let latency = |pick: fn(&LatencyMs) -> f64| self.latency_ms.as_ref().map(pick);
-        let per_sample = |traffic: Traffic| (self.samples > 0).then(|| traffic.bytes as f64 / self.samples as f64);
+        let per_sample =
+            |traffic: Traffic| (self.samples > 0).then(|| traffic.bytes as f64 / self.samples as f64);
         match name {
             BoundName::LatencyP50Ms => latency(|latency| latency.p50),
             BoundName::LatencyP95Ms => latency(|latency| latency.p95),

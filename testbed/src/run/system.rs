@@ -76,7 +76,11 @@ impl System {
         for child in [&mut self.ground, &mut self.edge] {
             if let Some(status) = child.exit_status()? {
                 let last_lines = child.last_lines().join("\n");
-                return Err(RunError::ChildEnded { name: child.name(), status: status.to_string(), last_lines });
+                return Err(RunError::ChildEnded {
+                    name: child.name(),
+                    status: status.to_string(),
+                    last_lines,
+                });
             }
         }
         Ok(())

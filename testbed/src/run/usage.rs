@@ -20,7 +20,10 @@ fn read(pid: u32) -> Option<UsageResult> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let ticks_per_second = rustix::param::clock_ticks_per_second() as f64;
-    Some(UsageResult { cpu_s: cpu_ticks(&stat)? as f64 / ticks_per_second, rss_mb: peak_kb(&status)? as f64 / 1e3 })
+    Some(UsageResult {
+        cpu_s: cpu_ticks(&stat)? as f64 / ticks_per_second,
+        rss_mb: peak_kb(&status)? as f64 / 1e3,
+    })
 }
 
 /// The name, in brackets, may hold spaces; user and system time are fields 14 and 15 of the whole line.

@@ -5,9 +5,9 @@ use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rand::SeedableRng;
 use rand::distr::{Alphanumeric, SampleString};
 use rand::rngs::StdRng;
-use rand::SeedableRng;
 use tern_shared::mavlink::frame::{Candidate, inspect};
 
 use super::record::Sample;
@@ -100,8 +100,8 @@ impl Feed {
 
 impl Flight {
     pub(super) fn read(path: &Path) -> Result<Flight, FlightError> {
-        let bytes = std::fs::read(path)
-            .map_err(|source| FlightError::Read { path: path.to_owned(), source })?;
+        let bytes =
+            std::fs::read(path).map_err(|source| FlightError::Read { path: path.to_owned(), source })?;
         Flight::parse(&bytes).map_err(|at| FlightError::Format { path: path.to_owned(), at })
     }
 

@@ -118,7 +118,9 @@ enum LinkChoice {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // The messages say it.
 pub enum ScenarioError {
-    #[error("no scenario is called {name:?}; `tern-testbed list` shows those there are, and a file ends in .toml")]
+    #[error(
+        "no scenario is called {name:?}; `tern-testbed list` shows those there are, and a file ends in .toml"
+    )]
     Unknown { name: String },
     #[error("cannot read the scenario {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
@@ -137,7 +139,8 @@ pub enum ScenarioError {
 impl Scenario {
     /// Every built-in scenario with its variants.
     pub fn builtin() -> Vec<Scenario> {
-        let parsed = BUILTIN.iter().map(|text| parse("built in", text).expect("built-in scenarios are tested"));
+        let parsed =
+            BUILTIN.iter().map(|text| parse("built in", text).expect("built-in scenarios are tested"));
         parsed.flatten().collect()
     }
 
