@@ -1,5 +1,7 @@
 //! The link between network namespaces. Without root these tests say that they were skipped.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
+
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 

@@ -27,11 +27,13 @@ const STREAM: &str = "synthetic";
 pub(super) struct Feed {
     socket: UdpSocket,
     kind: Kind,
+    /// Draws the content of synthetic samples.
+    rng: StdRng,
     sent: usize,
 }
 
 enum Kind {
-    Synthetic(Synthetic, StdRng),
+    Synthetic(Synthetic),
     Flight(Flight),
 }
 
@@ -56,18 +58,16 @@ impl Feed {
     /// `socket` is connected to the edge's source.
     pub(super) fn new(scenario: &Scenario, flight: Option<Flight>, socket: UdpSocket) -> Feed {
         let kind = match (flight, &scenario.workload) {
-            (None, Workload::Synthetic(synthetic)) => {
-                Kind::Synthetic(*synthetic, StdRng::seed_from_u64(scenario.seed))
-            }
+            (None, Workload::Synthetic(synthetic)) => Kind::Synthetic(*synthetic),
             (flight, _) => Kind::Flight(flight.unwrap_or(Flight { frames: Vec::new() })),
         };
-        Feed { socket, kind, sent: 0 }
+        Feed { socket, kind, rng: StdRng::seed_from_u64(scenario.seed), sent: 0 }
     }
 
     /// When the next sample is due, after the start; `None` when there are no more.
     pub(super) fn next_due(&self) -> Option<Duration> {
         match &self.kind {
-            Kind::Synthetic(synthetic, _) => {
+            Kind::Synthetic(synthetic) => {
                 Some(Duration::from_secs(self.sent as u64) / synthetic.samples_per_second.get())
             }
             Kind::Flight(Flight { frames }) => {
@@ -80,9 +80,10 @@ impl Feed {
 
     /// Sends the next sample.
     pub(super) fn send(&mut self) -> io::Result<Sample> {
-        let (stream, datagram) = match &mut self.kind {
-            Kind::Synthetic(synthetic, rng) => {
-                let text = Alphanumeric.sample_string(rng, synthetic.sample_bytes as usize - NUMBER_BYTES);
+        let (stream, datagram) = match &self.kind {
+            Kind::Synthetic(synthetic) => {
+                let text =
+                    Alphanumeric.sample_string(&mut self.rng, synthetic.sample_bytes as usize - NUMBER_BYTES);
                 let line = format!("{{\"stream\":\"{STREAM}\",\"n\":{},\"text\":\"{text}\"}}\n", self.sent);
                 (STREAM.to_owned(), line.into_bytes())
             }
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
 
     fn feed(kind: Kind) -> Feed {
-        Feed { socket: UdpSocket::bind("127.0.0.1:0").unwrap(), kind, sent: 0 }
+        Feed { socket: UdpSocket::bind("127.0.0.1:0").unwrap(), kind, rng: StdRng::seed_from_u64(1), sent: 0 }
     }
 
     #[test]
@@ -160,7 +161,7 @@ mod tests {
     #[test]
     fn synthetic_samples_are_steady() {
         let synthetic = Synthetic { samples_per_second: 50.try_into().unwrap(), sample_bytes: 60 };
-        let mut feed = feed(Kind::Synthetic(synthetic, StdRng::seed_from_u64(1)));
+        let mut feed = feed(Kind::Synthetic(synthetic));
         feed.sent = 75;
         assert_eq!(feed.next_due(), Some(Duration::from_millis(1500)));
     }
