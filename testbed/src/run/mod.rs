@@ -98,9 +98,9 @@ async fn measure(options: &RunOptions) -> Result<Outcome, RunError> {
         Workload::Flight(path) => Some(Flight::read(path)?),
         Workload::Synthetic(_) => None,
     };
+    check_outages(scenario)?;
     let folder = folder::make()?;
     let mut path = Path::open(options.link, &scenario.link, scenario.seed)?;
-    check_outages(scenario)?;
     let control = Control::start(&path)?;
     let socket = path.vehicle().udp_socket(Ipv4Addr::LOCALHOST.into())?;
     // Free a moment ago: the edge binds it anew.
