@@ -46,8 +46,9 @@ impl Namespace {
     pub fn create(role: &str) -> Result<Namespace, NamespaceError> {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let namespace = Namespace { name: format!("{PREFIX}{}-{number}-{role}", std::process::id()) };
-        ip(&["netns", "add", &namespace.name])?;
+        let name = format!("{PREFIX}{}-{number}-{role}", std::process::id());
+        ip(&["netns", "add", &name])?;
+        let namespace = Namespace { name };
         namespace.enter(|| {
             std::fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1")?;
             std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").or_else(ignore_missing)?;
@@ -97,8 +98,10 @@ impl Namespace {
         if set().is_ok() {
             return Ok(());
         }
-        // Namespaces may only have what the host allows to everybody: it does for this moment.
+        // Namespaces may only have what the host allows to everybody: it does for this moment, one process at a time.
         let host = |source| NamespaceError::Io { name: "of the host".to_owned(), source };
+        let turn = File::open(FOLDER).map_err(host)?;
+        turn.lock().map_err(host)?;
         let allowed = std::fs::read_to_string(ALLOWED).map_err(host)?;
         std::fs::write(ALLOWED, format!("{} {CONGESTION_CONTROL}", allowed.trim())).map_err(host)?;
         let result = set();
@@ -122,9 +125,8 @@ pub fn check_available() -> Result<(), NamespaceError> {
         return Err(NamespaceError::NotRoot);
     }
     for (program, package) in [("ip", "iproute2"), ("nsenter", "util-linux"), ("setpriv", "util-linux")] {
-        let found =
-            Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        if found.is_err() && Command::new(program).arg("-V").stdout(Stdio::null()).status().is_err() {
+        let mut command = Command::new(program);
+        if command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
             return Err(NamespaceError::NoTool { program, package });
         }
     }

@@ -72,8 +72,9 @@ impl Plan {
         let share =
             (STEADY_BYTES as f64 / STEADY_INTERVAL_MIN.as_secs_f64() / bytes_per_second).min(STEADY_SHARE);
         let pace = probes(STEADY_BYTES, share, Duration::ZERO).interval;
-        let last_up = outages.down_times(Instant(Duration::from_secs(3600))).last().map(|&(_, up)| up.0);
         let length = (pace * STEADY_PROBES).clamp(STEADY_MIN, STEADY_MAX);
+        let singles = Vec::from(outages.clone()).into_iter().filter(|outage| outage.every_ms.is_none());
+        let last_up = singles.map(|outage| Duration::from_millis(outage.start_ms + outage.for_ms)).max();
         let length = last_up.map_or(length, |up| length.max(up + AFTER_OUTAGE));
 
         let burst_bytes = (bytes_per_second as u64 / BURST_PER_SECOND) as usize;

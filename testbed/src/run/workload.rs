@@ -20,6 +20,8 @@ const STAMP_BYTES: usize = 8;
 const NUMBER_BYTES: usize = 8;
 /// The pause between a flight's end and its next beginning.
 const LOOP_PAUSE: Duration = Duration::from_millis(20);
+/// The stream of frames that the dialect does not know, as the edge calls it.
+const OPAQUE_STREAM: &str = "mavlink/opaque";
 /// The stream of synthetic samples.
 const STREAM: &str = "synthetic";
 
@@ -50,7 +52,7 @@ pub(super) struct Flight {
 pub enum FlightError {
     #[error("cannot read the flight {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("{} is no tlog: at byte {at} stands no time with a MAVLink frame that the dialect knows", path.display())]
+    #[error("{} is no tlog: at byte {at} stands no time with a MAVLink frame", path.display())]
     Format { path: PathBuf, at: usize },
 }
 
@@ -117,13 +119,15 @@ impl Flight {
                 Candidate::Certain(frame) | Candidate::Plausible(frame) => frame,
                 _ => return Err(at),
             };
-            let name = frame.layout.ok_or(at)?.name;
             let micros = u64::from_be_bytes(*stamp);
             let first = *first_micros.get_or_insert(micros);
             // Recorders' clocks jump back; what was recorded later is sent later.
             let due = Duration::from_micros(micros.saturating_sub(first));
             let due = frames.last().map_or(due, |(before, ..)| due.max(*before));
-            let stream = format!("mavlink/{}/{}/{name}", frame.system, frame.component);
+            let stream = match frame.layout {
+                Some(layout) => format!("mavlink/{}/{}/{}", frame.system, frame.component, layout.name),
+                None => OPAQUE_STREAM.to_owned(),
+            };
             frames.push((due, stream, frame.raw.to_vec()));
             at += STAMP_BYTES + frame.raw.len();
         }

@@ -17,6 +17,7 @@ pub enum BoundName {
     /// 99.9th percentile of the latency, milliseconds.
     LatencyP999Ms,
     /// The share of samples that were older than a second when they arrived, 0 to 1.
+    #[serde(rename = "late_over_1s")]
     LateOver1s,
     /// Samples that did not arrive.
     Lost,
@@ -30,6 +31,7 @@ pub enum BoundName {
     /// that follow.
     FirstFreshMs,
     /// From the end of an outage until the view is less than a second old, milliseconds.
+    #[serde(rename = "fresh_under_1s_ms")]
     FreshUnder1sMs,
     /// From the end of an outage until all from before its end has arrived, seconds.
     BacklogDrainedS,
