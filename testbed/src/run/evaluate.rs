@@ -128,7 +128,8 @@ fn spare_used(
     let draining = (drained - up).as_secs_f64();
     let live = bytes_until(down) / before * draining;
     let spare = rate * draining - live;
-    (spare > 0.0 && before > 0.0).then(|| (bytes_until(drained) - bytes_until(up) - live) / spare)
+    let used = bytes_until(drained) - bytes_until(up) - live;
+    (spare > 0.0 && before > 0.0).then(|| (used / spare).clamp(0.0, 1.0))
 }
 
 fn millis(duration: Duration) -> f64 {

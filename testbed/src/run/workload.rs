@@ -52,8 +52,8 @@ pub(super) struct Flight {
 pub enum FlightError {
     #[error("cannot read the flight {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("{} is no tlog: at byte {at} stands no time with a MAVLink frame", path.display())]
-    Format { path: PathBuf, at: usize },
+    #[error("{} is no tlog: no time with a MAVLink frame stands in it", path.display())]
+    Format { path: PathBuf },
 }
 
 impl Feed {
@@ -105,20 +105,26 @@ impl Flight {
     pub(super) fn read(path: &Path) -> Result<Flight, FlightError> {
         let bytes =
             std::fs::read(path).map_err(|source| FlightError::Read { path: path.to_owned(), source })?;
-        Flight::parse(&bytes).map_err(|at| FlightError::Format { path: path.to_owned(), at })
+        Flight::parse(&bytes).ok_or_else(|| FlightError::Format { path: path.to_owned() })
     }
 
-    /// Fails with the place that is no entry.
-    fn parse(bytes: &[u8]) -> Result<Flight, usize> {
+    /// What is no entry (recorders are cut off, and garble) is left out; `None` when nothing is one.
+    fn parse(bytes: &[u8]) -> Option<Flight> {
         let mut frames: Vec<(Duration, String, Vec<u8>)> = Vec::new();
         let mut first_micros = None;
         let mut at = 0;
-        while at < bytes.len() {
-            let (stamp, rest) = bytes[at..].split_first_chunk::<STAMP_BYTES>().ok_or(at)?;
+        let mut is_lost = false;
+        while let Some((stamp, rest)) = bytes[at..].split_first_chunk::<STAMP_BYTES>() {
             let frame = match inspect(rest) {
-                Candidate::Certain(frame) | Candidate::Plausible(frame) => frame,
-                _ => return Err(at),
+                Candidate::Certain(frame) => frame,
+                Candidate::Plausible(frame) if !is_lost => frame,
+                _ => {
+                    is_lost = true;
+                    at += 1;
+                    continue;
+                }
             };
+            is_lost = false;
             let micros = u64::from_be_bytes(*stamp);
             let first = *first_micros.get_or_insert(micros);
             // Recorders' clocks jump back; what was recorded later is sent later.
@@ -131,7 +137,7 @@ impl Flight {
             frames.push((due, stream, frame.raw.to_vec()));
             at += STAMP_BYTES + frame.raw.len();
         }
-        if frames.is_empty() { Err(0) } else { Ok(Flight { frames }) }
+        (!frames.is_empty()).then_some(Flight { frames })
     }
 }
 
@@ -157,9 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_flight_is_refused_with_its_place() {
-        assert_eq!(Flight::parse(b"").unwrap_err(), 0);
-        assert_eq!(Flight::parse(&[7; 40]).unwrap_err(), 0);
+    fn what_is_no_entry_is_left_out() {
+        assert!(Flight::parse(b"").is_none() && Flight::parse(&[7; 40]).is_none());
+        let flight = concat!(env!("CARGO_MANIFEST_DIR"), "/flights/sitl_mission_250hz.tlog");
+        let mut bytes = std::fs::read(flight).unwrap();
+        let whole = Flight::parse(&bytes).unwrap().frames.len();
+        bytes.splice(0..0, [7; 20]);
+        bytes.truncate(bytes.len() - 3);
+        assert_eq!(Flight::parse(&bytes).unwrap().frames.len(), whole - 1);
     }
 
     #[test]
