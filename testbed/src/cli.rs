@@ -4,11 +4,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+<<<<<<< HEAD
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tern_testbed::codec::{CodecOptions, LossPolicy, Streams};
+=======
+use clap::{Args, Parser, Subcommand};
+use tern_testbed::check::CheckOptions;
+>>>>>>> emulator
 use tern_testbed::demo::DemoOptions;
 use tern_testbed::link::{Outage, OutageSchedule, PathProfile, builtin_profile, parse_duration};
+use tern_testbed::path::LinkKind;
 use tern_testbed::proxy::ProxyOptions;
+use tern_testbed::run::RunOptions;
+use tern_testbed::scenario::{Scenario, ScenarioError, Workload};
 
 #[derive(Debug, Parser)]
 #[command(name = "tern-testbed", version, about)]
@@ -21,6 +29,13 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Runs ground, simulated satellite link and edge on this machine, and shows what arrives.
     Demo(DemoArguments),
+    /// Sends scenarios' samples through real binaries over a link, and measures. Exit status: 0 all bounds met, 1 a
+    /// bound missed, 2 it could not run or the machine was too busy.
+    Run(RunArguments),
+    /// Shows the scenarios.
+    List,
+    /// Measures a scenario's link itself, beside what was asked for. Exit status as of `run`.
+    CheckLink(CheckArguments),
     /// Puts a simulated satellite link between a TCP client and its server, without root.
     Proxy(ProxyArguments),
     /// Measures what the codec makes of recorded flights.
@@ -38,6 +53,40 @@ pub(crate) struct DemoArguments {
     /// The port of the ground's page. Default: 8080, or a free one when that is taken.
     #[arg(long)]
     port: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// Built-in scenarios (`list` shows them) or TOML files.
+    #[arg(required = true, value_name = "SCENARIO")]
+    scenarios: Vec<String>,
+    /// What makes the link.
+    #[arg(long, value_enum, default_value_t = LinkKind::Auto)]
+    link: LinkKind,
+    /// Fly this recording instead of the scenario's workload.
+    #[arg(long, value_name = "FILE.tlog")]
+    flight: Option<PathBuf>,
+    /// Send samples for so many seconds.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: Option<u64>,
+    /// Draw loss and jitter from this.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Write the results here, a JSON object a line and scenario.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    /// A built-in scenario (`list` shows them) or a TOML file.
+    scenario: String,
+    /// What makes the link.
+    #[arg(long, value_enum, default_value_t = LinkKind::Auto)]
+    link: LinkKind,
+    /// Draw loss and jitter from this.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -126,6 +175,30 @@ impl CodecArguments {
 impl DemoArguments {
     pub(crate) fn into_options(self) -> DemoOptions {
         DemoOptions { length: self.seconds.map(Duration::from_secs), flight: self.flight, port: self.port }
+    }
+}
+
+impl RunArguments {
+    /// One for each scenario.
+    pub(crate) fn to_options(&self) -> Result<Vec<RunOptions>, ScenarioError> {
+        let options = self.scenarios.iter().map(|name| {
+            let mut scenario = Scenario::load(name)?;
+            scenario.seed = self.seed.unwrap_or(scenario.seed);
+            scenario.length = self.seconds.map_or(scenario.length, Duration::from_secs);
+            if let Some(flight) = &self.flight {
+                scenario.workload = Workload::Flight(flight.clone());
+            }
+            Ok(RunOptions { scenario, link: self.link })
+        });
+        options.collect()
+    }
+}
+
+impl CheckArguments {
+    pub(crate) fn into_options(self) -> Result<CheckOptions, ScenarioError> {
+        let scenario = Scenario::load(&self.scenario)?;
+        let seed = self.seed.unwrap_or(scenario.seed);
+        Ok(CheckOptions { profile: scenario.link, link: self.link, seed })
     }
 }
 

@@ -1,10 +1,23 @@
 //! Proves what Tern claims.
 //!
-//! [`link`] is a satellite link in software, [`proxy`] puts it between real processes, [`demo`] shows the whole on
+//! [`link`] is a satellite link in software. [`proxy`] puts it between real processes on loopback, [`emulator`]
+//! between two network namespaces; a [`path`] is either with its two ends. [`run`] sends a [`scenario`]'s samples
+//! through real binaries over a path and measures, [`check`] measures the path itself, [`demo`] shows the whole on
 //! one machine. `tests/` push whole flights through it and kill it at random moments.
 
+<<<<<<< HEAD
 pub mod codec;
+=======
+pub mod check;
+mod client;
+>>>>>>> emulator
 pub mod demo;
+pub mod emulator;
+pub mod latency;
 pub mod link;
+pub mod namespace;
+pub mod path;
 pub mod process;
 pub mod proxy;
+pub mod run;
+pub mod scenario;

@@ -1,6 +1,7 @@
 //! `tern-testbed`: a satellite link in software, and what is shown and proved over it.
 
 mod cli;
+mod print;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -8,7 +9,15 @@ use std::process::ExitCode;
 use clap::Parser;
 use cli::{Arguments, Command};
 use tern_testbed::proxy::Proxy;
-use tern_testbed::{codec, demo};
+use tern_testbed::run::Outcome;
+use tern_testbed::scenario::Scenario;
+use tern_testbed::{check, codec, demo, run};
+
+/// Exit statuses beside success.
+const BOUND_MISSED: u8 = 1;
+const COULD_NOT_RUN: u8 = 2;
+
+type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
@@ -24,18 +33,63 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match Arguments::parse().command {
-            Command::Demo(arguments) => demo::run(arguments.into_options()).await.map_err(Into::into),
+            Command::Demo(arguments) => {
+                demo::run(arguments.into_options()).await?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Run(arguments) => measure(arguments).await,
+            Command::List => print::scenarios(&Scenario::builtin()),
+            Command::CheckLink(arguments) => check_link(arguments).await,
             Command::Proxy(arguments) => relay(arguments).await,
             Command::Codec(arguments) => measure_codec(&arguments),
         }
     });
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&*error),
+    result.unwrap_or_else(|error: Failure| fail(&*error))
+}
+
+/// Every scenario, one after the other; the worst of their exit statuses.
+async fn measure(arguments: cli::RunArguments) -> Result<ExitCode, Failure> {
+    let mut lines = String::new();
+    let mut worst = 0;
+    for options in arguments.to_options()? {
+        match run::run(&options, demo::stop_signal()?).await? {
+            Outcome::Measured(result) => {
+                print::result(&result)?;
+                worst = worst.max(if result.is_within_bounds() { 0 } else { BOUND_MISSED });
+                lines += &serde_json::to_string(&result)?;
+                lines.push('\n');
+            }
+            Outcome::Rejected { reason } => {
+                tracing::error!(scenario = options.scenario.name, "rejected: {reason}");
+                worst = COULD_NOT_RUN;
+            }
+            Outcome::Stopped => {
+                worst = COULD_NOT_RUN;
+                break;
+            }
+        }
+    }
+    if let Some(file) = &arguments.json {
+        std::fs::write(file, lines).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    }
+    Ok(worst.into())
+}
+
+async fn check_link(arguments: cli::CheckArguments) -> Result<ExitCode, Failure> {
+    let options = arguments.into_options()?;
+    let stopped = demo::stop_signal()?;
+    tokio::select! {
+        biased;
+        () = stopped => Ok(COULD_NOT_RUN.into()),
+        report = check::run(&options) => {
+            let report = report?;
+            print::check(&report)?;
+            Ok(if report.is_as_asked() { ExitCode::SUCCESS } else { BOUND_MISSED.into() })
+        }
     }
 }
 
-async fn relay(arguments: cli::ProxyArguments) -> Result<(), Box<dyn std::error::Error>> {
+async fn relay(arguments: cli::ProxyArguments) -> Result<ExitCode, Failure> {
     let options = arguments.into_options()?;
     let (to, profile) = (options.forward_to, options.profile.name.clone());
     let proxy = Proxy::bind(options)?;
@@ -48,10 +102,10 @@ async fn relay(arguments: cli::ProxyArguments) -> Result<(), Box<dyn std::error:
     }
     let status = *status.borrow();
     tracing::info!(connections = status.connections, to_ground = ?status.to_ground, to_vehicle = ?status.to_vehicle, "stopped");
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
-fn measure_codec(arguments: &cli::CodecArguments) -> Result<(), Box<dyn std::error::Error>> {
+fn measure_codec(arguments: &cli::CodecArguments) -> Result<ExitCode, Failure> {
     let options = arguments.options();
     let reports =
         arguments.files.iter().map(|file| codec::measure(file, &options)).collect::<Result<Vec<_>, _>>()?;
@@ -68,12 +122,12 @@ fn measure_codec(arguments: &cli::CodecArguments) -> Result<(), Box<dyn std::err
     }
     match reports.iter().find(|report| report.roundtrip == "FAILED") {
         Some(report) => Err(format!("{}: the round trip failed", report.file.display()).into()),
-        None => Ok(()),
+        None => Ok(ExitCode::SUCCESS),
     }
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {
     // Nobody is left to tell when standard error is closed.
     let _ = writeln!(std::io::stderr(), "tern-testbed: {error}");
-    ExitCode::FAILURE
+    COULD_NOT_RUN.into()
 }

@@ -4,7 +4,7 @@
 //! the death signal between fork and exec from here would take unsafe code.
 
 use std::collections::VecDeque;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -15,6 +15,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+use crate::namespace::Namespace;
 
 /// How many of a child's last lines are kept.
 const LAST_LINES: usize = 40;
@@ -46,8 +48,25 @@ impl Process {
         program: &Path,
         arguments: impl IntoIterator<Item = A>,
     ) -> Result<Process, SpawnError> {
-        let mut child = Command::new("setpriv")
-            .args(["--pdeathsig", "TERM", "--"])
+        Self::spawn_in(None, name, program, arguments)
+    }
+
+    /// As [`Process::spawn`], in a network namespace.
+    pub fn spawn_in<A: AsRef<OsStr>>(
+        namespace: Option<&Namespace>,
+        name: &'static str,
+        program: &Path,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<Process, SpawnError> {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "TERM", "--"]);
+        if let Some(namespace) = namespace {
+            // Joins and then becomes the program: the process id stays the child's.
+            let mut join = OsString::from("--net=");
+            join.push(namespace.path());
+            command.arg("nsenter").arg(join).arg("--");
+        }
+        let mut child = command
             .arg(program)
             .args(arguments)
             .stdin(Stdio::null())

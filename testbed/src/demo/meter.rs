@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::client::{Arrival, Lane};
+use crate::client::{Arrival, Lane};
+use crate::latency::{Histogram, Percentiles};
 
 /// What "recent" means.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -13,12 +14,11 @@ const WINDOW_RECORDS_MAX: usize = 100_000;
 const LATENCY_MS_MAX: usize = 120_000;
 
 /// Counts arrivals.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Meter {
     window: VecDeque<(Duration, f64)>,
-    /// How many live records took so many milliseconds.
-    by_millis: Vec<u64>,
-    live_records: u64,
+    /// Of live records, milliseconds.
+    latency_ms: Histogram,
     backlog_records: u64,
 }
 
@@ -30,19 +30,20 @@ pub(super) struct Latency {
     pub(super) records: u64,
 }
 
+impl Default for Meter {
+    fn default() -> Self {
+        Meter { window: VecDeque::new(), latency_ms: Histogram::new(LATENCY_MS_MAX), backlog_records: 0 }
+    }
+}
+
 impl Meter {
     /// Counts an arrival at `elapsed` after the start.
-    pub(super) fn add(&mut self, elapsed: Duration, arrival: Arrival) {
+    pub(super) fn add(&mut self, elapsed: Duration, arrival: &Arrival) {
         match arrival.lane {
             Lane::Backlog => self.backlog_records += 1,
             Lane::Live => {
-                self.live_records += 1;
-                let latency_ms = arrival.age_s * 1e3;
-                let millis = (latency_ms.max(0.0) as usize).min(LATENCY_MS_MAX);
-                if self.by_millis.len() <= millis {
-                    self.by_millis.resize(millis + 1, 0);
-                }
-                self.by_millis[millis] += 1;
+                let latency_ms = arrival.age_s() * 1e3;
+                self.latency_ms.add(latency_ms);
                 if self.window.len() == WINDOW_RECORDS_MAX {
                     self.window.pop_front();
                 }
@@ -56,44 +57,27 @@ impl Meter {
         while self.window.front().is_some_and(|&(at, _)| at + WINDOW < elapsed) {
             self.window.pop_front();
         }
-        let mut latencies: Vec<f64> = self.window.iter().map(|&(_, latency_ms)| latency_ms).collect();
-        latencies.sort_by(f64::total_cmp);
-        let rank =
-            |share: f64| latencies.get(((latencies.len() as f64 * share) as usize).min(latencies.len() - 1));
-        (!latencies.is_empty()).then(|| Latency {
-            p50_ms: rank(0.5).copied().unwrap_or_default(),
-            p99_ms: rank(0.99).copied().unwrap_or_default(),
-            records: latencies.len() as u64,
-        })
+        let recent = Percentiles::of(self.window.iter().map(|&(_, latency_ms)| latency_ms).collect())?;
+        Some(Latency { p50_ms: recent.p50, p99_ms: recent.p99, records: self.window.len() as u64 })
     }
 
     /// Latency since the start, to the millisecond; `None` when nothing live arrived.
     pub(super) fn overall(&self) -> Option<Latency> {
-        let rank = |share: f64| {
-            let mut left = (self.live_records as f64 * share) as u64;
-            let found = self.by_millis.iter().position(|&count| {
-                let found = count > left;
-                left = left.saturating_sub(count);
-                found
-            });
-            found.unwrap_or(self.by_millis.len().saturating_sub(1)) as f64
-        };
-        (self.live_records > 0).then(|| Latency {
-            p50_ms: rank(0.5),
-            p99_ms: rank(0.99),
-            records: self.live_records,
+        (self.latency_ms.total() > 0).then(|| Latency {
+            p50_ms: self.latency_ms.percentile(0.5),
+            p99_ms: self.latency_ms.percentile(0.99),
+            records: self.latency_ms.total(),
         })
     }
 
     /// The share of live records that were older than a second, percent.
     pub(super) fn late_percent(&self) -> f64 {
-        let late: u64 = self.by_millis.iter().skip(1001).sum();
-        late as f64 * 100.0 / self.live_records.max(1) as f64
+        self.latency_ms.above(1000) as f64 * 100.0 / self.latency_ms.total().max(1) as f64
     }
 
     /// Live records and those from the backlog.
     pub(super) fn records(&self) -> u64 {
-        self.live_records + self.backlog_records
+        self.latency_ms.total() + self.backlog_records
     }
 
     /// Records that came from the backlog.
@@ -106,17 +90,25 @@ impl Meter {
 mod tests {
     use super::*;
 
-    fn live(age_ms: u32) -> Arrival {
-        Arrival { lane: Lane::Live, age_s: f64::from(age_ms) / 1e3 }
+    fn arrival(lane: Lane, age_ms: u32) -> Arrival {
+        Arrival {
+            at: std::time::Instant::now(),
+            wall_s: f64::from(age_ms) / 1e3,
+            stream: "s".to_owned(),
+            lane,
+            captured_s: 0.0,
+            sequence: 0,
+            number: None,
+        }
     }
 
     #[test]
     fn percentiles_are_of_live_records_only() {
         let mut meter = Meter::default();
         for age_ms in 0..=100 {
-            meter.add(Duration::ZERO, live(age_ms * 12));
+            meter.add(Duration::ZERO, &arrival(Lane::Live, age_ms * 12));
         }
-        meter.add(Duration::ZERO, Arrival { lane: Lane::Backlog, age_s: 60.0 });
+        meter.add(Duration::ZERO, &arrival(Lane::Backlog, 60_000));
         let recent = meter.recent(Duration::ZERO).unwrap();
         assert_eq!((recent.p50_ms.round(), recent.p99_ms.round(), recent.records), (600.0, 1188.0, 101));
         assert!((meter.late_percent() - 1700.0 / 101.0).abs() < 0.01, "{}", meter.late_percent());
@@ -126,7 +118,7 @@ mod tests {
     #[test]
     fn what_is_older_than_the_window_is_not_recent() {
         let mut meter = Meter::default();
-        meter.add(Duration::from_secs(1), live(300));
+        meter.add(Duration::from_secs(1), &arrival(Lane::Live, 300));
         assert!(meter.recent(Duration::from_secs(11)).is_some());
         assert_eq!(meter.recent(Duration::from_secs(12)), None);
         assert_eq!(meter.overall().unwrap().records, 1);

@@ -1,6 +1,5 @@
 //! The whole system on one machine: ground, simulated satellite link, edge with a recorded flight.
 
-mod client;
 mod meter;
 mod screen;
 
@@ -11,7 +10,9 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::client;
 use crate::link::{Outage, OutageSchedule, UnknownProfile, builtin_profile};
+use crate::path::Place;
 use crate::process::{Process, SpawnError, sibling};
 use crate::proxy::{Proxy, ProxyError, ProxyOptions, ProxyStatus};
 use meter::Meter;
@@ -189,8 +190,11 @@ async fn watch(
     let mut meter = Meter::default();
     // The client stops reading the socket while this is full.
     let (arrivals_sender, mut arrivals) = mpsc::channel(1024);
-    let client = tokio::spawn(client::run(address, GROUND_START, arrivals_sender));
-    let client = AbortOnDrop(client);
+    let client = AbortOnDrop(tokio::spawn(async move {
+        if let Some(socket) = client::connect(&Place::Host, address, GROUND_START).await {
+            client::run(socket, address, arrivals_sender).await;
+        }
+    }));
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     let end = async {
         match length {
@@ -212,7 +216,7 @@ async fn watch(
                 }
                 screen.show(&snapshot(system, &mut meter, start.elapsed()))?;
             }
-            Some(arrival) = arrivals.recv() => meter.add(start.elapsed(), arrival),
+            Some(arrival) = arrivals.recv() => meter.add(start.elapsed(), &arrival),
         }
     }
     system.check()?;

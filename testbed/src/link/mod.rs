@@ -24,6 +24,8 @@ mod profile;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use tern_shared::time::Instant;
 
 use impairment::Impairments;
@@ -63,6 +65,23 @@ pub enum Fate {
     Lost(Instant),
     /// The queue had no room for it.
     QueueFull,
+}
+
+/// The seeds of a path's two links, the same ones wherever the model runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathSeeds {
+    /// Of the link from the vehicle to the ground.
+    pub to_ground: u64,
+    /// Of the link from the ground to the vehicle.
+    pub to_vehicle: u64,
+}
+
+impl PathSeeds {
+    /// The seeds that `seed` stands for.
+    pub fn of(seed: u64) -> Self {
+        let mut seeds = StdRng::seed_from_u64(seed);
+        PathSeeds { to_ground: seeds.random(), to_vehicle: seeds.random() }
+    }
 }
 
 /// One direction of a link.

@@ -133,6 +133,22 @@ impl OutageSchedule {
             .fold(0.0, f64::max)
     }
 
+    /// The times before `end` in which the link is wholly down, as (begin, end), by their beginning. Times of several
+    /// outages may overlap.
+    pub fn down_times(&self, end: Instant) -> Vec<(Instant, Instant)> {
+        let mut times = Vec::new();
+        for outage in self.0.iter().filter(|outage| outage.loss_percent >= 100.0 && outage.for_ms > 0) {
+            let mut after = Duration::ZERO;
+            while let Some((begin, over)) = outage.occurrence_after(after).filter(|&(begin, _)| begin < end.0)
+            {
+                times.push((Instant(begin), Instant(over)));
+                after = over;
+            }
+        }
+        times.sort();
+        times
+    }
+
     /// When a link that is wholly down at `now` is up again; `None` when it is up.
     pub fn down_until(&self, now: Instant) -> Option<Instant> {
         self.0
@@ -200,6 +216,17 @@ mod tests {
         assert_eq!(down_until(68_000), None);
         assert_eq!(down_until(6_000_001), Some(at(6_008_000)));
         assert_eq!(down_until(6_008_000), None);
+    }
+
+    #[test]
+    fn down_times_are_those_of_whole_outages() {
+        let outages = ["start=40s,for=5s", "every=30s,for=8s", "every=15s,for=150ms,loss=60"];
+        let schedule = OutageSchedule::new(outages.map(|text| text.parse().unwrap()).to_vec()).unwrap();
+        let secs = |s: u64| at(s * 1000);
+        assert_eq!(
+            schedule.down_times(secs(61)),
+            [(secs(30), secs(38)), (secs(40), secs(45)), (secs(60), secs(68))]
+        );
     }
 
     #[test]

@@ -227,6 +227,25 @@ mod tests {
     }
 
     #[test]
+    fn the_trips_that_fail_are_the_packets_that_the_link_alone_would_lose() {
+        let lossy = LinkProfile { loss: Loss::burst(10.0, 30.0), ..profile() };
+        let mut alone = Link::<Vec<u8>>::new(lossy.clone(), OutageSchedule::default(), 1);
+        let mut carrier = carrier(lossy, vec![]);
+        let mut trips = Vec::new();
+        for n in 0..200 {
+            let sent = millis(100_000 * n);
+            carrier.send(sent, segment(n));
+            let lost_before = trips.iter().filter(|&&lost| lost).count();
+            arrivals(&mut carrier, sent);
+            let lost = carrier.counters().lost_packets as usize - lost_before;
+            trips.extend(std::iter::repeat_n(true, lost).chain([false]));
+        }
+        let fates = (0..trips.len() as u64).map(|n| alone.send(millis(1_000 * n), vec![0; 100]));
+        assert_eq!(trips, fates.map(|fate| matches!(fate, Fate::Lost(_))).collect::<Vec<_>>());
+        assert!(trips.len() > 230);
+    }
+
+    #[test]
     fn an_outage_holds_segments_and_lets_them_go_at_its_end() {
         let outage = Outage::once(Duration::from_secs(1), Duration::from_secs(8));
         let mut carrier = carrier(profile(), vec![outage]);

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use super::carrier::Carrier;
 use super::connection::{Connection, Uplinks};
 use super::{DirectionStatus, Proxy, ProxyOptions, ProxyStatus};
+use crate::link::{LinkProfile, PathSeeds};
 
 /// How long a failed accept (too many open files) pauses accepting.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -67,15 +68,15 @@ struct Engine {
 impl Engine {
     fn new(options: &ProxyOptions) -> Self {
         let profile = &options.profile;
-        let mut seeds = StdRng::seed_from_u64(options.seed);
-        let mut carrier = |direction: &crate::link::LinkProfile| {
-            Carrier::new(direction.clone(), profile.outages.clone(), profile.round_trip(), seeds.random())
+        let seeds = PathSeeds::of(options.seed);
+        let carrier = |direction: &LinkProfile, seed| {
+            Carrier::new(direction.clone(), profile.outages.clone(), profile.round_trip(), seed)
         };
         Engine {
-            to_ground: carrier(&profile.to_ground),
-            to_vehicle: carrier(&profile.to_vehicle),
+            to_ground: carrier(&profile.to_ground, seeds.to_ground),
+            to_vehicle: carrier(&profile.to_vehicle, seeds.to_vehicle),
             connections: BTreeMap::new(),
-            cuts: options.cut_every.map(|every| CutSchedule::new(every, seeds.random())),
+            cuts: options.cut_every.map(|every| CutSchedule::new(every, !options.seed)),
             accepted: 0,
             cut_connections: 0,
             delivered_to_ground_bytes: 0,

@@ -13,7 +13,7 @@ use tern_shared::message::{Lane, ToGround};
 use tern_shared::range::SequenceRange;
 use tern_shared::record::Record;
 use tern_shared::time::{Instant, Now, Timestamp};
-use tern_testbed::link::{Link, LinkProfile, Loss, Outage, OutageSchedule};
+use tern_testbed::link::{Link, LinkProfile, Loss, Outage, OutageSchedule, PathSeeds};
 
 use edge::Edge;
 use ground::Ground;
@@ -121,11 +121,12 @@ impl World {
         };
         let now = Instant::default();
         let edge_clock = 1_700_000_000_000_000;
+        let seeds = PathSeeds::of(seed);
         World {
             edge: Edge::new(&faults, &mut rng),
             ground: Ground::new(),
-            up: Link::new(profile.clone(), outages.clone(), seed),
-            down: Link::new(profile, outages, !seed),
+            up: Link::new(profile.clone(), outages.clone(), seeds.to_ground),
+            down: Link::new(profile, outages, seeds.to_vehicle),
             connection: 0,
             connect_at: Some(now),
             made: BTreeMap::new(),

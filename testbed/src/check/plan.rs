@@ -1,0 +1,176 @@
+//! What is sent to measure a link, and what the link is asked to make of it.
+
+use std::time::Duration;
+
+use tern_shared::time::Instant;
+
+use crate::link::{Fate, Link, LinkProfile, Loss, OutageSchedule};
+
+/// A steady probe, bytes on the wire.
+const STEADY_BYTES: usize = 100;
+/// The part of the rate that steady probes take.
+const STEADY_SHARE: f64 = 1.0 / 3.0;
+/// The shortest time between two steady probes.
+const STEADY_INTERVAL_MIN: Duration = Duration::from_millis(20);
+/// How many steady probes there are, if that takes a time within the following limits.
+const STEADY_PROBES: u32 = 400;
+const STEADY_MIN: Duration = Duration::from_secs(20);
+const STEADY_MAX: Duration = Duration::from_secs(60);
+/// How long probes go on after the last single outage.
+const AFTER_OUTAGE: Duration = Duration::from_secs(10);
+/// A saturating probe, bytes on the wire: so many a second, within these limits.
+const BURST_PER_SECOND: u64 = 20;
+const BURST_BYTES: [usize; 2] = [100, 1200];
+/// How long the link is saturated at most.
+const BURST_MAX: Duration = Duration::from_secs(20);
+/// The queue never runs dry and never overflows unless the rate is off by more than this.
+const RATE_ERROR_SEEN: f64 = 0.03;
+
+/// The probes of one direction.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) direction: &'static str,
+    pub(super) link: LinkProfile,
+    pub(super) outages: OutageSchedule,
+    pub(super) seed: u64,
+    pub(super) steady: Probes,
+    pub(super) burst: Probes,
+    /// How many of the saturating probes are sent at once.
+    pub(super) burst_head: u64,
+}
+
+/// Probes of one size and pace.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probes {
+    pub(super) count: u64,
+    pub(super) interval: Duration,
+    pub(super) payload_bytes: usize,
+    pub(super) wire_bytes: usize,
+}
+
+impl Probes {
+    /// When a probe is due after the first.
+    pub(super) fn due(&self, number: u64) -> Duration {
+        Duration::from_nanos((self.interval.as_nanos() as u64).saturating_mul(number))
+    }
+}
+
+impl Plan {
+    pub(super) fn new(
+        direction: &'static str,
+        link: &LinkProfile,
+        outages: &OutageSchedule,
+        seed: u64,
+        header_bytes: usize,
+    ) -> Plan {
+        let bytes_per_second = link.rate_bits_per_second.get() as f64 / 8.0;
+        let probes = |wire_bytes: usize, share: f64, length: Duration| {
+            let interval = Duration::from_secs_f64(wire_bytes as f64 / (bytes_per_second * share));
+            let count = (length.as_secs_f64() / interval.as_secs_f64()) as u64;
+            Probes { count, interval, payload_bytes: wire_bytes - header_bytes, wire_bytes }
+        };
+        let share =
+            (STEADY_BYTES as f64 / STEADY_INTERVAL_MIN.as_secs_f64() / bytes_per_second).min(STEADY_SHARE);
+        let pace = probes(STEADY_BYTES, share, Duration::ZERO).interval;
+        let length = (pace * STEADY_PROBES).clamp(STEADY_MIN, STEADY_MAX);
+        let singles = Vec::from(outages.clone()).into_iter().filter(|outage| outage.every_ms.is_none());
+        let last_up = singles.map(|outage| Duration::from_millis(outage.start_ms + outage.for_ms)).max();
+        let length = last_up.map_or(length, |up| length.max(up + AFTER_OUTAGE));
+
+        let burst_bytes = (bytes_per_second as u64 / BURST_PER_SECOND) as usize;
+        let burst_bytes = burst_bytes.clamp(BURST_BYTES[0], BURST_BYTES[1]);
+        let head = u64::from(link.queue_bytes) / 2 / burst_bytes as u64;
+        let head_time = Duration::from_secs_f64((head * burst_bytes as u64) as f64 / bytes_per_second);
+        let burst_length = head_time.div_f64(RATE_ERROR_SEEN).min(BURST_MAX);
+        let mut burst = probes(burst_bytes, 1.0, burst_length);
+        burst.count += head;
+        Plan {
+            direction,
+            link: link.clone(),
+            outages: outages.clone(),
+            seed,
+            steady: probes(STEADY_BYTES, share, length),
+            burst,
+            burst_head: head,
+        }
+    }
+
+    /// What the model makes of steady probes that were sent at these times after `opening_bytes` (if any) as the
+    /// link's first packet: when each arrives, `None` when it is lost.
+    pub(super) fn expected_arrivals(
+        &self,
+        sent: &[Instant],
+        opening_bytes: Option<usize>,
+    ) -> Vec<Option<Instant>> {
+        let mut model = Link::<Vec<u8>>::new(self.link.clone(), self.outages.clone(), self.seed);
+        if let Some(bytes) = opening_bytes {
+            model.send(Instant::default(), vec![0; bytes]);
+        }
+        let arrival = |&at: &Instant| match model.send(at, vec![0; self.steady.wire_bytes]) {
+            Fate::Arrives(at) => Some(at),
+            Fate::Lost(_) | Fate::QueueFull => None,
+        };
+        sent.iter().map(arrival).collect()
+    }
+
+    /// How long after its sending a probe may still arrive.
+    pub(super) fn patience(&self) -> Duration {
+        let queue = f64::from(self.link.queue_bytes) * 8.0 / self.link.rate_bits_per_second.get() as f64;
+        let delay = (self.link.delay_ms + 6.0 * self.link.jitter_ms) / 1e3;
+        Duration::from_secs_f64(queue + delay) + Duration::from_millis(500)
+    }
+}
+
+/// The long-run share of packets that are lost by chance, 0 to 1, and by how much the variance of their number exceeds
+/// that of independent losses.
+pub(super) fn loss_share(loss: &Loss) -> (f64, f64) {
+    match *loss {
+        Loss::None => (0.0, 1.0),
+        Loss::Random { percent } => (percent / 100.0, 1.0),
+        Loss::GilbertElliott { enter_percent, leave_percent, bad_loss_percent, good_loss_percent } => {
+            let changes = enter_percent + leave_percent;
+            let bad = if changes > 0.0 { enter_percent / changes } else { 0.0 };
+            let share = (bad * bad_loss_percent + (1.0 - bad) * good_loss_percent) / 100.0;
+            // Of a chain of two states: its states are correlated from packet to packet by this.
+            let correlation = (1.0 - changes / 100.0).clamp(0.0, 0.999);
+            (share, (1.0 + correlation) / (1.0 - correlation))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queue_neither_overflows_nor_runs_dry_under_a_burst() {
+        for profile in crate::link::builtin_profiles() {
+            for link in [&profile.to_ground, &profile.to_vehicle] {
+                let quiet = LinkProfile { loss: Loss::None, jitter_ms: 0.0, ..link.clone() };
+                let plan = Plan::new("", &quiet, &OutageSchedule::default(), 1, 28);
+                let mut model = Link::<Vec<u8>>::new(quiet, OutageSchedule::default(), 1);
+                for number in 0..plan.burst.count {
+                    let at = Instant(plan.burst.due(number.saturating_sub(plan.burst_head)));
+                    assert!(
+                        number == 0 || model.next_departure(at).is_some(),
+                        "{}: dry at {number}",
+                        profile.name
+                    );
+                    assert_ne!(
+                        model.send(at, vec![0; plan.burst.wire_bytes]),
+                        Fate::QueueFull,
+                        "{}",
+                        profile.name
+                    );
+                }
+                assert!(plan.burst.count > 40 && plan.steady.count > 40, "{}: {plan:?}", profile.name);
+            }
+        }
+    }
+
+    #[test]
+    fn bursts_of_loss_have_their_share() {
+        let (share, factor) = loss_share(&Loss::burst(1.75, 33.0));
+        assert!((share - 0.0504).abs() < 0.001 && factor > 4.0, "{share} {factor}");
+    }
+}
