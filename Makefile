@@ -28,11 +28,8 @@ test: tools
 	fi
 	export TERN_FLIGHTS="$${TERN_FLIGHTS:-$$PWD/../shared/flights}"
 	[ -d "$$TERN_FLIGHTS" ] || skipped+=("flights that the project may not carry: no folder $$TERN_FLIGHTS")
-<<<<<<< HEAD
 	command -v chromium >/dev/null || skipped+=("the page in a browser: no chromium (apt-get install chromium)")
-=======
 	[ "$$(id -u)" = 0 ] || skipped+=("the link between network namespaces: not root")
->>>>>>> emulator
 	cargo build -p tern-edge -p tern-ground -p tern-testbed
 	if cargo nextest --version >/dev/null 2>&1; then
 		cargo nextest run --workspace
@@ -66,13 +63,9 @@ bench:
 tools:
 	packages=()
 	command -v cc >/dev/null || packages+=(gcc libc6-dev)
-<<<<<<< HEAD
-	command -v setpriv >/dev/null || packages+=(util-linux)
 	command -v chromium >/dev/null || packages+=(chromium)
-=======
 	command -v setpriv >/dev/null && command -v chrt >/dev/null || packages+=(util-linux)
 	command -v ip >/dev/null || packages+=(iproute2)
->>>>>>> emulator
 	compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || packages+=(libfaketime)
 	command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 	if [ $${#packages[@]} -gt 0 ]; then

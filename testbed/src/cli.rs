@@ -4,13 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-<<<<<<< HEAD
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tern_testbed::codec::{CodecOptions, LossPolicy, Streams};
-=======
-use clap::{Args, Parser, Subcommand};
 use tern_testbed::check::CheckOptions;
->>>>>>> emulator
+use tern_testbed::codec::{CodecOptions, LossPolicy, Streams};
 use tern_testbed::demo::DemoOptions;
 use tern_testbed::link::{Outage, OutageSchedule, PathProfile, builtin_profile, parse_duration};
 use tern_testbed::path::LinkKind;

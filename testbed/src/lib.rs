@@ -5,12 +5,9 @@
 //! through real binaries over a path and measures, [`check`] measures the path itself, [`demo`] shows the whole on
 //! one machine. `tests/` push whole flights through it and kill it at random moments.
 
-<<<<<<< HEAD
-pub mod codec;
-=======
 pub mod check;
 mod client;
->>>>>>> emulator
+pub mod codec;
 pub mod demo;
 pub mod emulator;
 pub mod latency;
