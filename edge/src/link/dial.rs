@@ -2,7 +2,7 @@
 //!
 //! A satellite link comes back when it comes back, but TCP's own connection attempts back off to half a minute and
 //! more. So while nothing answers, a new attempt begins every second beside the earlier ones; the first to succeed
-//! wins. While the link is down this costs nothing; a silent host costs 60 bytes a second.
+//! wins. While the link is down this costs nothing; a silent host costs some 150 bytes a second.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,8 +16,13 @@ use super::GroundUrl;
 
 /// Time between attempts while nothing answers. With jitter it stays under a second.
 const ATTEMPT_INTERVAL: Duration = Duration::from_millis(900);
-/// How long an attempt may take: several round trips over two geostationary hops.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
+/// How long an attempt may take: a round trip over two geostationary hops twice. The kernel repeats its packet after
+/// 1 s, and would again after 3 s.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2900);
+/// What an attempt sends in that time, bytes: two packets of 60.
+const ATTEMPT_BYTES: u64 = 120;
+/// On a link so narrow that attempts would take more than one part in this of it, they come less often.
+const ATTEMPT_SHARE: u64 = 5;
 /// How long the name service may take before the addresses it gave last are used.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -26,6 +31,7 @@ pub(super) struct Dialer {
     host: String,
     port: u16,
     send_buffer_bytes: Option<u32>,
+    attempt_interval: Duration,
     /// As last looked up: the name service is on the other side of the link, too.
     addresses: Vec<SocketAddr>,
     /// Whether to look them up again: none answered as wished.
@@ -41,6 +47,7 @@ impl Dialer {
             host: ground.host().to_owned(),
             port: ground.port(),
             send_buffer_bytes: bytes,
+            attempt_interval: attempt_interval(rate_bits_per_second),
             addresses: Vec::new(),
             stale: true,
         }
@@ -59,7 +66,7 @@ impl Dialer {
             let address = self.addresses[round % self.addresses.len()];
             round += 1;
             attempts.push(tokio::time::timeout(ATTEMPT_TIMEOUT, attempt(address, self.send_buffer_bytes)));
-            let next = tokio::time::sleep(ATTEMPT_INTERVAL.mul_f64(0.8 + rand::random::<f64>() * 0.2));
+            let next = tokio::time::sleep(self.attempt_interval.mul_f64(0.8 + rand::random::<f64>() * 0.2));
             tokio::pin!(next);
             loop {
                 tokio::select! {
@@ -104,6 +111,11 @@ impl Dialer {
     }
 }
 
+fn attempt_interval(rate_bits_per_second: Option<u64>) -> Duration {
+    let share = |rate: u64| Duration::from_millis(ATTEMPT_BYTES * 8 * ATTEMPT_SHARE * 1000 / rate.max(1));
+    rate_bits_per_second.map_or(ATTEMPT_INTERVAL, |rate| share(rate).max(ATTEMPT_INTERVAL))
+}
+
 async fn attempt(address: SocketAddr, send_buffer_bytes: Option<u32>) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if let Some(bytes) = send_buffer_bytes {
@@ -123,6 +135,12 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+
+    #[test]
+    fn attempts_leave_a_narrow_link_room() {
+        let millis = |rate| attempt_interval(rate).as_millis();
+        assert_eq!([millis(None), millis(Some(64_000)), millis(Some(2_400))], [900, 900, 2000]);
+    }
 
     #[tokio::test]
     async fn the_last_addresses_are_used_while_the_name_service_does_not_answer() {
