@@ -150,6 +150,17 @@ enum Selection {
     All,
 }
 
+impl Command {
+    /// What makes the link, where there is one to be chosen.
+    pub(crate) fn link(&self) -> Option<LinkKind> {
+        match self {
+            Command::Run(arguments) => Some(arguments.link),
+            Command::CheckLink(arguments) => Some(arguments.link),
+            Command::Demo(_) | Command::List | Command::Proxy(_) | Command::Codec(_) => None,
+        }
+    }
+}
+
 impl CodecArguments {
     pub(crate) fn options(&self) -> CodecOptions {
         CodecOptions {

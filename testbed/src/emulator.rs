@@ -162,7 +162,12 @@ pub fn tun_device(name: &str, namespace: &Namespace) -> Result<SyncDevice, Emula
 
 /// Puts the calling thread under SCHED_FIFO; whether that was allowed.
 pub fn use_realtime_priority(priority: u8) -> bool {
-    let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
+    give_realtime_priority(rustix::thread::gettid(), priority)
+}
+
+/// Puts a thread, and what it starts from then on, under SCHED_FIFO; whether that was allowed.
+pub(crate) fn give_realtime_priority(thread: rustix::process::Pid, priority: u8) -> bool {
+    let thread = thread.as_raw_nonzero().to_string();
     let result = std::process::Command::new("chrt")
         .args(["--fifo", "--pid", &priority.to_string(), &thread])
         .stdin(std::process::Stdio::null())

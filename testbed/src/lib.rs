@@ -1,7 +1,8 @@
 //! Proves what Tern claims.
 //!
 //! [`link`] is a satellite link in software. [`proxy`] puts it between real processes on loopback, [`emulator`]
-//! between two network namespaces; a [`path`] is either with its two ends. [`run`] sends a [`scenario`]'s samples
+//! between two network namespaces, [`netem`] is the kernel's own in that place, in a [`guest`] where this kernel has
+//! none; a [`path`] is any of them with its two ends. [`run`] sends a [`scenario`]'s samples
 //! through real binaries over a path and measures, [`check`] measures the path itself, [`demo`] shows the whole on
 //! one machine. `tests/` push whole flights through it and kill it at random moments.
 
@@ -10,9 +11,12 @@ mod client;
 pub mod codec;
 pub mod demo;
 pub mod emulator;
+mod folder;
+pub mod guest;
 pub mod latency;
 pub mod link;
 pub mod namespace;
+pub mod netem;
 pub mod path;
 pub mod process;
 pub mod proxy;

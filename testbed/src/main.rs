@@ -8,10 +8,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Arguments, Command};
+use tern_testbed::path::LinkKind;
 use tern_testbed::proxy::Proxy;
 use tern_testbed::run::Outcome;
 use tern_testbed::scenario::Scenario;
-use tern_testbed::{check, codec, demo, run};
+use tern_testbed::{check, codec, demo, guest, run};
 
 /// Exit statuses beside success.
 const BOUND_MISSED: u8 = 1;
@@ -21,7 +22,8 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    let is_terminal = std::io::stderr().is_terminal();
+    let is_terminal =
+        std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -32,7 +34,12 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error),
     };
     let result = runtime.block_on(async {
-        match Arguments::parse().command {
+        let command = Arguments::parse().command;
+        if command.link() == Some(LinkKind::Uml) && !guest::is_inside() {
+            let status = guest::run(std::env::args_os().skip(1), demo::stop_signal()?).await?;
+            return Ok(status.unwrap_or(COULD_NOT_RUN).into());
+        }
+        match command {
             Command::Demo(arguments) => {
                 demo::run(arguments.into_options()).await?;
                 Ok(ExitCode::SUCCESS)

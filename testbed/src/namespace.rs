@@ -50,9 +50,9 @@ impl Namespace {
         ip(&["netns", "add", &name])?;
         let namespace = Namespace { name };
         namespace.enter(|| {
-            std::fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1")?;
-            std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").or_else(ignore_missing)?;
-            Ok(())
+            // A kernel without IPv6 has neither file.
+            std::fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").or_else(ignore_missing)?;
+            std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").or_else(ignore_missing)
         })?;
         namespace.use_cubic()?;
         namespace.ip(&["link", "set", "lo", "up"])?;
@@ -72,6 +72,11 @@ impl Namespace {
     /// Runs `ip` in it.
     pub fn ip(&self, arguments: &[&str]) -> Result<(), NamespaceError> {
         ip(&[&["-netns", &self.name], arguments].concat())
+    }
+
+    /// Runs `tc` in it.
+    pub fn tc(&self, arguments: &[&str]) -> Result<(), NamespaceError> {
+        output("tc", &[&["-netns", &self.name], arguments].concat()).map(|_| ())
     }
 
     /// Runs `work` in it, on a thread of its own: what is opened there (sockets, devices, files of `/proc/net`) stays
@@ -119,18 +124,38 @@ impl Drop for Namespace {
 }
 
 /// Whether this process can make namespaces with TUN devices; else what is missing.
-pub fn check_available() -> Result<(), NamespaceError> {
+pub fn check_tun() -> Result<(), NamespaceError> {
     const TUN: &str = "/dev/net/tun";
+    check_available()?;
+    if Path::new(TUN).exists() { Ok(()) } else { Err(NamespaceError::NoTun(TUN)) }
+}
+
+/// Whether this process can make namespaces; else what is missing.
+pub fn check_available() -> Result<(), NamespaceError> {
     if !rustix::process::geteuid().is_root() {
         return Err(NamespaceError::NotRoot);
     }
-    for (program, package) in [("ip", "iproute2"), ("nsenter", "util-linux"), ("setpriv", "util-linux")] {
-        let mut command = Command::new(program);
-        if command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-            return Err(NamespaceError::NoTool { program, package });
-        }
+    ["ip", "tc", "nsenter", "setpriv"].into_iter().try_for_each(check_tool)
+}
+
+/// Whether `program` is installed.
+pub(crate) fn check_tool(program: &'static str) -> Result<(), NamespaceError> {
+    let mut command = Command::new(program);
+    match command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(NamespaceError::NoTool { program, package: package(program) }),
     }
-    if Path::new(TUN).exists() { Ok(()) } else { Err(NamespaceError::NoTun(TUN)) }
+}
+
+/// The Debian package that has a program.
+fn package(program: &str) -> &'static str {
+    match program {
+        "ip" | "tc" => "iproute2",
+        "insmod" => "kmod",
+        "linux.uml" => "user-mode-linux",
+        "mount" => "mount",
+        _ => "util-linux",
+    }
 }
 
 /// Removes the namespaces of owners that are gone, and ends what still runs in them.
@@ -156,7 +181,7 @@ fn owner(name: &str) -> Option<u32> {
 }
 
 fn end_processes_in(name: &str) -> Result<(), NamespaceError> {
-    for pid in output(&["netns", "pids", name])?.lines() {
+    for pid in output("ip", &["netns", "pids", name])?.lines() {
         if let Some(pid) = pid.trim().parse().ok().and_then(rustix::process::Pid::from_raw) {
             // Fails when it has ended by itself.
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
@@ -166,20 +191,20 @@ fn end_processes_in(name: &str) -> Result<(), NamespaceError> {
 }
 
 fn ip(arguments: &[&str]) -> Result<(), NamespaceError> {
-    output(arguments).map(|_| ())
+    output("ip", arguments).map(|_| ())
 }
 
-fn output(arguments: &[&str]) -> Result<String, NamespaceError> {
-    let result = Command::new("ip").args(arguments).stdin(Stdio::null()).output();
+fn output(program: &'static str, arguments: &[&str]) -> Result<String, NamespaceError> {
+    let result = Command::new(program).args(arguments).stdin(Stdio::null()).output();
     let output = result.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => NamespaceError::NoTool { program: "ip", package: "iproute2" },
-        _ => NamespaceError::Command { command: "ip".to_owned(), message: error.to_string() },
+        io::ErrorKind::NotFound => NamespaceError::NoTool { program, package: package(program) },
+        _ => NamespaceError::Command { command: program.to_owned(), message: error.to_string() },
     })?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(NamespaceError::Command { command: format!("ip {}", arguments.join(" ")), message })
+    Err(NamespaceError::Command { command: format!("{program} {}", arguments.join(" ")), message })
 }
 
 fn ignore_missing(error: io::Error) -> io::Result<()> {

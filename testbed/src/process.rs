@@ -58,22 +58,8 @@ impl Process {
         program: &Path,
         arguments: impl IntoIterator<Item = A>,
     ) -> Result<Process, SpawnError> {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM", "--"]);
-        if let Some(namespace) = namespace {
-            // Joins and then becomes the program: the process id stays the child's.
-            let mut join = OsString::from("--net=");
-            join.push(namespace.path());
-            command.arg("nsenter").arg(join).arg("--");
-        }
+        let mut command = command_in(namespace, program, arguments);
         let mut child = command
-            .arg(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // Ctrl-C reaches the whole foreground group, and stopping children in order is the parent's business.
-            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(|source| SpawnError { program: program.to_owned(), source })?;
@@ -179,6 +165,31 @@ pub fn sibling(name: &str) -> std::io::Result<PathBuf> {
         folder = folder.parent().unwrap_or(folder);
     }
     Ok(folder.join(name))
+}
+
+/// A child that dies with its parent, is in a process group of its own, and whose output is piped.
+pub(crate) fn command_in<A: AsRef<OsStr>>(
+    namespace: Option<&Namespace>,
+    program: &Path,
+    arguments: impl IntoIterator<Item = A>,
+) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "--"]);
+    if let Some(namespace) = namespace {
+        // Joins and then becomes the program: the process id stays the child's.
+        let mut join = OsString::from("--net=");
+        join.push(namespace.path());
+        command.arg("nsenter").arg(join).arg("--");
+    }
+    command
+        .arg(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // Ctrl-C reaches the whole foreground group, and stopping children in order is the parent's business.
+        .process_group(0);
+    command
 }
 
 async fn read_lines(

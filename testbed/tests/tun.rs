@@ -18,7 +18,7 @@ mod common;
 const ATTEMPTS: u32 = 3;
 
 fn is_available() -> bool {
-    match namespace::check_available() {
+    match namespace::check_tun() {
         Ok(()) => true,
         Err(why) => {
             eprintln!("SKIPPED: {why}");

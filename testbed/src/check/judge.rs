@@ -6,7 +6,7 @@ use tern_shared::time::Instant;
 
 use super::CheckRow;
 use super::flow::{Seen, SeenProbe};
-use super::plan::{Plan, loss_share};
+use super::plan::{Plan, loss_variance_factor};
 use crate::latency::Percentiles;
 use crate::path::LinkKind;
 use crate::proxy;
@@ -77,7 +77,7 @@ fn rate_row(plan: &Plan, burst: &[SeenProbe]) -> CheckRow {
 
 /// Outside whole outages; partial ones count with their share.
 fn loss_row(plan: &Plan, steady: &[SeenProbe]) -> CheckRow {
-    let (share, variance_factor) = loss_share(&plan.link.loss);
+    let (share, variance_factor) = (plan.link.loss.share(), loss_variance_factor(&plan.link.loss));
     let (mut count, mut expected, mut variance, mut lost) = (0u32, 0.0, 0.0, 0u32);
     for probe in steady {
         let off_modem = probe.sent + Duration::from_secs_f64(transmission_s(plan));

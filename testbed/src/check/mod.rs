@@ -99,7 +99,7 @@ pub async fn run(options: &CheckOptions) -> Result<CheckReport, CheckError> {
     let path = Path::open(link, &profile, options.seed)?;
     let flows = match link {
         LinkKind::Proxy => socket::streams(&path).await?,
-        LinkKind::Auto | LinkKind::Tun => socket::datagrams(&path)?,
+        LinkKind::Auto | LinkKind::Netem | LinkKind::Uml | LinkKind::Tun => socket::datagrams(&path)?,
     };
     let header_bytes = flows[0].header_bytes();
     let plan = |direction, link, seed| Plan::new(direction, link, &profile.outages, seed, header_bytes);

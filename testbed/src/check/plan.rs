@@ -121,19 +121,14 @@ impl Plan {
     }
 }
 
-/// The long-run share of packets that are lost by chance, 0 to 1, and by how much the variance of their number exceeds
-/// that of independent losses.
-pub(super) fn loss_share(loss: &Loss) -> (f64, f64) {
+/// By how much the variance of the number of lost packets exceeds that of independent losses.
+pub(super) fn loss_variance_factor(loss: &Loss) -> f64 {
     match *loss {
-        Loss::None => (0.0, 1.0),
-        Loss::Random { percent } => (percent / 100.0, 1.0),
-        Loss::GilbertElliott { enter_percent, leave_percent, bad_loss_percent, good_loss_percent } => {
-            let changes = enter_percent + leave_percent;
-            let bad = if changes > 0.0 { enter_percent / changes } else { 0.0 };
-            let share = (bad * bad_loss_percent + (1.0 - bad) * good_loss_percent) / 100.0;
+        Loss::None | Loss::Random { .. } => 1.0,
+        Loss::GilbertElliott { enter_percent, leave_percent, .. } => {
             // Of a chain of two states: its states are correlated from packet to packet by this.
-            let correlation = (1.0 - changes / 100.0).clamp(0.0, 0.999);
-            (share, (1.0 + correlation) / (1.0 - correlation))
+            let correlation = (1.0 - (enter_percent + leave_percent) / 100.0).clamp(0.0, 0.999);
+            (1.0 + correlation) / (1.0 - correlation)
         }
     }
 }
@@ -170,7 +165,8 @@ mod tests {
 
     #[test]
     fn bursts_of_loss_have_their_share() {
-        let (share, factor) = loss_share(&Loss::burst(1.75, 33.0));
+        let loss = Loss::burst(1.75, 33.0);
+        let (share, factor) = (loss.share(), loss_variance_factor(&loss));
         assert!((share - 0.0504).abs() < 0.001 && factor > 4.0, "{share} {factor}");
     }
 }

@@ -133,6 +133,15 @@ impl OutageSchedule {
             .fold(0.0, f64::max)
     }
 
+    /// When an outage begins or ends next; `None` when there are no more.
+    pub fn next_change(&self, after: Instant) -> Option<Instant> {
+        let changes = self.0.iter().filter(|outage| outage.for_ms > 0).filter_map(|outage| {
+            let (begin, end) = outage.occurrence_after(after.0)?;
+            Some(Instant(if begin > after.0 { begin } else { end }))
+        });
+        changes.min()
+    }
+
     /// The times before `end` in which the link is wholly down, as (begin, end), by their beginning. Times of several
     /// outages may overlap.
     pub fn down_times(&self, end: Instant) -> Vec<(Instant, Instant)> {
@@ -216,6 +225,16 @@ mod tests {
         assert_eq!(down_until(68_000), None);
         assert_eq!(down_until(6_000_001), Some(at(6_008_000)));
         assert_eq!(down_until(6_008_000), None);
+    }
+
+    #[test]
+    fn changes_are_the_beginnings_and_ends_of_outages() {
+        let outages = ["start=20s,for=5s", "every=15s,for=150ms,loss=60"];
+        let schedule = OutageSchedule::new(outages.map(|text| text.parse().unwrap()).to_vec()).unwrap();
+        let changes = std::iter::successors(Some(at(0)), |&after| schedule.next_change(after));
+        let expected = [15_000, 15_150, 20_000, 25_000, 30_000, 30_150].map(at);
+        assert_eq!(changes.skip(1).take(6).collect::<Vec<_>>(), expected);
+        assert_eq!(OutageSchedule::default().next_change(at(0)), None);
     }
 
     #[test]

@@ -173,6 +173,19 @@ impl Loss {
         Loss::GilbertElliott { enter_percent, leave_percent, bad_loss_percent: 100.0, good_loss_percent: 0.0 }
     }
 
+    /// The long-run share of packets that are lost, 0 to 1.
+    pub fn share(&self) -> f64 {
+        match *self {
+            Loss::None => 0.0,
+            Loss::Random { percent } => percent / 100.0,
+            Loss::GilbertElliott { enter_percent, leave_percent, bad_loss_percent, good_loss_percent } => {
+                let changes = enter_percent + leave_percent;
+                let bad = if changes > 0.0 { enter_percent / changes } else { 0.0 };
+                (bad * bad_loss_percent + (1.0 - bad) * good_loss_percent) / 100.0
+            }
+        }
+    }
+
     fn percentages(&self) -> Vec<(&'static str, f64)> {
         match *self {
             Loss::None => vec![],

@@ -2,6 +2,8 @@
 
 mod place;
 mod proxied;
+mod routed;
+mod sides;
 mod tunnel;
 
 use std::io;
@@ -9,11 +11,15 @@ use std::net::{IpAddr, SocketAddr};
 
 pub use place::Place;
 use proxied::ProxiedPath;
+use routed::RoutedPath;
+use sides::Sides;
 use tunnel::TunnelPath;
 
 use crate::emulator::{EmulatorError, EmulatorStatus};
+use crate::guest;
 use crate::link::PathProfile;
 use crate::namespace::{self, NamespaceError};
+use crate::netem::{self, NetemError};
 use crate::proxy::ProxyError;
 
 /// What makes the link.
@@ -21,6 +27,10 @@ use crate::proxy::ProxyError;
 pub enum LinkKind {
     /// The most faithful one that this machine allows.
     Auto,
+    /// Real netem on a router between network namespaces. Takes root and a kernel with `sch_netem`.
+    Netem,
+    /// The same in the kernel of user-mode Linux, which boots for it (see [`crate::guest`]). Takes root.
+    Uml,
     /// The link model on TUN devices between network namespaces: real TCP and UDP. Takes root.
     Tun,
     /// The link model in a TCP proxy on loopback.
@@ -32,6 +42,8 @@ pub enum LinkKind {
 pub enum Path {
     /// [`LinkKind::Tun`].
     Tunnel(TunnelPath),
+    /// [`LinkKind::Netem`], also within user-mode Linux.
+    Routed(RoutedPath),
     /// [`LinkKind::Proxy`].
     Proxied(ProxiedPath),
 }
@@ -77,6 +89,8 @@ pub enum PathError {
     #[error(transparent)]
     Emulator(#[from] EmulatorError),
     #[error(transparent)]
+    Netem(#[from] NetemError),
+    #[error(transparent)]
     Proxy(#[from] ProxyError),
     #[error(transparent)]
     Profile(#[from] crate::link::InvalidProfile),
@@ -87,24 +101,28 @@ pub enum PathError {
 impl LinkKind {
     /// What `Auto` comes to on this machine; says what a lesser choice cannot show.
     pub fn resolve(self) -> LinkKind {
-        match (self, namespace::check_available()) {
-            (LinkKind::Auto, Ok(())) => LinkKind::Tun,
-            (LinkKind::Auto, Err(why)) => {
-                tracing::warn!(
-                    %why,
-                    "using the proxy: it shows delay, rate, queue and outages, but not what a real TCP makes of them \
-                     (slow start, back-off after an outage), no UDP, and no bytes of acknowledgements"
-                );
-                LinkKind::Proxy
-            }
-            (kind, _) => kind,
+        if self != LinkKind::Auto {
+            return self;
         }
+        let Err(no_netem) = netem::check_available() else { return LinkKind::Netem };
+        let Err(why) = namespace::check_tun() else {
+            tracing::debug!(%no_netem, "using the emulator");
+            return LinkKind::Tun;
+        };
+        tracing::warn!(
+            %why,
+            "using the proxy: it shows delay, rate, queue and outages, and loss to datagrams, but not what a real TCP \
+             makes of them (slow start, back-off after an outage), and no bytes of acknowledgements"
+        );
+        LinkKind::Proxy
     }
 
     /// Its name on the command line and in results.
     pub fn name(self) -> &'static str {
         match self {
             LinkKind::Auto => "auto",
+            LinkKind::Netem => "netem",
+            LinkKind::Uml => "uml",
             LinkKind::Tun => "tun",
             LinkKind::Proxy => "proxy",
         }
@@ -112,10 +130,12 @@ impl LinkKind {
 }
 
 impl Path {
-    /// Makes the path and starts the link's time. Needs a tokio runtime.
+    /// Makes the path and starts the link's time. Needs a tokio runtime. netem's draws do not follow `seed`.
+    /// [`LinkKind::Uml`] is netem here: whoever wants it is in user-mode Linux by now.
     pub fn open(kind: LinkKind, profile: &PathProfile, seed: u64) -> Result<Path, PathError> {
         match kind.resolve() {
             LinkKind::Proxy => ProxiedPath::open(profile, seed).map(Path::Proxied),
+            LinkKind::Netem | LinkKind::Uml => RoutedPath::open(profile).map(Path::Routed),
             LinkKind::Auto | LinkKind::Tun => TunnelPath::open(profile, seed).map(Path::Tunnel),
         }
     }
@@ -124,30 +144,28 @@ impl Path {
     pub fn kind(&self) -> LinkKind {
         match self {
             Path::Tunnel(_) => LinkKind::Tun,
+            Path::Routed(_) if guest::is_inside() => LinkKind::Uml,
+            Path::Routed(_) => LinkKind::Netem,
             Path::Proxied(_) => LinkKind::Proxy,
         }
     }
 
     /// The vehicle's side.
     pub fn vehicle(&self) -> &Place {
-        match self {
-            Path::Tunnel(path) => path.vehicle(),
-            Path::Proxied(_) => &Place::Host,
-        }
+        self.sides().map_or(&Place::Host, Sides::vehicle)
     }
 
     /// The ground's side.
     pub fn ground(&self) -> &Place {
-        match self {
-            Path::Tunnel(path) => path.ground(),
-            Path::Proxied(_) => &Place::Host,
-        }
+        self.sides().map_or(&Place::Host, Sides::ground)
     }
 
     /// Where a server on the ground has to listen.
     pub fn ground_address(&self) -> SocketAddr {
         match self {
-            Path::Tunnel(path) => path.ground_address(),
+            Path::Tunnel(TunnelPath { sides, .. }) | Path::Routed(RoutedPath { sides, .. }) => {
+                sides.ground_address()
+            }
             Path::Proxied(path) => path.ground_address(),
         }
     }
@@ -155,31 +173,27 @@ impl Path {
     /// Where the vehicle reaches that server across the link.
     pub fn address_across_link(&self) -> SocketAddr {
         match self {
-            Path::Tunnel(path) => path.ground_address(),
+            Path::Tunnel(_) | Path::Routed(_) => self.ground_address(),
             Path::Proxied(path) => path.proxy_address(),
         }
     }
 
     /// The vehicle's address on the link; behind the proxy there is none of its own.
     pub fn vehicle_address(&self) -> IpAddr {
-        match self {
-            Path::Tunnel(path) => path.vehicle_address(),
-            Path::Proxied(path) => path.ground_address().ip(),
-        }
+        self.sides().map_or_else(|| self.ground_address().ip(), Sides::vehicle_address)
     }
 
     /// Addresses of the vehicle and the ground on the way around the link.
     pub fn control_addresses(&self) -> (IpAddr, IpAddr) {
-        match self {
-            Path::Tunnel(path) => path.control_addresses(),
-            Path::Proxied(path) => (path.ground_address().ip(), path.ground_address().ip()),
-        }
+        let host = || (self.ground_address().ip(), self.ground_address().ip());
+        self.sides().map_or_else(host, Sides::control_addresses)
     }
 
     /// When the link's time began, on which its outages are.
     pub fn start_time(&self) -> std::time::Instant {
         match self {
             Path::Tunnel(path) => path.emulator().start_time(),
+            Path::Routed(path) => path.netem().start_time(),
             Path::Proxied(path) => path.start_time(),
         }
     }
@@ -187,7 +201,14 @@ impl Path {
     /// What crossed the link so far. Fails when the link has ended.
     pub fn traffic(&mut self) -> io::Result<PathTraffic> {
         match self {
-            Path::Tunnel(path) => path.traffic(),
+            Path::Tunnel(path) => {
+                path.emulator().status()?;
+                path.sides.traffic()
+            }
+            Path::Routed(path) => {
+                path.netem().check()?;
+                path.sides.traffic()
+            }
             Path::Proxied(path) => Ok(path.traffic()),
         }
     }
@@ -196,6 +217,14 @@ impl Path {
     pub fn emulator_status(&self) -> Option<io::Result<EmulatorStatus>> {
         match self {
             Path::Tunnel(path) => Some(path.emulator().status()),
+            Path::Routed(_) | Path::Proxied(_) => None,
+        }
+    }
+
+    fn sides(&self) -> Option<&Sides> {
+        match self {
+            Path::Tunnel(path) => Some(&path.sides),
+            Path::Routed(path) => Some(&path.sides),
             Path::Proxied(_) => None,
         }
     }

@@ -2,7 +2,6 @@
 
 mod control;
 mod evaluate;
-mod folder;
 mod matching;
 mod record;
 mod result;
@@ -17,6 +16,7 @@ use std::time::{Duration, Instant};
 
 pub use result::{BoundResult, LatencyMs, OutageResult, RunResult, UsageResult};
 
+use crate::folder;
 use crate::path::{LinkKind, Path, PathError};
 use crate::process::SpawnError;
 use crate::scenario::{Scenario, Workload};

@@ -1,4 +1,4 @@
-//! The folder of a run's files, gone with it. Its name holds the owner's process id, so that the next run can remove
+//! Folders of a run's files, gone with it. Its name holds the owner's process id, so that the next run can remove
 //! what a killed one left.
 
 use std::io;
@@ -7,9 +7,10 @@ use tempfile::TempDir;
 
 use crate::namespace::is_gone;
 
-const PREFIX: &str = "tern-run-";
+/// What their names begin with.
+pub(crate) const PREFIX: &str = "tern-run-";
 
-pub(super) fn make() -> io::Result<TempDir> {
+pub(crate) fn make() -> io::Result<TempDir> {
     for entry in std::fs::read_dir(std::env::temp_dir())?.flatten() {
         if entry.file_name().to_str().and_then(owner).is_some_and(is_gone)
             && let Err(error) = std::fs::remove_dir_all(entry.path())
@@ -20,7 +21,8 @@ pub(super) fn make() -> io::Result<TempDir> {
     tempfile::Builder::new().prefix(&format!("{PREFIX}{}-", std::process::id())).tempdir()
 }
 
-fn owner(name: &str) -> Option<u32> {
+/// The process that such a name holds.
+pub(crate) fn owner(name: &str) -> Option<u32> {
     name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
 }
 

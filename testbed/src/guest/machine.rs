@@ -1,0 +1,138 @@
+//! The guest as a process of the host.
+//!
+//! The kernel is a process that traces one of the host for each of the guest's. Killed, it would set these free, on
+//! the host and with the guest's code; so it is told to end (SIGTERM), which takes them along, and what has to be
+//! killed is killed as a group.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::process::{Child, ChildStdout};
+
+use super::GuestError;
+use crate::emulator::give_realtime_priority;
+use crate::folder;
+use crate::namespace::is_gone;
+use crate::process::command_in;
+
+/// The guest's memory; the host gives what is touched.
+const MEMORY: &str = "mem=512M";
+/// Above what is not ours. The guest has one CPU and sleeps when it has nothing to do.
+const PRIORITY: u8 = 30;
+/// The kernel's argument for its own files, which tells a guest's processes.
+const FOLDER_ARGUMENT: &str = "uml_dir=";
+/// What the kernel says as a process of the host, in the guest's folder.
+pub(super) const ERRORS: &str = "errors";
+/// How long it may take to end when told to.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// A running guest; dropping it ends it.
+#[derive(Debug)]
+pub(super) struct Machine {
+    child: Child,
+    /// `None` once it has ended.
+    group: Option<Pid>,
+}
+
+impl Machine {
+    /// Boots with the folder's `init` as the first process. It ends with this process, whatever ends that.
+    pub(super) fn boot(folder: &Path) -> Result<Machine, GuestError> {
+        let with_path = |key: &str, path: &Path| {
+            let mut argument = OsString::from(key);
+            argument.push(path);
+            argument
+        };
+        let mut arguments =
+            vec![with_path("init=", &folder.join("init")), with_path(FOLDER_ARGUMENT, folder)];
+        let rest = [
+            MEMORY,
+            "root=/dev/root",
+            "rootfstype=hostfs",
+            "rootflags=/",
+            "rw",
+            "quiet",
+            "con=null",
+            "con0=fd:0,fd:1",
+            "umid=guest",
+        ];
+        arguments.extend(rest.map(OsString::from));
+        let errors = File::create(folder.join(ERRORS))?;
+        let mut command = command_in(None, Path::new("linux.uml"), arguments);
+        let child = command.stderr(errors).spawn().map_err(GuestError::Boot)?;
+        let group = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
+        if let Some(kernel) = group {
+            give_realtime_priority(kernel, PRIORITY);
+        }
+        Ok(Machine { child, group })
+    }
+
+    /// What it prints, once.
+    pub(super) fn take_console(&mut self) -> ChildStdout {
+        self.child.stdout.take().expect("stdout is piped and taken once")
+    }
+
+    /// Waits for its end.
+    pub(super) async fn wait(&mut self) -> std::io::Result<ExitStatus> {
+        let status = self.child.wait().await;
+        self.group = None;
+        status
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let Some(group) = self.group else { return };
+        // Fails when it has ended by itself.
+        let _ = kill_process(group, Signal::TERM);
+        let start = Instant::now();
+        while start.elapsed() < STOP_GRACE {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        tracing::warn!("the guest did not end on SIGTERM, killing it");
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+/// Kills what is left of guests whose owners are gone.
+pub(super) fn remove_leftovers() -> std::io::Result<()> {
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+        // Fails when it has just ended.
+        let (Some(pid), Ok(command)) = (pid, std::fs::read(entry.path().join("cmdline"))) else { continue };
+        if owner(&command).is_some_and(is_gone) {
+            tracing::info!(
+                pid = pid.as_raw_nonzero(),
+                "killing what is left of the guest of a process that is gone"
+            );
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+    Ok(())
+}
+
+/// The owner of the guest that a process with this command line is of.
+fn owner(command: &[u8]) -> Option<u32> {
+    let arguments =
+        command.split(|&byte| byte == 0).filter_map(|argument| std::str::from_utf8(argument).ok());
+    let folder = arguments.filter_map(|argument| argument.strip_prefix(FOLDER_ARGUMENT)).next()?;
+    Path::new(folder).file_name()?.to_str().and_then(folder::owner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guests_processes_tell_its_owner() {
+        assert_eq!(owner(b"linux.uml\0mem=1G\0uml_dir=/tmp/tern-run-4711-x/\0umid=guest\0"), Some(4711));
+        assert_eq!(owner(b"linux.uml\0uml_dir=/tmp/other-4711-x\0"), None);
+        assert_eq!(owner(b"cat\0/tmp/tern-run-4711-x\0"), None);
+    }
+}
