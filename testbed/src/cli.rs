@@ -32,7 +32,7 @@ pub(crate) enum Command {
     List,
     /// Measures a scenario's link itself, beside what was asked for. Exit status as of `run`.
     CheckLink(CheckArguments),
-    /// Puts a simulated satellite link between a TCP client and its server, without root.
+    /// Puts a simulated satellite link between TCP and UDP clients and their server, without root.
     Proxy(ProxyArguments),
     /// Measures what the codec makes of recorded flights.
     Codec(CodecArguments),
@@ -87,12 +87,15 @@ pub(crate) struct CheckArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ProxyArguments {
-    /// Where to listen; port 0 takes a free one.
+    /// Where to listen, by TCP and UDP; port 0 takes a free one.
     #[arg(long)]
     listen: SocketAddr,
     /// Where to forward to.
     #[arg(long)]
     to: SocketAddr,
+    /// Where to forward UDP to, when it is another address.
+    #[arg(long, value_name = "ADDRESS")]
+    udp_to: Option<SocketAddr>,
     /// A built-in profile's name, or a TOML file with one.
     #[arg(long, default_value = "geo-bgan")]
     profile: String,
@@ -210,6 +213,10 @@ impl CheckArguments {
 }
 
 impl ProxyArguments {
+    pub(crate) fn datagrams_to(&self) -> SocketAddr {
+        self.udp_to.unwrap_or(self.to)
+    }
+
     pub(crate) fn into_options(self) -> Result<ProxyOptions, Box<dyn std::error::Error>> {
         let profile = if self.profile.ends_with(".toml") {
             let text =

@@ -97,18 +97,19 @@ async fn check_link(arguments: cli::CheckArguments) -> Result<ExitCode, Failure>
 }
 
 async fn relay(arguments: cli::ProxyArguments) -> Result<ExitCode, Failure> {
+    let datagrams_to = arguments.datagrams_to();
     let options = arguments.into_options()?;
     let (to, profile) = (options.forward_to, options.profile.name.clone());
-    let proxy = Proxy::bind(options)?;
+    let proxy = Proxy::bind(options)?.with_datagrams_to(datagrams_to);
     let status = proxy.status();
     let stopped = demo::stop_signal()?;
-    tracing::info!(listen = %proxy.local_addr()?, %to, profile, "relaying");
+    tracing::info!(listen = %proxy.local_addr()?, %to, %datagrams_to, profile, "relaying");
     tokio::select! {
         () = proxy.run() => {}
         () = stopped => {}
     }
     let status = *status.borrow();
-    tracing::info!(connections = status.connections, to_ground = ?status.to_ground, to_vehicle = ?status.to_vehicle, "stopped");
+    tracing::info!(connections = status.connections, flows = status.flows, to_ground = ?status.to_ground, to_vehicle = ?status.to_vehicle, "stopped");
     Ok(ExitCode::SUCCESS)
 }
 

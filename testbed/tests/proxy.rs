@@ -5,10 +5,10 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use tern_testbed::link::{LinkProfile, Loss, OutageSchedule, PathProfile};
+use tern_testbed::link::{Fate, Link, LinkProfile, Loss, OutageSchedule, PathProfile, PathSeeds};
 use tern_testbed::proxy::{Proxy, ProxyOptions, ProxyStatus};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::watch;
 
 /// 10 Mbit/s, 20 ms each way, some loss.
@@ -135,4 +135,70 @@ async fn a_ground_that_is_down_closes_the_connection() {
     let (address, _status) = start(nobody, profile(), None);
     let mut socket = TcpStream::connect(address).await.unwrap();
     assert_eq!(socket.read(&mut [0]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn datagrams_are_lost_as_in_the_simulation() {
+    let mut profile = profile();
+    profile.to_ground.loss = Loss::burst(5.0, 30.0);
+    let ground = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (address, _status) = start(ground.local_addr().unwrap(), profile.clone(), None);
+    let vehicle = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    vehicle.connect(address).await.unwrap();
+
+    let mut model = Link::new(profile.to_ground, OutageSchedule::default(), PathSeeds::of(1).to_ground);
+    let mut expected = Vec::new();
+    for number in 0..200u16 {
+        let at = tern_shared::time::Instant(Duration::from_millis(number.into()));
+        if matches!(model.send(at, vec![0; 30]), Fate::Arrives(_)) {
+            expected.push(number);
+        }
+        vehicle.send(&number.to_be_bytes()).await.unwrap();
+        // So that no kernel buffer between here and the link overflows.
+        tokio::task::yield_now().await;
+    }
+    assert!(expected.len() < 190, "{}", expected.len());
+    let mut arrived = Vec::new();
+    while arrived.len() < expected.len() {
+        arrived.push(u16::from_be_bytes(receive(&ground).await.0.try_into().unwrap()));
+    }
+    assert_eq!(arrived, expected);
+}
+
+#[tokio::test]
+async fn answers_find_the_client_that_asked() {
+    let mut profile = profile();
+    profile.to_ground.loss = Loss::None;
+    profile.to_vehicle.loss = Loss::None;
+    let ground = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (address, status) = start(ground.local_addr().unwrap(), profile, None);
+    let mut clients = Vec::new();
+    for number in 0..5u8 {
+        let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        client.connect(address).await.unwrap();
+        client.send(&[number]).await.unwrap();
+        clients.push(client);
+    }
+    let start = Instant::now();
+    for _ in &clients {
+        let (mut datagram, client) = receive(&ground).await;
+        datagram.push(100);
+        ground.send_to(&datagram, client).await.unwrap();
+    }
+    for (number, client) in (0..).zip(&clients) {
+        let (datagram, from) = receive(client).await;
+        assert_eq!((datagram, from), (vec![number, 100], address));
+    }
+    assert!(start.elapsed() >= Duration::from_millis(35), "{:?}", start.elapsed());
+    // Numbers of what was carried are kept a moment after it was handed on.
+    let status =
+        status.clone().wait_for(|status| status.to_vehicle.delivered_bytes == 10).await.unwrap().to_owned();
+    assert_eq!((status.flows, status.connections, status.to_ground.wire_bytes), (5, 0, 5 * 29));
+}
+
+async fn receive(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
+    let mut buffer = [0; 2000];
+    let received = tokio::time::timeout(Duration::from_secs(10), socket.recv_from(&mut buffer));
+    let (bytes, from) = received.await.expect("a datagram within 10 s").unwrap();
+    (buffer[..bytes].to_vec(), from)
 }

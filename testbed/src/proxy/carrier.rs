@@ -1,4 +1,4 @@
-//! Carries TCP segments over a link that loses packets, free of I/O.
+//! Carries TCP segments and datagrams over a link that loses packets, free of I/O.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,17 +7,18 @@ use std::time::Duration;
 use tern_shared::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{HEADER_BYTES, SEGMENT_BYTES_MAX};
+use super::{DATAGRAM_HEADER_BYTES, HEADER_BYTES, SEGMENT_BYTES_MAX};
 use crate::link::{Fate, Link, LinkCounters, LinkProfile, OutageSchedule, Packet};
 
 /// How much later than a round trip a sender notices a loss: the acknowledgements of the next few segments.
 const LOSS_DETECTION: Duration = Duration::from_millis(10);
 
-/// One segment of one connection.
+/// One segment of one connection, or one datagram of one flow.
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
+    /// The connection's number, or the flow's.
     pub(super) connection: u64,
-    /// Counts from 0 in each connection and direction.
+    /// Counts from 0 in each connection and direction; 0 of a datagram.
     pub(super) number: u64,
     pub(super) content: Content,
 }
@@ -31,18 +32,29 @@ pub(super) enum Content {
     Data(Vec<u8>, Arc<OwnedSemaphorePermit>),
     /// The last segment of this direction.
     Close,
+    /// A datagram, which is lost when it is lost.
+    Datagram(Vec<u8>),
 }
 
 impl Packet for Segment {
     fn wire_bytes(&self) -> usize {
-        HEADER_BYTES + if let Content::Data(bytes, _) = &self.content { bytes.len() } else { 0 }
+        match &self.content {
+            Content::Open | Content::Close => HEADER_BYTES,
+            Content::Data(bytes, _) => HEADER_BYTES + bytes.len(),
+            Content::Datagram(bytes) => DATAGRAM_HEADER_BYTES + bytes.len(),
+        }
     }
 
-    /// TCP discards what its checksum finds corrupt, and [`Carrier`] does not corrupt.
-    fn flip_bit(&mut self, _index: u64) {}
+    /// TCP hides corruption; a segment that would be sent again because of it is not.
+    fn flip_bit(&mut self, index: u64) {
+        if let Content::Datagram(bytes) = &mut self.content {
+            bytes.flip_bit(index);
+        }
+    }
 }
 
-/// A link that delivers every segment, the lost ones a round trip later, possibly out of order.
+/// A link that delivers every segment, the lost ones a round trip later, possibly out of order, and datagrams as they
+/// come through.
 #[derive(Debug)]
 pub(super) struct Carrier {
     link: Link<Segment>,
@@ -59,10 +71,8 @@ impl Carrier {
         round_trip: Duration,
         seed: u64,
     ) -> Self {
-        let undisordered =
-            LinkProfile { duplicate_percent: 0.0, reorder_percent: 0.0, corrupt_percent: 0.0, ..profile };
         Carrier {
-            link: Link::new(undisordered, outages, seed),
+            link: Link::new(profile, outages, seed),
             retransmit_after: round_trip + LOSS_DETECTION,
             waiting: BTreeMap::new(),
             postponed: 0,
@@ -75,8 +85,12 @@ impl Carrier {
             && self.link.has_room(now, HEADER_BYTES + SEGMENT_BYTES_MAX)
     }
 
-    /// Takes a segment. What comes while there is no room waits for it.
+    /// Takes a segment. What comes while there is no room waits for it, or is lost when it is a datagram.
     pub(super) fn send(&mut self, now: Instant, segment: Segment) {
+        if let Content::Datagram(_) = segment.content {
+            self.link.send(now, segment);
+            return;
+        }
         if let Some(up) = self.link.outages().down_until(now) {
             return self.postpone(up, segment);
         }
@@ -137,7 +151,10 @@ pub(super) struct Reassembly {
 
 impl Reassembly {
     pub(super) fn insert(&mut self, segment: Segment) {
-        self.early.insert(segment.number, segment.content);
+        // The link may deliver twice.
+        if segment.number >= self.next_number {
+            self.early.insert(segment.number, segment.content);
+        }
     }
 
     /// The next content in order, when it is there. Call until it returns `None`.
@@ -253,6 +270,39 @@ mod tests {
         assert_eq!(carrier.poll_timeout(millis(1_000)), Some(millis(9_000)));
         carrier.send(millis(2_000), segment(0));
         assert_eq!(arrivals(&mut carrier, millis(2_000)), [(Instant(Duration::from_micros(9_306_500)), 0)]);
+    }
+
+    #[test]
+    fn datagrams_are_lost_as_by_the_link_alone_also_in_an_outage() {
+        let lossy = LinkProfile { loss: Loss::burst(10.0, 30.0), ..profile() };
+        let outage = Outage::once(Duration::from_secs(10), Duration::from_secs(8));
+        let outages = OutageSchedule::new(vec![outage]).unwrap();
+        let mut alone = Link::<Vec<u8>>::new(lossy.clone(), outages, 1);
+        let mut carrier = carrier(lossy, vec![outage]);
+        let mut lost = Vec::new();
+        for n in 0..300 {
+            let sent = millis(100 * n);
+            let before = carrier.counters().lost_packets;
+            carrier.send(sent, Segment { connection: 0, number: 0, content: Content::Datagram(vec![0; 72]) });
+            lost.push(carrier.counters().lost_packets > before);
+            assert_eq!(lost.last(), Some(&matches!(alone.send(sent, vec![0; 100]), Fate::Lost(_))), "{n}");
+        }
+        assert!(lost[100..180].iter().all(|&lost| lost) && lost[180..].iter().any(|&lost| !lost));
+    }
+
+    #[test]
+    fn a_segment_that_arrives_twice_is_one() {
+        let mut carrier = carrier(LinkProfile { duplicate_percent: 100.0, ..profile() }, vec![]);
+        let mut reassembly = Reassembly::default();
+        let mut in_order = 0;
+        for n in 0..5 {
+            carrier.send(millis(0), segment(n));
+        }
+        for (_, number) in arrivals(&mut carrier, millis(0)) {
+            reassembly.insert(segment(number));
+            in_order += std::iter::from_fn(|| reassembly.next()).count();
+        }
+        assert_eq!((in_order, reassembly.early.len()), (5, 0));
     }
 
     #[test]

@@ -42,7 +42,7 @@ struct Outlet {
 impl Connection {
     /// Serves `vehicle_side`, and connects to the ground when the opening segment gets there.
     pub(super) fn start(id: u64, vehicle_side: TcpStream, ground: SocketAddr, uplinks: Uplinks) -> Self {
-        let (to_ground, mut from_vehicle) = mpsc::unbounded_channel();
+        let (to_ground, mut take_from_vehicle) = mpsc::unbounded_channel();
         let (to_vehicle, from_ground) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         let Uplinks { to_ground: inlet_to_ground, to_vehicle: inlet_to_vehicle } = uplinks;
@@ -52,15 +52,17 @@ impl Connection {
         });
         tasks.spawn(async move {
             let mut inlet = Inlet::new(id, inlet_to_vehicle);
-            let Some(Content::Open) = from_vehicle.recv().await else { return };
+            let Some(Content::Open) = take_from_vehicle.recv().await else { return };
             match TcpStream::connect(ground).await {
-                Ok(ground_side) => serve(ground_side, inlet, None, from_vehicle).await,
+                Ok(ground_side) => serve(ground_side, inlet, None, take_from_vehicle).await,
                 Err(error) => {
                     tracing::warn!(%ground, %error, "cannot reach the ground");
                     inlet.send(Content::Close).await;
-                    while from_vehicle.recv().await.is_some_and(|content| !matches!(content, Content::Close))
-                    {
-                    }
+                    while take_from_vehicle
+                        .recv()
+                        .await
+                        .is_some_and(|content| !matches!(content, Content::Close))
+                    {}
                 }
             }
         });
@@ -98,7 +100,7 @@ impl Outlet {
         let mut bytes = 0;
         while let Some(content) = self.reassembly.next() {
             match &content {
-                Content::Open => {}
+                Content::Open | Content::Datagram(_) => {}
                 Content::Data(data, _) => bytes += data.len() as u64,
                 Content::Close => self.closed = true,
             }
@@ -166,7 +168,7 @@ async fn serve(
 async fn write_all(mut outlet: mpsc::UnboundedReceiver<Content>, mut socket: OwnedWriteHalf) {
     while let Some(content) = outlet.recv().await {
         match content {
-            Content::Open => {}
+            Content::Open | Content::Datagram(_) => {}
             // An error shows at the reader as well, which ends the connection; until then the data is dropped, as
             // the window has to move on.
             Content::Data(data, _part) => drop(socket.write_all(&data).await),

@@ -1,6 +1,7 @@
 //! Moves segments between the connections and the two directions of the link.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -8,23 +9,30 @@ use rand::{Rng, SeedableRng};
 use tern_shared::time::Instant;
 use tokio::sync::mpsc;
 
-use super::carrier::Carrier;
+use super::carrier::{Carrier, Content};
 use super::connection::{Connection, Uplinks};
+use super::flow::{self, Flows};
 use super::{DirectionStatus, Proxy, ProxyOptions, ProxyStatus};
 use crate::link::{LinkProfile, PathSeeds};
 
-/// How long a failed accept (too many open files) pauses accepting.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// How many of the ground's datagrams wait for the link.
+const DATAGRAMS_MAX: usize = 64;
+/// How long a failed accept (too many open files) or receive pauses everything.
+const RETRY: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(proxy: Proxy) {
-    let Proxy { listener, options, status } = proxy;
+    let Proxy { listener, datagrams, datagrams_to, options, status } = proxy;
+    let datagrams = Arc::new(datagrams);
     let start = tokio::time::Instant::now();
     let now = || Instant(start.elapsed());
     // One segment is on its way from a reader to the link; all others wait in their sockets.
     let (to_ground_inlet, mut to_ground_segments) = mpsc::channel(1);
     let (to_vehicle_inlet, mut to_vehicle_segments) = mpsc::channel(1);
     let uplinks = Uplinks { to_ground: to_ground_inlet, to_vehicle: to_vehicle_inlet };
-    let mut engine = Engine::new(&options);
+    let (datagrams_inlet, mut datagrams_to_vehicle) = mpsc::channel(DATAGRAMS_MAX);
+    let flows = Flows::new(Arc::clone(&datagrams), datagrams_to, datagrams_inlet);
+    let mut buffer = flow::buffer();
+    let mut engine = Engine::new(&options, flows);
     loop {
         engine.advance(now());
         status.send_replace(engine.status(now()));
@@ -33,17 +41,33 @@ pub(super) async fn run(proxy: Proxy) {
             biased;
             // Priority 1: what has crossed the link is not held up by what has not.
             () = tokio::time::sleep_until(wake.unwrap_or(start)), if wake.is_some() => {}
-            // Priority 2: new connections.
+            // Priority 2: datagrams, which do not wait for room.
+            received = flow::receive(&datagrams, &mut buffer) => match received {
+                Ok((bytes, source)) => {
+                    if let Some(datagram) = engine.flows.take_from_vehicle(now(), source, &buffer[..bytes]) {
+                        engine.to_ground.send(now(), datagram);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot receive datagrams");
+                    tokio::time::sleep(RETRY).await;
+                }
+            },
+            Some(datagram) = datagrams_to_vehicle.recv() => {
+                engine.flows.touch(now(), datagram.connection);
+                engine.to_vehicle.send(now(), datagram);
+            }
+            // Priority 3: new connections.
             accepted = listener.accept() => match accepted {
                 Ok((socket, _)) => {
                     engine.add_connection(|id| Connection::start(id, socket, options.forward_to, uplinks.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept");
-                    tokio::time::sleep(ACCEPT_RETRY).await;
+                    tokio::time::sleep(RETRY).await;
                 }
             },
-            // Priority 3: the narrow direction first.
+            // Priority 4: the narrow direction first.
             Some(segment) = to_ground_segments.recv(), if engine.to_ground.has_room(now()) => {
                 engine.to_ground.send(now(), segment);
             }
@@ -58,6 +82,7 @@ struct Engine {
     to_ground: Carrier,
     to_vehicle: Carrier,
     connections: BTreeMap<u64, Connection>,
+    flows: Flows,
     cuts: Option<CutSchedule>,
     accepted: u64,
     cut_connections: u64,
@@ -66,7 +91,7 @@ struct Engine {
 }
 
 impl Engine {
-    fn new(options: &ProxyOptions) -> Self {
+    fn new(options: &ProxyOptions, flows: Flows) -> Self {
         let profile = &options.profile;
         let seeds = PathSeeds::of(options.seed);
         let carrier = |direction: &LinkProfile, seed| {
@@ -76,6 +101,7 @@ impl Engine {
             to_ground: carrier(&profile.to_ground, seeds.to_ground),
             to_vehicle: carrier(&profile.to_vehicle, seeds.to_vehicle),
             connections: BTreeMap::new(),
+            flows,
             cuts: options.cut_every.map(|every| CutSchedule::new(every, !options.seed)),
             accepted: 0,
             cut_connections: 0,
@@ -90,16 +116,21 @@ impl Engine {
             self.cut_connections += self.connections.len() as u64;
             self.connections.clear();
         }
+        self.flows.expire(now);
         // Segments of connections that were cut find nobody.
         while let Some(segment) = self.to_ground.poll(now) {
-            if let Some(connection) = self.connections.get_mut(&segment.connection) {
+            if let Content::Datagram(bytes) = &segment.content {
+                self.delivered_to_ground_bytes += self.flows.deliver_to_ground(segment.connection, bytes);
+            } else if let Some(connection) = self.connections.get_mut(&segment.connection) {
                 let id = segment.connection;
                 self.delivered_to_ground_bytes += connection.deliver_to_ground(segment);
                 self.retire_if_finished(id);
             }
         }
         while let Some(segment) = self.to_vehicle.poll(now) {
-            if let Some(connection) = self.connections.get_mut(&segment.connection) {
+            if let Content::Datagram(bytes) = &segment.content {
+                self.delivered_to_vehicle_bytes += self.flows.deliver_to_vehicle(segment.connection, bytes);
+            } else if let Some(connection) = self.connections.get_mut(&segment.connection) {
                 let id = segment.connection;
                 self.delivered_to_vehicle_bytes += connection.deliver_to_vehicle(segment);
                 self.retire_if_finished(id);
@@ -123,7 +154,8 @@ impl Engine {
 
     fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
         let cut = self.cuts.as_ref().map(|cuts| cuts.next);
-        [self.to_ground.poll_timeout(now), self.to_vehicle.poll_timeout(now), cut].into_iter().flatten().min()
+        let links = [self.to_ground.poll_timeout(now), self.to_vehicle.poll_timeout(now)];
+        links.into_iter().chain([cut, self.flows.poll_timeout()]).flatten().min()
     }
 
     fn status(&self, now: Instant) -> ProxyStatus {
@@ -131,6 +163,7 @@ impl Engine {
             to_ground: direction_status(&self.to_ground, self.delivered_to_ground_bytes),
             to_vehicle: direction_status(&self.to_vehicle, self.delivered_to_vehicle_bytes),
             connections: self.accepted,
+            flows: self.flows.opened(),
             cut_connections: self.cut_connections,
             down_until: self.to_ground.down_until(now),
         }

@@ -1,8 +1,13 @@
-//! A satellite link between real processes, without root: a TCP proxy on loopback.
+//! A satellite link between real processes, without root: a proxy on loopback for TCP and UDP.
+//!
+//! Datagrams cross the link model as they are: delayed, queued, lost, repeated, garbled as the profile says, and each
+//! address that sends some has a flow of its own, which the ground sees as a port of its own. The proxy cuts
+//! connections, not flows.
 //!
 //! Each connection's bytes are cut into segments of at most [`SEGMENT_BYTES_MAX`] that pass through the link model,
-//! all connections through the same two links, one a direction. What that shows: delay, jitter, rate, the queue of
-//! the modem, one loss holding up the bytes behind it, outages, cut connections. What it cannot show:
+//! all connections and flows through the same two links, one a direction. What that shows: delay, jitter, rate, the queue of
+//! the modem, one loss holding up the bytes behind it, outages, cut connections. What it cannot show
+//! of TCP:
 //!
 //! - Bytes of a TCP stream cannot vanish. A lost segment takes a second trip a round trip later, and all behind it
 //!   wait in the receiver: loss detection as good as TCP gets, so a real TCP is slower, never faster.
@@ -12,18 +17,20 @@
 //! - Acknowledgements of the two TCP stacks do not cross the modelled link and take nothing from its rate.
 //! - A connection's opening takes half a round trip more to reach the ground, but the vehicle's `connect` returns at
 //!   once.
-//! - Duplicates, reordering and corruption are hidden by TCP, and are not modelled here.
+//! - TCP hides duplicates, reordering and corruption; what they make it send is not modelled.
 
 mod carrier;
 mod connection;
 mod engine;
+mod flow;
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tern_shared::time::Instant;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 
 use crate::link::PathProfile;
@@ -37,6 +44,15 @@ pub const WINDOW_BYTES: usize = 64 * 1024;
 /// Headers of a segment on the wire: IPv4 and TCP with timestamps.
 pub const HEADER_BYTES: usize = 52;
 
+/// Headers of a datagram on the wire: IPv4 and UDP.
+pub const DATAGRAM_HEADER_BYTES: usize = 28;
+
+/// The most payload of a datagram: an MTU of 1500. What is larger is dropped.
+pub const DATAGRAM_BYTES_MAX: usize = 1500 - DATAGRAM_HEADER_BYTES;
+
+/// How often a port is looked for that is free for both TCP and UDP.
+const PORT_ATTEMPTS: u32 = 10;
+
 /// The receive buffer of an accepted connection. The kernel's own (128 kB and more) would hide the link's rate from
 /// the sender for many seconds.
 const RECEIVE_BUFFER_BYTES: usize = 8 * 1024;
@@ -44,7 +60,7 @@ const RECEIVE_BUFFER_BYTES: usize = 8 * 1024;
 /// How a proxy is set up.
 #[derive(Clone, Debug)]
 pub struct ProxyOptions {
-    /// Where it listens; port 0 takes a free one.
+    /// Where it listens, for connections and for datagrams; port 0 takes one that is free for both.
     pub listen: SocketAddr,
     /// Where it forwards to.
     pub forward_to: SocketAddr,
@@ -60,6 +76,8 @@ pub struct ProxyOptions {
 #[derive(Debug)]
 pub struct Proxy {
     listener: TcpListener,
+    datagrams: UdpSocket,
+    datagrams_to: SocketAddr,
     options: ProxyOptions,
     status: watch::Sender<ProxyStatus>,
 }
@@ -73,6 +91,8 @@ pub struct ProxyStatus {
     pub to_vehicle: DirectionStatus,
     /// Connections accepted.
     pub connections: u64,
+    /// Addresses that sent datagrams; those that come back after a long silence count again.
+    pub flows: u64,
     /// Connections that it cut.
     pub cut_connections: u64,
     /// When the link is up again, on the clock of the proxy's start; `None` when it is up.
@@ -82,9 +102,9 @@ pub struct ProxyStatus {
 /// One direction's share of [`ProxyStatus`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DirectionStatus {
-    /// Segments on the link, second trips of lost ones included.
+    /// Segments and datagrams on the link, second trips of lost segments included.
     pub segments: u64,
-    /// Their bytes, [`HEADER_BYTES`] a segment included.
+    /// Their bytes, [`HEADER_BYTES`] a segment and [`DATAGRAM_HEADER_BYTES`] a datagram included.
     pub wire_bytes: u64,
     /// How many of them were lost.
     pub lost_segments: u64,
@@ -109,15 +129,21 @@ pub enum ProxyError {
 }
 
 impl Proxy {
-    /// Binds the listening socket. Needs a tokio runtime.
+    /// Binds the listening sockets. Needs a tokio runtime.
     pub fn bind(options: ProxyOptions) -> Result<Proxy, ProxyError> {
         options.profile.validate()?;
-        let listener = listen(options.listen)
+        let (listener, datagrams) = listen_to_both(options.listen)
             .map_err(|source| ProxyError::Listen { address: options.listen, source })?;
-        Ok(Proxy { listener, options, status: watch::Sender::default() })
+        let datagrams_to = options.forward_to;
+        Ok(Proxy { listener, datagrams, datagrams_to, options, status: watch::Sender::default() })
     }
 
-    /// Where it listens.
+    /// Forwards datagrams to this address rather than to that of connections.
+    pub fn with_datagrams_to(self, address: SocketAddr) -> Proxy {
+        Proxy { datagrams_to: address, ..self }
+    }
+
+    /// Where it listens, for connections and for datagrams.
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
@@ -130,6 +156,22 @@ impl Proxy {
     /// Relays until it is dropped, which closes all connections. The link's time starts here.
     pub async fn run(self) {
         engine::run(self).await;
+    }
+}
+
+fn listen_to_both(address: SocketAddr) -> std::io::Result<(TcpListener, UdpSocket)> {
+    let mut attempts = if address.port() == 0 { PORT_ATTEMPTS } else { 1 };
+    loop {
+        attempts -= 1;
+        let listener = listen(address)?;
+        match std::net::UdpSocket::bind(listener.local_addr()?) {
+            Ok(socket) => {
+                socket.set_nonblocking(true)?;
+                return Ok((listener, UdpSocket::from_std(socket)?));
+            }
+            Err(error) if error.kind() == ErrorKind::AddrInUse && attempts > 0 => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
