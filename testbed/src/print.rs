@@ -77,13 +77,13 @@ pub(crate) fn check(report: &CheckReport) -> std::io::Result<()> {
     writeln!(out, "{} over {} with seed {}", report.profile, report.link, report.seed)?;
     writeln!(
         out,
-        "  {:<11} {:<18} {:>12} {:>12} {:>12}",
+        "  {:<11} {:<21} {:>12} {:>12} {:>12}",
         "direction", "what", "asked", "measured", "tolerance"
     )?;
     for row in &report.rows {
         writeln!(
             out,
-            "  {:<11} {:<18} {:>12.2} {:>12.2} {:>12.2}  {}",
+            "  {:<11} {:<21} {:>12.2} {:>12.2} {:>12.2}  {}",
             row.direction,
             row.what,
             row.asked,

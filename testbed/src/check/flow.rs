@@ -1,13 +1,13 @@
 //! Probes from one end to the other, a thread for each.
 
 use std::io;
+use std::net::UdpSocket;
 use std::time::Duration;
 
 use tern_shared::time::Instant;
 use tokio::sync::oneshot;
 
 use super::plan::{Plan, Probes};
-use super::socket::Socket;
 use crate::emulator::use_realtime_priority;
 
 /// Below the emulator, above everything else.
@@ -18,8 +18,8 @@ const LEAD: Duration = Duration::from_millis(200);
 /// The two ends of one direction.
 #[derive(Debug)]
 pub(super) struct Flow {
-    sender: Socket,
-    receiver: Socket,
+    sender: UdpSocket,
+    receiver: UdpSocket,
 }
 
 /// What was seen of a direction. Times are the link's.
@@ -48,16 +48,12 @@ impl Seen {
 }
 
 impl Flow {
-    pub(super) fn new(sender: Socket, receiver: Socket) -> Flow {
+    pub(super) fn new(sender: UdpSocket, receiver: UdpSocket) -> Flow {
         Flow { sender, receiver }
     }
 
-    pub(super) fn header_bytes(&self) -> usize {
-        self.sender.header_bytes()
-    }
-
     /// Sends the steady probes, lets the link run empty, and then saturates it. `start` is the link's.
-    pub(super) async fn run(self, plan: Plan, start: std::time::Instant) -> io::Result<Seen> {
+    pub(super) async fn run(self, plan: &Plan, start: std::time::Instant) -> io::Result<Seen> {
         let steady = self.phase(plan.steady, 0, plan.patience(), start).await?;
         let burst = self.phase(plan.burst, plan.burst_head, plan.patience(), start).await?;
         Ok(Seen { steady, burst })
@@ -74,7 +70,7 @@ impl Flow {
         let now = move || Instant(start.elapsed());
         let first = now() + LEAD;
         let due = move |number: u64| first + probes.due(number.saturating_sub(head));
-        let (mut sender, mut receiver) = (self.sender.try_clone()?, self.receiver.try_clone()?);
+        let (sender, receiver) = (self.sender.try_clone()?, self.receiver.try_clone()?);
         let sent = in_thread(move || {
             let mut sent = Vec::new();
             let mut bytes = vec![0; probes.payload_bytes];
@@ -92,8 +88,10 @@ impl Flow {
             let mut bytes = vec![0; probes.payload_bytes];
             let mut missing = probes.count;
             while missing > 0 && now() < end {
-                if !receiver.receive(&mut bytes)? {
-                    continue;
+                match receiver.recv(&mut bytes) {
+                    Ok(_) => {}
+                    Err(error) if is_pause(&error) => continue,
+                    Err(error) => return Err(error),
                 }
                 let at = now();
                 let number = bytes.first_chunk().map_or(u64::MAX, |number| u64::from_be_bytes(*number));
@@ -108,6 +106,12 @@ impl Flow {
         let (sent, arrived) = (sent?, arrived?);
         Ok(sent.into_iter().zip(arrived).map(|(sent, arrived)| SeenProbe { sent, arrived }).collect())
     }
+}
+
+/// Nothing came for a while, or nobody listened (yet) where a probe was sent to.
+fn is_pause(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, TimedOut, WouldBlock};
+    matches!(error.kind(), ConnectionRefused | TimedOut | WouldBlock)
 }
 
 /// Not tokio's pool, whose threads would hold up the end of a check that is stopped.

@@ -9,7 +9,6 @@ use super::flow::{Seen, SeenProbe};
 use super::plan::{Plan, loss_variance_factor};
 use crate::latency::Percentiles;
 use crate::path::LinkKind;
-use crate::proxy;
 
 /// The most that the median delay may be off.
 const DELAY_P50_TOLERANCE_MS: f64 = 2.0;
@@ -22,49 +21,91 @@ const LOSS_TOLERANCE_SIGMAS: f64 = 4.0;
 /// How many intervals of probes an outage's length may be off, for losses by chance at its ends.
 const OUTAGE_TOLERANCE_INTERVALS: f64 = 4.0;
 
+/// How many standard deviations a percentile may be off beyond that when its draws are the kernel's own.
+const DRAWS_TOLERANCE_SIGMAS: f64 = 3.0;
+/// How many draws tell the standard deviation.
+const DRAWS: u64 = 50;
+
 /// The figures of one direction.
 pub(super) fn rows(plan: &Plan, seen: &Seen, link: LinkKind) -> Vec<CheckRow> {
-    let mut rows = delay_rows(plan, &seen.steady, link);
-    rows.push(rate_row(plan, &seen.burst));
-    if link != LinkKind::Proxy {
-        rows.push(loss_row(plan, &seen.steady));
-        rows.extend(outage_rows(plan, &seen.steady));
+    let mut rows =
+        if link.is_netem() { netem_delay_rows(plan, &seen.steady) } else { delay_rows(plan, &seen.steady) };
+    rows.push(rate_row(plan, &seen.burst, link));
+    rows.push(loss_row(plan, &seen.steady));
+    rows.extend(outage_rows(plan, &seen.steady));
+    rows
+}
+
+/// The delay of a link without jitter and loss, which nothing is drawn for.
+pub(super) fn quiet_rows(plan: &Plan, seen: &Seen) -> Vec<CheckRow> {
+    let mut rows = delay_rows(plan, &seen.steady);
+    for row in &mut rows {
+        row.what = match row.what {
+            "delay p50, ms" => "steady delay p50, ms",
+            _ => "steady delay p99, ms",
+        };
     }
     rows
 }
 
-fn delay_rows(plan: &Plan, steady: &[SeenProbe], link: LinkKind) -> Vec<CheckRow> {
-    let sent: Vec<Instant> = steady.iter().map(|probe| probe.sent).collect();
-    // The proxy's first segment opens the connection.
-    let opens = link == LinkKind::Proxy && plan.direction == "to ground";
-    let expected = plan.expected_arrivals(&sent, opens.then_some(proxy::HEADER_BYTES));
-    let delays = |arrivals: &mut dyn Iterator<Item = Option<Instant>>| {
-        let delays =
-            arrivals.zip(&sent).filter_map(|(arrived, &sent)| Some(arrived?.since(sent).as_secs_f64() * 1e3));
-        Percentiles::of(delays.collect()).map_or((f64::NAN, f64::NAN), |delay| (delay.p50, delay.p99))
+/// Beside what the model makes of the same draws.
+fn delay_rows(plan: &Plan, steady: &[SeenProbe]) -> Vec<CheckRow> {
+    let sent = sent(steady);
+    let (p50, p99) = delays(&sent, plan.expected_arrivals(&sent));
+    percentile_rows(plan, steady, [(p50, 0.0), (p99, 0.0)])
+}
+
+/// Beside the mean of what netem makes of many draws; the tolerance is wider by how far these are apart.
+fn netem_delay_rows(plan: &Plan, steady: &[SeenProbe]) -> Vec<CheckRow> {
+    let sent = sent(steady);
+    let draws: Vec<(f64, f64)> =
+        (0..DRAWS).map(|seed| delays(&sent, plan.netem_arrivals(&sent, seed))).collect();
+    let spread = |pick: fn(&(f64, f64)) -> f64| {
+        let mean = draws.iter().map(pick).sum::<f64>() / DRAWS as f64;
+        let variance = draws.iter().map(|draw| (pick(draw) - mean).powi(2)).sum::<f64>() / (DRAWS - 1) as f64;
+        (mean, DRAWS_TOLERANCE_SIGMAS * variance.sqrt())
     };
-    let asked = delays(&mut expected.into_iter());
-    let measured = delays(&mut steady.iter().map(|probe| probe.arrived));
-    let row = |what, asked, measured, tolerance| CheckRow {
+    percentile_rows(plan, steady, [spread(|draw| draw.0), spread(|draw| draw.1)])
+}
+
+/// `asked`: median and 99th percentile, each with what it may be off beyond the link's own tolerance.
+fn percentile_rows(plan: &Plan, steady: &[SeenProbe], asked: [(f64, f64); 2]) -> Vec<CheckRow> {
+    let measured = delays(&sent(steady), steady.iter().map(|probe| probe.arrived));
+    let row = |what, (asked, more), measured, tolerance| CheckRow {
         direction: plan.direction,
         what,
         asked,
         measured,
-        tolerance,
+        tolerance: tolerance + more,
     };
     vec![
-        row("delay p50, ms", asked.0, measured.0, DELAY_P50_TOLERANCE_MS),
-        row("delay p99, ms", asked.1, measured.1, DELAY_P99_TOLERANCE_MS),
+        row("delay p50, ms", asked[0], measured.0, DELAY_P50_TOLERANCE_MS),
+        row("delay p99, ms", asked[1], measured.1, DELAY_P99_TOLERANCE_MS),
     ]
 }
 
-/// By the numbers of the first and the last that arrived: those lost between them took their part of the rate, too.
-fn rate_row(plan: &Plan, burst: &[SeenProbe]) -> CheckRow {
-    let arrived = || (0u64..).zip(burst).filter_map(|(number, probe)| Some((number, probe.arrived?)));
-    let measured =
-        arrived().next().zip(arrived().last()).map_or(f64::NAN, |((first, start), (last, end))| {
-            (last - first) as f64 * plan.burst.wire_bytes as f64 * 8.0 / end.since(start).as_secs_f64() / 1e3
-        });
+fn sent(steady: &[SeenProbe]) -> Vec<Instant> {
+    steady.iter().map(|probe| probe.sent).collect()
+}
+
+/// Median and 99th percentile, milliseconds.
+fn delays(sent: &[Instant], arrivals: impl IntoIterator<Item = Option<Instant>>) -> (f64, f64) {
+    let delays = arrivals
+        .into_iter()
+        .zip(sent)
+        .filter_map(|(arrived, &sent)| Some(arrived?.since(sent).as_secs_f64() * 1e3));
+    Percentiles::of(delays.collect()).map_or((f64::NAN, f64::NAN), |delay| (delay.p50, delay.p99))
+}
+
+/// By the first and the last that arrived, and what came between them: those lost took their part of the rate, too,
+/// but not netem's, which loses before it serialises.
+fn rate_row(plan: &Plan, burst: &[SeenProbe], link: LinkKind) -> CheckRow {
+    let arrived: Vec<(u64, Instant)> =
+        (0..).zip(burst).filter_map(|(number, probe)| Some((number, probe.arrived?))).collect();
+    let measured = arrived.first().zip(arrived.last()).map_or(f64::NAN, |(first, last)| {
+        let packets = if link.is_netem() { arrived.len() as u64 - 1 } else { last.0 - first.0 };
+        (packets * plan.burst.wire_bytes as u64 * 8) as f64 / last.1.since(first.1).as_secs_f64() / 1e3
+    });
     let asked = plan.link.rate_bits_per_second.get() as f64 / 1e3;
     CheckRow {
         direction: plan.direction,

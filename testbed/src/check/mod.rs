@@ -5,7 +5,8 @@
 //!    of loss and its outages.
 //! 2. Saturated: half a queue at once and then as much as the link carries. The pace of arrivals is the rate.
 //!
-//! The proxy hides loss and hands bytes on in order, so it is checked without loss and by TCP.
+//! netem draws by itself, so its delay with jitter is held against the spread of many draws, and it is first measured
+//! for 10 s without jitter and loss, where nothing is left to chance.
 
 mod flow;
 mod judge;
@@ -14,8 +15,9 @@ mod socket;
 
 use std::io;
 
-use crate::link::{Loss, PathProfile, PathSeeds};
+use crate::link::{LinkProfile, Loss, OutageSchedule, PathProfile, PathSeeds};
 use crate::path::{LinkKind, Path, PathError};
+use flow::Seen;
 use plan::Plan;
 
 /// What to check.
@@ -89,51 +91,77 @@ impl CheckRow {
 /// Checks both directions of a link, at the same time.
 pub async fn run(options: &CheckOptions) -> Result<CheckReport, CheckError> {
     let link = options.link.resolve();
-    let mut profile = options.profile.clone();
-    if link == LinkKind::Proxy {
-        profile.to_ground.loss = Loss::None;
-        profile.to_vehicle.loss = Loss::None;
-        profile.outages = Default::default();
+    let CheckOptions { profile, seed, .. } = options;
+    let mut rows = Vec::new();
+    if link.is_netem() && [&profile.to_ground, &profile.to_vehicle].iter().any(|link| link.jitter_ms > 0.0) {
+        let quiet = without_chance(profile);
+        let path = Path::open(link, &quiet, *seed)?;
+        for (plan, seen) in observe(&path, plans(&quiet, *seed).map(Plan::short)).await? {
+            rows.extend(judge::quiet_rows(&plan, &seen));
+        }
     }
-    let seeds = PathSeeds::of(options.seed);
-    let path = Path::open(link, &profile, options.seed)?;
-    let flows = match link {
-        LinkKind::Proxy => socket::streams(&path).await?,
-        LinkKind::Auto | LinkKind::Netem | LinkKind::Uml | LinkKind::Tun => socket::datagrams(&path)?,
-    };
-    let header_bytes = flows[0].header_bytes();
-    let plan = |direction, link, seed| Plan::new(direction, link, &profile.outages, seed, header_bytes);
-    let plans = [
-        plan("to ground", &profile.to_ground, seeds.to_ground),
-        plan("to vehicle", &profile.to_vehicle, seeds.to_vehicle),
-    ];
-    let [to_ground, to_vehicle] = flows;
-    let start = path.start_time();
-    let (to_ground, to_vehicle) =
-        tokio::join!(to_ground.run(plans[0].clone(), start), to_vehicle.run(plans[1].clone(), start));
-    let (to_ground, to_vehicle) = (to_ground?, to_vehicle?);
+    let path = Path::open(link, profile, *seed)?;
+    let observed = observe(&path, plans(profile, *seed)).await?;
+    for (plan, seen) in &observed {
+        rows.extend(judge::rows(plan, seen, link));
+    }
+    // Whole directions one after the other.
+    rows.sort_by_key(|row| row.direction);
 
-    let mut report = CheckReport {
-        profile: options.profile.name.clone(),
-        link: link.name(),
-        seed: options.seed,
-        rows: [judge::rows(&plans[0], &to_ground, link), judge::rows(&plans[1], &to_vehicle, link)].concat(),
-        lost_to_ground: to_ground.lost(),
-        notes: Vec::new(),
-    };
+    let mut notes = Vec::new();
     if let Some(status) = path.emulator_status() {
         let status = status?;
-        report.notes.push(format!(
+        notes.push(format!(
             "the emulator delivered {:.0} us late at p50, {:.0} us at p99{}",
             status.lateness_p50_us,
             status.lateness_p99_us,
             if status.realtime { "" } else { ", without SCHED_FIFO" }
         ));
     }
-    if link == LinkKind::Proxy {
-        report
-            .notes
-            .push("the proxy hides loss and holds bytes back in outages: checked without either".to_owned());
+    if link.is_netem() {
+        notes.push("netem draws for itself: delay tolerances count how far apart draws are".to_owned());
     }
-    Ok(report)
+    if link == LinkKind::Proxy {
+        notes.push(
+            "datagrams: what the proxy does to TCP is of another kind (`testbed/src/proxy`)".to_owned(),
+        );
+    }
+    Ok(CheckReport {
+        profile: profile.name.clone(),
+        link: link.name(),
+        seed: *seed,
+        rows,
+        lost_to_ground: observed[0].1.lost(),
+        notes,
+    })
+}
+
+fn plans(profile: &PathProfile, seed: u64) -> [Plan; 2] {
+    let seeds = PathSeeds::of(seed);
+    [
+        Plan::new("to ground", &profile.to_ground, &profile.outages, seeds.to_ground),
+        Plan::new("to vehicle", &profile.to_vehicle, &profile.outages, seeds.to_vehicle),
+    ]
+}
+
+/// What of a profile is the same for each packet.
+fn without_chance(profile: &PathProfile) -> PathProfile {
+    let quiet = |link: &LinkProfile| LinkProfile { jitter_ms: 0.0, loss: Loss::None, ..link.clone() };
+    PathProfile {
+        name: profile.name.clone(),
+        to_ground: quiet(&profile.to_ground),
+        to_vehicle: quiet(&profile.to_vehicle),
+        outages: OutageSchedule::default(),
+    }
+}
+
+/// Sends what is planned to the ground and to the vehicle.
+async fn observe(path: &Path, plans: [Plan; 2]) -> io::Result<[(Plan, Seen); 2]> {
+    let flows = socket::open(path).await?;
+    let [mut to_ground, to_vehicle] = plans;
+    to_ground.openings = flows.openings;
+    let start = path.start_time();
+    let (seen_at_ground, seen_at_vehicle) =
+        tokio::join!(flows.to_ground.run(&to_ground, start), flows.to_vehicle.run(&to_vehicle, start));
+    Ok([(to_ground, seen_at_ground?), (to_vehicle, seen_at_vehicle?)])
 }

@@ -1,13 +1,15 @@
 //! What is sent to measure a link, and what the link is asked to make of it.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use tern_shared::time::Instant;
 
 use crate::link::{Fate, Link, LinkProfile, Loss, OutageSchedule};
+use crate::proxy::DATAGRAM_HEADER_BYTES;
 
 /// A steady probe, bytes on the wire.
-const STEADY_BYTES: usize = 100;
+pub(super) const STEADY_BYTES: usize = 100;
 /// The part of the rate that steady probes take.
 const STEADY_SHARE: f64 = 1.0 / 3.0;
 /// The shortest time between two steady probes.
@@ -16,6 +18,8 @@ const STEADY_INTERVAL_MIN: Duration = Duration::from_millis(20);
 const STEADY_PROBES: u32 = 400;
 const STEADY_MIN: Duration = Duration::from_secs(20);
 const STEADY_MAX: Duration = Duration::from_secs(60);
+/// How long a quiet link is probed.
+const QUIET: Duration = Duration::from_secs(10);
 /// How long probes go on after the last single outage.
 const AFTER_OUTAGE: Duration = Duration::from_secs(10);
 /// A saturating probe, bytes on the wire: so many a second, within these limits.
@@ -37,6 +41,8 @@ pub(super) struct Plan {
     pub(super) burst: Probes,
     /// How many of the saturating probes are sent at once.
     pub(super) burst_head: u64,
+    /// How many probes went before the first steady one.
+    pub(super) openings: u64,
 }
 
 /// Probes of one size and pace.
@@ -61,13 +67,12 @@ impl Plan {
         link: &LinkProfile,
         outages: &OutageSchedule,
         seed: u64,
-        header_bytes: usize,
     ) -> Plan {
         let bytes_per_second = link.rate_bits_per_second.get() as f64 / 8.0;
         let probes = |wire_bytes: usize, share: f64, length: Duration| {
             let interval = Duration::from_secs_f64(wire_bytes as f64 / (bytes_per_second * share));
             let count = (length.as_secs_f64() / interval.as_secs_f64()) as u64;
-            Probes { count, interval, payload_bytes: wire_bytes - header_bytes, wire_bytes }
+            Probes { count, interval, payload_bytes: wire_bytes - DATAGRAM_HEADER_BYTES, wire_bytes }
         };
         let share =
             (STEADY_BYTES as f64 / STEADY_INTERVAL_MIN.as_secs_f64() / bytes_per_second).min(STEADY_SHARE);
@@ -92,25 +97,37 @@ impl Plan {
             steady: probes(STEADY_BYTES, share, length),
             burst,
             burst_head: head,
+            openings: 0,
         }
     }
 
-    /// What the model makes of steady probes that were sent at these times after `opening_bytes` (if any) as the
-    /// link's first packet: when each arrives, `None` when it is lost.
-    pub(super) fn expected_arrivals(
-        &self,
-        sent: &[Instant],
-        opening_bytes: Option<usize>,
-    ) -> Vec<Option<Instant>> {
+    /// Steady probes only, for some seconds.
+    pub(super) fn short(mut self) -> Plan {
+        let count = (QUIET.as_secs_f64() / self.steady.interval.as_secs_f64()) as u64;
+        self.steady.count = self.steady.count.min(count);
+        (self.burst.count, self.burst_head) = (0, 0);
+        self
+    }
+
+    /// What the model makes of steady probes that were sent at these times: when each arrives, `None` when it is lost.
+    pub(super) fn expected_arrivals(&self, sent: &[Instant]) -> Vec<Option<Instant>> {
         let mut model = Link::<Vec<u8>>::new(self.link.clone(), self.outages.clone(), self.seed);
-        if let Some(bytes) = opening_bytes {
-            model.send(Instant::default(), vec![0; bytes]);
+        for _ in 0..self.openings {
+            model.send(Instant::default(), vec![0; STEADY_BYTES]);
         }
-        let arrival = |&at: &Instant| match model.send(at, vec![0; self.steady.wire_bytes]) {
-            Fate::Arrives(at) => Some(at),
-            Fate::Lost(_) | Fate::QueueFull => None,
-        };
+        let arrival = |&at: &Instant| arrival(model.send(at, vec![0; self.steady.wire_bytes]));
         sent.iter().map(arrival).collect()
+    }
+
+    /// What netem may make of them, with other draws for each `seed`: it loses and delays a packet before it
+    /// serialises it.
+    pub(super) fn netem_arrivals(&self, sent: &[Instant], seed: u64) -> Vec<Option<Instant>> {
+        let at_once = LinkProfile { rate_bits_per_second: NonZeroU64::MAX, ..self.link.clone() };
+        let mut delay = Link::<Vec<u8>>::new(at_once, self.outages.clone(), seed);
+        let bare = LinkProfile::ideal(self.link.rate_bits_per_second, Duration::ZERO);
+        let mut rate = Link::<Vec<u8>>::new(bare, OutageSchedule::default(), seed);
+        let probe = || vec![0; self.steady.wire_bytes];
+        sent.iter().map(|&at| arrival(rate.send(arrival(delay.send(at, probe()))?, probe()))).collect()
     }
 
     /// How long after its sending a probe may still arrive.
@@ -118,6 +135,13 @@ impl Plan {
         let queue = f64::from(self.link.queue_bytes) * 8.0 / self.link.rate_bits_per_second.get() as f64;
         let delay = (self.link.delay_ms + 6.0 * self.link.jitter_ms) / 1e3;
         Duration::from_secs_f64(queue + delay) + Duration::from_millis(500)
+    }
+}
+
+fn arrival(fate: Fate) -> Option<Instant> {
+    match fate {
+        Fate::Arrives(at) => Some(at),
+        Fate::Lost(_) | Fate::QueueFull => None,
     }
 }
 
@@ -142,7 +166,7 @@ mod tests {
         for profile in crate::link::builtin_profiles() {
             for link in [&profile.to_ground, &profile.to_vehicle] {
                 let quiet = LinkProfile { loss: Loss::None, jitter_ms: 0.0, ..link.clone() };
-                let plan = Plan::new("", &quiet, &OutageSchedule::default(), 1, 28);
+                let plan = Plan::new("", &quiet, &OutageSchedule::default(), 1);
                 let mut model = Link::<Vec<u8>>::new(quiet, OutageSchedule::default(), 1);
                 for number in 0..plan.burst.count {
                     let at = Instant(plan.burst.due(number.saturating_sub(plan.burst_head)));
@@ -161,6 +185,28 @@ mod tests {
                 assert!(plan.burst.count > 40 && plan.steady.count > 40, "{}: {plan:?}", profile.name);
             }
         }
+    }
+
+    #[test]
+    fn netem_without_jitter_delays_as_the_model_does() {
+        let link = crate::link::builtin_profile("geo-clean").unwrap().to_ground;
+        let plan = Plan::new("", &link, &OutageSchedule::default(), 1);
+        // The second waits for the first, the third for nobody.
+        let sent = [0, 1, 100].map(|ms| Instant(Duration::from_millis(ms)));
+        assert_eq!(plan.netem_arrivals(&sent, 7), plan.expected_arrivals(&sent));
+    }
+
+    #[test]
+    fn netem_serialises_what_jitter_held_up() {
+        let jittered = crate::link::builtin_profile("geo-bgan").unwrap().to_ground;
+        let plan =
+            Plan::new("", &LinkProfile { loss: Loss::None, ..jittered }, &OutageSchedule::default(), 1);
+        let sent: Vec<_> = (0..2000).map(|n| Instant(plan.steady.due(n))).collect();
+        let arrivals: Vec<_> = plan.netem_arrivals(&sent, 7).into_iter().flatten().collect();
+        // 100 bytes at 64 kbit/s.
+        let gap = Duration::from_micros(12_500);
+        assert!(arrivals.windows(2).all(|pair| pair[1].since(pair[0]) >= gap));
+        assert!(arrivals.windows(2).any(|pair| pair[1].since(pair[0]) == gap));
     }
 
     #[test]

@@ -1,103 +1,63 @@
 //! The sockets of a probe flow.
 
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::io;
+use std::net::UdpSocket;
 use std::time::Duration;
 
 use super::flow::Flow;
+use super::plan::STEADY_BYTES;
 use crate::path::Path;
-use crate::proxy;
+use crate::proxy::DATAGRAM_HEADER_BYTES;
 
 /// How often a receiver that nothing comes for looks at the time.
 const READ_TIMEOUT: Duration = Duration::from_millis(200);
-/// IPv4 and UDP.
-const DATAGRAM_HEADER_BYTES: usize = 28;
+/// How long an opening probe may take before the next is sent.
+const OPENING_PATIENCE: Duration = Duration::from_secs(3);
+/// How many opening probes are tried.
+const OPENINGS_MAX: u64 = 20;
 
-/// One end of a flow.
+/// A flow to the ground and one to the vehicle across the link, and how many probes it took to open the way back.
 #[derive(Debug)]
-pub(super) enum Socket {
-    Datagram(UdpSocket),
-    Stream(TcpStream),
+pub(super) struct Flows {
+    pub(super) to_ground: Flow,
+    pub(super) to_vehicle: Flow,
+    pub(super) openings: u64,
 }
 
-impl Socket {
-    pub(super) fn send(&mut self, probe: &[u8]) -> io::Result<()> {
-        match self {
-            Socket::Datagram(socket) => socket.send(probe).map(|_| ()),
-            Socket::Stream(socket) => socket.write_all(probe),
-        }
-    }
-
-    /// A whole probe; `false` when none came for a while.
-    pub(super) fn receive(&mut self, probe: &mut [u8]) -> io::Result<bool> {
-        let result = match self {
-            Socket::Datagram(socket) => socket.recv(probe).map(|_| ()),
-            Socket::Stream(socket) => receive_whole(socket, probe),
-        };
-        match result {
-            Ok(()) => Ok(true),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The same socket once more.
-    pub(super) fn try_clone(&self) -> io::Result<Socket> {
-        match self {
-            Socket::Datagram(socket) => socket.try_clone().map(Socket::Datagram),
-            Socket::Stream(socket) => socket.try_clone().map(Socket::Stream),
-        }
-    }
-
-    /// Bytes of headers that a probe has on the wire.
-    pub(super) fn header_bytes(&self) -> usize {
-        match self {
-            Socket::Datagram(_) => DATAGRAM_HEADER_BYTES,
-            Socket::Stream(_) => proxy::HEADER_BYTES,
-        }
-    }
-}
-
-/// A pause is one only before the first byte.
-fn receive_whole(socket: &mut TcpStream, probe: &mut [u8]) -> io::Result<()> {
-    let mut filled = 0;
-    while filled < probe.len() {
-        match socket.read(&mut probe[filled..]) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(bytes) => filled += bytes,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && filled > 0 => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// A flow to the ground and one to the vehicle across the link.
-pub(super) fn datagrams(path: &Path) -> io::Result<[Flow; 2]> {
-    let ground = path.ground().udp_socket(path.ground_address().ip())?;
+/// Behind the proxy the ground learns from the first datagram where to send to; between namespaces it knows.
+pub(super) async fn open(path: &Path) -> io::Result<Flows> {
+    let ground = path.ground().enter(|| UdpSocket::bind(path.ground_address()))?;
     let vehicle = path.vehicle().udp_socket(path.vehicle_address())?;
-    ground.connect(vehicle.local_addr()?)?;
-    vehicle.connect(ground.local_addr()?)?;
-    for socket in [&ground, &vehicle] {
-        socket.set_read_timeout(Some(READ_TIMEOUT))?;
-    }
-    let clone = |socket: &UdpSocket| socket.try_clone().map(Socket::Datagram);
-    Ok([Flow::new(clone(&vehicle)?, clone(&ground)?), Flow::new(clone(&ground)?, clone(&vehicle)?)])
-}
-
-/// The two directions of one connection across the proxy.
-pub(super) async fn streams(path: &Path) -> io::Result<[Flow; 2]> {
-    let listener = tokio::net::TcpListener::bind(path.ground_address()).await?;
-    let vehicle = tokio::net::TcpStream::connect(path.address_across_link()).await?;
-    let (ground, _) = listener.accept().await?;
-    let [vehicle, ground] = [vehicle.into_std()?, ground.into_std()?];
+    vehicle.connect(path.address_across_link())?;
+    let openings = if path.address_across_link() == path.ground_address() {
+        ground.connect(vehicle.local_addr()?)?;
+        0
+    } else {
+        open_way_back(&vehicle, &ground).await?
+    };
     for socket in [&ground, &vehicle] {
         socket.set_nonblocking(false)?;
-        socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(READ_TIMEOUT))?;
     }
-    let clone = |socket: &TcpStream| socket.try_clone().map(Socket::Stream);
-    Ok([Flow::new(clone(&vehicle)?, clone(&ground)?), Flow::new(clone(&ground)?, clone(&vehicle)?)])
+    let to_ground = Flow::new(vehicle.try_clone()?, ground.try_clone()?);
+    Ok(Flows { to_ground, to_vehicle: Flow::new(ground, vehicle), openings })
+}
+
+/// Probes that are none by their number, until one has arrived.
+async fn open_way_back(vehicle: &UdpSocket, ground: &UdpSocket) -> io::Result<u64> {
+    let clone = |socket: &UdpSocket| {
+        socket.set_nonblocking(true)?;
+        tokio::net::UdpSocket::from_std(socket.try_clone()?)
+    };
+    let (vehicle, ground) = (clone(vehicle)?, clone(ground)?);
+    let probe = [u8::MAX; STEADY_BYTES - DATAGRAM_HEADER_BYTES];
+    for openings in 1..=OPENINGS_MAX {
+        vehicle.send(&probe).await?;
+        if let Ok(received) = tokio::time::timeout(OPENING_PATIENCE, ground.recv_from(&mut [0])).await {
+            let (_, source) = received?;
+            ground.connect(source).await?;
+            return Ok(openings);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::TimedOut, format!("{OPENINGS_MAX} probes were lost in a row")))
 }

@@ -117,6 +117,11 @@ impl LinkKind {
         LinkKind::Proxy
     }
 
+    /// Whether the kernel's own netem makes it, whose draws no seed fixes.
+    pub fn is_netem(self) -> bool {
+        matches!(self, LinkKind::Netem | LinkKind::Uml)
+    }
+
     /// Its name on the command line and in results.
     pub fn name(self) -> &'static str {
         match self {

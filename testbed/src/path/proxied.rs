@@ -1,4 +1,4 @@
-//! A proxy on loopback between a vehicle and a ground that share this machine's network.
+//! A proxy for TCP and UDP on loopback between a vehicle and a ground that share this machine's network.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Instant;
