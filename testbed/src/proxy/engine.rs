@@ -21,9 +21,9 @@ const DATAGRAMS_MAX: usize = 64;
 const RETRY: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(proxy: Proxy) {
-    let Proxy { listener, datagrams, datagrams_to, options, status } = proxy;
+    let Proxy { listener, datagrams, datagrams_to, options, timer, status } = proxy;
     let datagrams = Arc::new(datagrams);
-    let start = tokio::time::Instant::now();
+    let start = std::time::Instant::now();
     let now = || Instant(start.elapsed());
     // One segment is on its way from a reader to the link; all others wait in their sockets.
     let (to_ground_inlet, mut to_ground_segments) = mpsc::channel(1);
@@ -36,11 +36,14 @@ pub(super) async fn run(proxy: Proxy) {
     loop {
         engine.advance(now());
         status.send_replace(engine.status(now()));
-        let wake = engine.poll_timeout(now()).map(|at| start + at.0);
+        let wake = engine.poll_timeout(now()).map(|at| at.since(now()));
         tokio::select! {
             biased;
             // Priority 1: what has crossed the link is not held up by what has not.
-            () = tokio::time::sleep_until(wake.unwrap_or(start)), if wake.is_some() => {}
+            result = timer.wait(wake.unwrap_or_default()), if wake.is_some() => if let Err(error) = result {
+                tracing::error!(%error, "the proxy's timer fails");
+                return;
+            },
             // Priority 2: datagrams, which do not wait for room.
             received = flow::receive(&datagrams, &mut buffer) => match received {
                 Ok((bytes, source)) => {

@@ -23,6 +23,7 @@ mod carrier;
 mod connection;
 mod engine;
 mod flow;
+mod timer;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -34,6 +35,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 
 use crate::link::PathProfile;
+use timer::Timer;
 
 /// The most payload of one segment: what fits the smallest path that satellite operators offer, with headers.
 pub const SEGMENT_BYTES_MAX: usize = 1200;
@@ -79,6 +81,7 @@ pub struct Proxy {
     datagrams: UdpSocket,
     datagrams_to: SocketAddr,
     options: ProxyOptions,
+    timer: Timer,
     status: watch::Sender<ProxyStatus>,
 }
 
@@ -118,6 +121,9 @@ pub enum ProxyError {
     /// The profile has a value out of its range.
     #[error(transparent)]
     Profile(#[from] crate::link::InvalidProfile),
+    /// The system has no timer left.
+    #[error("the proxy has no timer: {0}")]
+    Timer(std::io::Error),
     /// The listening address is taken or not this machine's.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -135,7 +141,8 @@ impl Proxy {
         let (listener, datagrams) = listen_to_both(options.listen)
             .map_err(|source| ProxyError::Listen { address: options.listen, source })?;
         let datagrams_to = options.forward_to;
-        Ok(Proxy { listener, datagrams, datagrams_to, options, status: watch::Sender::default() })
+        let (timer, status) = (Timer::new().map_err(ProxyError::Timer)?, watch::Sender::default());
+        Ok(Proxy { listener, datagrams, datagrams_to, options, timer, status })
     }
 
     /// Forwards datagrams to this address rather than to that of connections.
