@@ -29,7 +29,8 @@ test: tools
 	export TERN_FLIGHTS="$${TERN_FLIGHTS:-$$PWD/../shared/flights}"
 	[ -d "$$TERN_FLIGHTS" ] || skipped+=("flights that the project may not carry: no folder $$TERN_FLIGHTS")
 	command -v chromium >/dev/null || skipped+=("the page in a browser: no chromium (apt-get install chromium)")
-	[ "$$(id -u)" = 0 ] || skipped+=("the link between network namespaces: not root")
+	[ "$$(id -u)" = 0 ] || skipped+=("the link between network namespaces, and real netem: not root")
+	command -v linux.uml >/dev/null || skipped+=("real netem: no user-mode Linux (apt-get install user-mode-linux)")
 	cargo build -p tern-edge -p tern-ground -p tern-testbed
 	if cargo nextest --version >/dev/null 2>&1; then
 		cargo nextest run --workspace
@@ -65,7 +66,10 @@ tools:
 	command -v cc >/dev/null || packages+=(gcc libc6-dev)
 	command -v chromium >/dev/null || packages+=(chromium)
 	command -v setpriv >/dev/null && command -v chrt >/dev/null || packages+=(util-linux)
-	command -v ip >/dev/null || packages+=(iproute2)
+	command -v ip >/dev/null && command -v tc >/dev/null || packages+=(iproute2)
+	command -v mount >/dev/null || packages+=(mount)
+	command -v insmod >/dev/null || packages+=(kmod)
+	command -v linux.uml >/dev/null || packages+=(user-mode-linux)
 	compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || packages+=(libfaketime)
 	command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 	if [ $${#packages[@]} -gt 0 ]; then

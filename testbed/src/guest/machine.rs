@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 use tokio::process::{Child, ChildStdout};
 
 use super::GuestError;
@@ -89,19 +89,22 @@ impl Drop for Machine {
         // Fails when it has ended by itself.
         let _ = kill_process(group, Signal::TERM);
         let start = Instant::now();
-        while start.elapsed() < STOP_GRACE {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
-            }
+        while start.elapsed() < STOP_GRACE && is_running(group) {
             std::thread::sleep(Duration::from_millis(20));
         }
-        tracing::warn!("the guest did not end on SIGTERM, killing it");
+        // Also what a kernel that ended has not taken along. It has not been waited for yet: the group is still its.
         let _ = kill_process_group(group, Signal::KILL);
     }
 }
 
+/// Whether a child runs; leaves it to be waited for.
+fn is_running(child: Pid) -> bool {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    matches!(waitid(WaitId::Pid(child), look), Ok(None))
+}
+
 /// Kills what is left of guests whose owners are gone.
-pub(super) fn remove_leftovers() -> std::io::Result<()> {
+pub fn remove_leftovers() -> std::io::Result<()> {
     for entry in std::fs::read_dir("/proc")?.flatten() {
         let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
         // Fails when it has just ended.

@@ -17,8 +17,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::folder;
-use crate::namespace::{NamespaceError, check_available, check_tool};
+use crate::namespace::{self, NamespaceError};
 use machine::Machine;
+pub use machine::remove_leftovers;
 use script::{MARK, OUTPUT, STATUS};
 
 /// Where Debian puts the modules of user-mode Linux.
@@ -51,6 +52,13 @@ pub fn is_inside() -> bool {
     std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|cpu| cpu.contains("User Mode Linux"))
 }
 
+/// Whether this process can boot a guest; else what is missing.
+pub fn check_available() -> Result<(), GuestError> {
+    namespace::check_available()?;
+    ["linux.uml", "insmod", "mount"].into_iter().try_for_each(namespace::check_tool)?;
+    if Path::new(MODULES).is_dir() { Ok(()) } else { Err(GuestError::NoModules) }
+}
+
 /// Runs this executable in a guest with these arguments, its output as if it were this one's. The exit status; `None`
 /// when `stopped` completed first. Nothing of the guest is left afterwards.
 pub async fn run(
@@ -58,11 +66,7 @@ pub async fn run(
     stopped: impl Future<Output = ()>,
 ) -> Result<Option<u8>, GuestError> {
     check_available()?;
-    ["linux.uml", "insmod", "mount"].into_iter().try_for_each(check_tool)?;
-    if !Path::new(MODULES).is_dir() {
-        return Err(GuestError::NoModules);
-    }
-    machine::remove_leftovers()?;
+    remove_leftovers()?;
     let folder = folder::make()?;
     write_script(folder.path(), arguments)?;
     tracing::info!("booting user-mode Linux");
