@@ -19,6 +19,7 @@ pub mod namespace;
 pub mod netem;
 pub mod path;
 pub mod process;
+pub mod progress;
 pub mod proxy;
 pub mod run;
 pub mod scenario;

@@ -3,7 +3,7 @@
 mod cli;
 mod print;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -12,7 +12,7 @@ use tern_testbed::path::LinkKind;
 use tern_testbed::proxy::Proxy;
 use tern_testbed::run::Outcome;
 use tern_testbed::scenario::Scenario;
-use tern_testbed::{check, codec, demo, guest, run};
+use tern_testbed::{check, codec, demo, guest, progress, run};
 
 /// Exit statuses beside success.
 const BOUND_MISSED: u8 = 1;
@@ -22,12 +22,10 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    let is_terminal =
-        std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(is_terminal)
+        .with_ansi(progress::is_terminal())
         .init();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -17,6 +17,7 @@ use std::io;
 
 use crate::link::{LinkProfile, Loss, OutageSchedule, PathProfile, PathSeeds};
 use crate::path::{LinkKind, Path, PathError};
+use crate::progress;
 use flow::Seen;
 use plan::Plan;
 
@@ -96,12 +97,12 @@ pub async fn run(options: &CheckOptions) -> Result<CheckReport, CheckError> {
     if link.is_netem() && [&profile.to_ground, &profile.to_vehicle].iter().any(|link| link.jitter_ms > 0.0) {
         let quiet = without_chance(profile);
         let path = Path::open(link, &quiet, *seed)?;
-        for (plan, seen) in observe(&path, plans(&quiet, *seed).map(Plan::short)).await? {
+        for (plan, seen) in observe(&path, &quiet.name, plans(&quiet, *seed).map(Plan::short)).await? {
             rows.extend(judge::quiet_rows(&plan, &seen));
         }
     }
     let path = Path::open(link, profile, *seed)?;
-    let observed = observe(&path, plans(profile, *seed)).await?;
+    let observed = observe(&path, &profile.name, plans(profile, *seed)).await?;
     for (plan, seen) in &observed {
         rows.extend(judge::rows(plan, seen, link));
     }
@@ -156,12 +157,16 @@ fn without_chance(profile: &PathProfile) -> PathProfile {
 }
 
 /// Sends what is planned to the ground and to the vehicle.
-async fn observe(path: &Path, plans: [Plan; 2]) -> io::Result<[(Plan, Seen); 2]> {
+async fn observe(path: &Path, name: &str, plans: [Plan; 2]) -> io::Result<[(Plan, Seen); 2]> {
     let flows = socket::open(path).await?;
     let [mut to_ground, to_vehicle] = plans;
     to_ground.openings = flows.openings;
     let start = path.start_time();
-    let (seen_at_ground, seen_at_vehicle) =
-        tokio::join!(flows.to_ground.run(&to_ground, start), flows.to_vehicle.run(&to_vehicle, start));
+    let both = async {
+        tokio::join!(flows.to_ground.run(&to_ground, start), flows.to_vehicle.run(&to_vehicle, start))
+    };
+    let what = format!("probing {name} over {}", path.kind().name());
+    let length = to_ground.length().max(to_vehicle.length());
+    let (seen_at_ground, seen_at_vehicle) = progress::show(what, length, both).await;
     Ok([(to_ground, seen_at_ground?), (to_vehicle, seen_at_vehicle?)])
 }

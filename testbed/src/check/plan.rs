@@ -109,6 +109,11 @@ impl Plan {
         self
     }
 
+    /// About how long it takes.
+    pub(super) fn length(&self) -> Duration {
+        self.steady.due(self.steady.count) + self.burst.due(self.burst.count) + self.patience()
+    }
+
     /// What the model makes of steady probes that were sent at these times: when each arrives, `None` when it is lost.
     pub(super) fn expected_arrivals(&self, sent: &[Instant]) -> Vec<Option<Instant>> {
         let mut model = Link::<Vec<u8>>::new(self.link.clone(), self.outages.clone(), self.seed);

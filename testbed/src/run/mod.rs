@@ -19,6 +19,7 @@ pub use result::{BoundResult, LatencyMs, OutageResult, RunResult, UsageResult};
 use crate::folder;
 use crate::path::{LinkKind, Path, PathError};
 use crate::process::SpawnError;
+use crate::progress;
 use crate::scenario::{Scenario, Workload};
 use control::Control;
 use record::Recording;
@@ -117,7 +118,9 @@ async fn measure(options: &RunOptions) -> Result<Outcome, RunError> {
     );
 
     let mut recording = Recording::default();
-    record(&mut path, &mut system, feed, scenario.length, &mut recording).await?;
+    let what = format!("{} over {}", scenario.name, path.kind().name());
+    let recorded = record(&mut path, &mut system, feed, scenario.length, &mut recording);
+    progress::show(what, scenario.length, recorded).await?;
     let usage = system.usage();
     let control = control.finish();
     system.stop().await;
