@@ -64,10 +64,14 @@ impl Machine {
         let mut command = command_in(None, Path::new("linux.uml"), arguments);
         let child = command.stderr(errors).spawn().map_err(GuestError::Boot)?;
         let group = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
-        if let Some(kernel) = group {
+        Ok(Machine { child, group })
+    }
+
+    /// Puts the kernel, and with it what it starts, under SCHED_FIFO. Not while it boots, which takes a whole CPU.
+    pub(super) fn prioritise(&self) {
+        if let Some(kernel) = self.group {
             give_realtime_priority(kernel, PRIORITY);
         }
-        Ok(Machine { child, group })
     }
 
     /// What it prints, once.
