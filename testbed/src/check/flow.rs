@@ -54,35 +54,36 @@ impl Flow {
 
     /// Sends the steady probes, lets the link run empty, and then saturates it. `start` is the link's.
     pub(super) async fn run(self, plan: &Plan, start: std::time::Instant) -> io::Result<Seen> {
-        let steady = self.phase(plan.steady, 0, plan.patience(), start).await?;
-        let burst = self.phase(plan.burst, plan.burst_head, plan.patience(), start).await?;
+        let steady =
+            self.phase(plan.steady, |number| plan.steady.due(number), plan.patience(), start).await?;
+        let burst = self.phase(plan.burst, |number| plan.burst_due(number), plan.patience(), start).await?;
         Ok(Seen { steady, burst })
     }
 
-    /// Sends probes, the first `head` of them at once.
+    /// Sends probes, each when it is due after the first.
     async fn phase(
         &self,
         probes: Probes,
-        head: u64,
+        due: impl Fn(u64) -> Duration,
         patience: Duration,
         start: std::time::Instant,
     ) -> io::Result<Vec<SeenProbe>> {
         let now = move || Instant(start.elapsed());
         let first = now() + LEAD;
-        let due = move |number: u64| first + probes.due(number.saturating_sub(head));
+        let due: Vec<Instant> = (0..=probes.count).map(|number| first + due(number)).collect();
+        let end = *due.last().unwrap_or(&first) + patience;
         let (sender, receiver) = (self.sender.try_clone()?, self.receiver.try_clone()?);
         let sent = in_thread(move || {
             let mut sent = Vec::new();
             let mut bytes = vec![0; probes.payload_bytes];
-            for number in 0..probes.count {
-                std::thread::sleep(due(number).since(now()));
+            for (number, due) in (0..probes.count).zip(due) {
+                std::thread::sleep(due.since(now()));
                 bytes[..8].copy_from_slice(&number.to_be_bytes());
                 sent.push(now());
                 sender.send(&bytes)?;
             }
             Ok(sent)
         });
-        let end = due(probes.count) + patience;
         let arrived = in_thread(move || {
             let mut arrived = vec![None; probes.count as usize];
             let mut bytes = vec![0; probes.payload_bytes];

@@ -25,6 +25,8 @@ const AFTER_OUTAGE: Duration = Duration::from_secs(10);
 /// A saturating probe, bytes on the wire: so many a second, within these limits.
 const BURST_PER_SECOND: u64 = 20;
 const BURST_BYTES: [usize; 2] = [100, 1200];
+/// How many times faster than the rate the head of a burst is sent.
+const HEAD_SPEED: u32 = 8;
 /// How long the link is saturated at most.
 const BURST_MAX: Duration = Duration::from_secs(20);
 /// The queue never runs dry and never overflows unless the rate is off by more than this.
@@ -39,7 +41,7 @@ pub(super) struct Plan {
     pub(super) seed: u64,
     pub(super) steady: Probes,
     pub(super) burst: Probes,
-    /// How many of the saturating probes are sent at once.
+    /// How many of the saturating probes fill the queue first.
     pub(super) burst_head: u64,
     /// How many probes went before the first steady one.
     pub(super) openings: u64,
@@ -109,6 +111,13 @@ impl Plan {
         self
     }
 
+    /// When a saturating probe is due after the first: those of the head follow so fast that they all queue, but not so
+    /// fast that a kernel's socket buffer overflows.
+    pub(super) fn burst_due(&self, number: u64) -> Duration {
+        self.burst.due(number.min(self.burst_head)) / HEAD_SPEED
+            + self.burst.due(number.saturating_sub(self.burst_head))
+    }
+
     /// About how long it takes.
     pub(super) fn length(&self) -> Duration {
         self.steady.due(self.steady.count) + self.burst.due(self.burst.count) + self.patience()
@@ -174,7 +183,7 @@ mod tests {
                 let plan = Plan::new("", &quiet, &OutageSchedule::default(), 1);
                 let mut model = Link::<Vec<u8>>::new(quiet, OutageSchedule::default(), 1);
                 for number in 0..plan.burst.count {
-                    let at = Instant(plan.burst.due(number.saturating_sub(plan.burst_head)));
+                    let at = Instant(plan.burst_due(number));
                     assert!(
                         number == 0 || model.next_departure(at).is_some(),
                         "{}: dry at {number}",

@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -67,11 +68,13 @@ impl Machine {
         Ok(Machine { child, group })
     }
 
-    /// Puts the kernel, and with it what it starts, under SCHED_FIFO. Not while it boots, which takes a whole CPU.
-    pub(super) fn prioritise(&self) {
-        if let Some(kernel) = self.group {
-            give_realtime_priority(kernel, PRIORITY);
-        }
+    /// Puts its processes, and with them those that they start, under SCHED_FIFO. To be called when the first process
+    /// has begun, as the others come from it; not earlier, as booting takes a whole CPU.
+    pub(super) fn prioritise(&self) -> io::Result<()> {
+        let own = processes()?.filter(|&(_, owner)| owner == std::process::id());
+        // In vain where it is not allowed, which is said once.
+        let _ = own.map(|(pid, _)| pid).all(|pid| give_realtime_priority(pid, PRIORITY));
+        Ok(())
     }
 
     /// What it prints, once.
@@ -80,7 +83,7 @@ impl Machine {
     }
 
     /// Waits for its end.
-    pub(super) async fn wait(&mut self) -> std::io::Result<ExitStatus> {
+    pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await;
         self.group = None;
         status
@@ -108,20 +111,25 @@ fn is_running(child: Pid) -> bool {
 }
 
 /// Kills what is left of guests whose owners are gone.
-pub fn remove_leftovers() -> std::io::Result<()> {
-    for entry in std::fs::read_dir("/proc")?.flatten() {
-        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+pub fn remove_leftovers() -> io::Result<()> {
+    for (pid, _) in processes()?.filter(|&(_, owner)| is_gone(owner)) {
+        tracing::info!(
+            pid = pid.as_raw_nonzero(),
+            "killing what is left of the guest of a process that is gone"
+        );
         // Fails when it has just ended.
-        let (Some(pid), Ok(command)) = (pid, std::fs::read(entry.path().join("cmdline"))) else { continue };
-        if owner(&command).is_some_and(is_gone) {
-            tracing::info!(
-                pid = pid.as_raw_nonzero(),
-                "killing what is left of the guest of a process that is gone"
-            );
-            let _ = kill_process(pid, Signal::KILL);
-        }
+        let _ = kill_process(pid, Signal::KILL);
     }
     Ok(())
+}
+
+/// Everything on this machine that is part of a guest, with the guest's owner.
+fn processes() -> io::Result<impl Iterator<Item = (Pid, u32)>> {
+    Ok(std::fs::read_dir("/proc")?.flatten().filter_map(|entry| {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw)?;
+        let command = std::fs::read(entry.path().join("cmdline")).ok()?;
+        Some((pid, owner(&command)?))
+    }))
 }
 
 /// The owner of the guest that a process with this command line is of.

@@ -103,7 +103,7 @@ async fn attend(machine: &mut Machine, folder: &Path) -> Result<(), GuestError> 
         Ok(result) => result?,
         Err(_) => return Err(GuestError::NotBooted { last_words: console.last_words(folder) }),
     }
-    machine.prioritise();
+    machine.prioritise()?;
     console.read(u32::MAX).await?;
     machine.wait().await?;
     // What is not there was not written: the guest ended before its command did.

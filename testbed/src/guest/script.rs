@@ -4,7 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Printed by the script before and after the command: between them the console is the command's standard error.
+/// Printed by the script first of all, which takes a second to set up from then on, and after the command: between
+/// them the console is the command's standard error.
 pub(super) const MARK: u8 = 0x1e;
 /// Where the script puts the command's standard output, in its own folder.
 pub(super) const OUTPUT: &str = "stdout";
@@ -14,6 +15,7 @@ pub(super) const STATUS: &str = "status";
 /// Files of the host that a command could take for its own (temporary ones, by process ids) are out of its sight. The
 /// console is a terminal, but says `dumb` when nobody looks at one.
 const BEFORE: &str = "\
+printf '\\036'
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /run
@@ -24,7 +26,6 @@ for module in sch_netem veth tun; do
 done
 ip link set lo up
 stty -F /dev/console -onlcr cols 100 rows 24
-printf '\\036'
 ";
 const AFTER: &str = "\
 sync
