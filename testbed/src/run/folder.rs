@@ -9,7 +9,7 @@ use crate::namespace::is_gone;
 
 const PREFIX: &str = "tern-run-";
 
-pub(super) fn make() -> io::Result<TempDir> {
+pub(crate) fn make() -> io::Result<TempDir> {
     for entry in std::fs::read_dir(std::env::temp_dir())?.flatten() {
         if entry.file_name().to_str().and_then(owner).is_some_and(is_gone)
             && let Err(error) = std::fs::remove_dir_all(entry.path())
