@@ -4,14 +4,16 @@ mod cli;
 mod print;
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Arguments, Command};
+use tern_testbed::peers::PeerOutcome;
 use tern_testbed::proxy::Proxy;
-use tern_testbed::run::Outcome;
+use tern_testbed::run::{Outcome, RunResult};
 use tern_testbed::scenario::Scenario;
-use tern_testbed::{check, codec, demo, run};
+use tern_testbed::{check, codec, demo, peers, run};
 
 /// Exit statuses beside success.
 const BOUND_MISSED: u8 = 1;
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
                 Ok(ExitCode::SUCCESS)
             }
             Command::Run(arguments) => measure(arguments).await,
+            Command::Peers(arguments) => compare_peers(arguments).await,
             Command::List => print::scenarios(&Scenario::builtin()),
             Command::CheckLink(arguments) => check_link(arguments).await,
             Command::Proxy(arguments) => relay(arguments).await,
@@ -49,30 +52,71 @@ fn main() -> ExitCode {
 
 /// Every scenario, one after the other; the worst of their exit statuses.
 async fn measure(arguments: cli::RunArguments) -> Result<ExitCode, Failure> {
-    let mut lines = String::new();
+    let mut results = Vec::new();
     let mut worst = 0;
     for options in arguments.to_options()? {
-        match run::run(&options, demo::stop_signal()?).await? {
-            Outcome::Measured(result) => {
-                print::result(&result)?;
-                worst = worst.max(if result.is_within_bounds() { 0 } else { BOUND_MISSED });
-                lines += &serde_json::to_string(&result)?;
-                lines.push('\n');
-            }
-            Outcome::Rejected { reason } => {
-                tracing::error!(scenario = options.scenario.name, "rejected: {reason}");
-                worst = COULD_NOT_RUN;
-            }
-            Outcome::Stopped => {
-                worst = COULD_NOT_RUN;
-                break;
-            }
+        let outcome = run::run(&options, demo::stop_signal()?).await?;
+        if let Outcome::Measured(result) = &outcome {
+            print::result(result)?;
+        }
+        let is_stopped = matches!(outcome, Outcome::Stopped);
+        worst = worst.max(judge(&options.scenario.name, outcome, &mut results));
+        if is_stopped {
+            break;
         }
     }
-    if let Some(file) = &arguments.json {
-        std::fs::write(file, lines).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
-    }
+    write_json(arguments.json.as_deref(), &results)?;
     Ok(worst.into())
+}
+
+/// All systems; the worst of their exit statuses.
+async fn compare_peers(arguments: cli::PeersArguments) -> Result<ExitCode, Failure> {
+    let options = arguments.to_options()?;
+    let Some(outcomes) = peers::run(&options, demo::stop_signal()?).await? else {
+        return Ok(COULD_NOT_RUN.into());
+    };
+    let mut results = Vec::new();
+    let mut worst = 0;
+    for PeerOutcome { peer, outcome } in outcomes {
+        let status = match outcome {
+            Ok(outcome) => judge(peer.name(), outcome, &mut results),
+            Err(error) => {
+                tracing::error!(system = peer.name(), "{error}");
+                COULD_NOT_RUN
+            }
+        };
+        worst = worst.max(status);
+    }
+    print::peers(&results)?;
+    write_json(arguments.json.as_deref(), &results)?;
+    Ok(worst.into())
+}
+
+/// Keeps a result; the exit status that an outcome comes to.
+fn judge(what: &str, outcome: Outcome, results: &mut Vec<RunResult>) -> u8 {
+    match outcome {
+        Outcome::Measured(result) => {
+            let status = if result.is_within_bounds() { 0 } else { BOUND_MISSED };
+            results.push(*result);
+            status
+        }
+        Outcome::Rejected { reason } => {
+            tracing::error!(what, "rejected: {reason}");
+            COULD_NOT_RUN
+        }
+        Outcome::Stopped => COULD_NOT_RUN,
+    }
+}
+
+/// An object a line.
+fn write_json(file: Option<&Path>, results: &[RunResult]) -> Result<(), Failure> {
+    let Some(file) = file else { return Ok(()) };
+    let mut lines = String::new();
+    for result in results {
+        lines += &serde_json::to_string(result)?;
+        lines.push('\n');
+    }
+    std::fs::write(file, lines).map_err(|error| format!("cannot write {}: {error}", file.display()).into())
 }
 
 async fn check_link(arguments: cli::CheckArguments) -> Result<ExitCode, Failure> {

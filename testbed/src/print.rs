@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use tern_testbed::check::CheckReport;
-use tern_testbed::run::RunResult;
+use tern_testbed::run::{LatencyMs, RunResult};
 use tern_testbed::scenario::Scenario;
 
 use crate::Failure;
@@ -68,6 +68,51 @@ pub(crate) fn result(result: &RunResult) -> std::io::Result<()> {
             number(bound.value, 2),
             bound.limit
         )?;
+    }
+    Ok(())
+}
+
+/// Systems beside each other.
+pub(crate) fn peers(results: &[RunResult]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let Some(first) = results.first() else { return Ok(()) };
+    writeln!(out, "{} samples over {} with seed {}; latency in ms", first.samples, first.link, first.seed)?;
+    writeln!(
+        out,
+        "  {:<28} {:>7} {:>7} {:>7} {:>7} {:>7} {:>6} {:>6} {:>10} {:>10} {:>8}",
+        "system", "p50", "p95", "p99", "p99.9", "max", ">1 s", "lost", "up B/smpl", "down", "control"
+    )?;
+    for result in results {
+        let latency = |pick: fn(&LatencyMs) -> f64| number(result.latency_ms.as_ref().map(pick), 0);
+        let per_sample = |bytes: u64| bytes as f64 / result.samples.max(1) as f64;
+        writeln!(
+            out,
+            "  {:<28} {:>7} {:>7} {:>7} {:>7} {:>7} {:>5.1}% {:>6} {:>10.1} {:>10.1} {:>8.2}",
+            result.scenario,
+            latency(|l| l.p50),
+            latency(|l| l.p95),
+            latency(|l| l.p99),
+            latency(|l| l.p999),
+            latency(|l| l.max),
+            result.late_over_1s * 100.0,
+            result.lost,
+            per_sample(result.uplink.bytes),
+            per_sample(result.downlink.bytes),
+            result.control_p99_ms,
+        )?;
+    }
+    for result in results {
+        for outage in &result.outages {
+            writeln!(
+                out,
+                "  {:<28} after {:.0} s without link: new data {} ms, under 1 s old {} ms, backlog done {} s",
+                result.scenario,
+                outage.seconds,
+                number(outage.first_fresh_ms, 0),
+                number(outage.fresh_under_1s_ms, 0),
+                number(outage.backlog_drained_s, 1),
+            )?;
+        }
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ use crate::scenario::{Scenario, Workload};
 pub(crate) use folder::make as make_folder;
 pub(crate) use measurement::Measurement;
 use record::Recording;
-pub(crate) use system::{ARRIVALS_WAITING_MAX, Role, System};
+pub(crate) use system::{ARRIVALS_WAITING_MAX, Role, System, not_started};
 pub(crate) use workload::{Feed, NUMBER_BYTES, Sink};
 use workload::{Flight, FlightError};
 
@@ -76,8 +76,8 @@ pub enum RunError {
     ChildEnded { name: &'static str, status: String, last_lines: String },
     #[error("{name} did not start within {seconds} s; its last lines:\n{last_lines}")]
     NotStarted { name: &'static str, seconds: u64, last_lines: String },
-    #[error("the ground did not accept its web client, or closed its connection")]
-    NoWebClient,
+    #[error("nothing can arrive any more: the client on the ground has no connection")]
+    NoClient,
     #[error(
         "the scenario is down from {begin_s:.0} to {end_s:.0} s, and samples end after {length_s:.0} s: give more --seconds"
     )]
@@ -160,7 +160,7 @@ async fn record(
         tokio::select! {
             biased;
             // Priority 1: an arrival has its time from the moment it is taken.
-            arrival = system.next_arrival() => recording.arrived(arrival.ok_or(RunError::NoWebClient)?),
+            arrival = system.next_arrival() => recording.arrived(arrival.ok_or(RunError::NoClient)?),
             // Priority 2: the next sample.
             () = sleep_until(next_sample), if next_sample.is_some() => recording.sent(feed.send()?),
             // Priority 3: the link's counters, and whether it is over.
