@@ -123,21 +123,30 @@ impl System {
         })
     }
 
-    /// One child after the other.
+    /// The tasks, then one child after the other.
     pub(crate) async fn stop(mut self) {
+        self.abort_tasks();
+        for task in &mut self.tasks {
+            // It was told to end.
+            let _ = task.await;
+        }
         for (_, child) in &mut self.children {
             if let Err(error) = child.stop(STOP_GRACE).await {
                 tracing::warn!(process = child.name(), %error, "cannot stop it");
             }
         }
     }
+
+    fn abort_tasks(&self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
 }
 
 impl Drop for System {
     fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.abort_tasks();
     }
 }
 
