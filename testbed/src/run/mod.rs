@@ -8,6 +8,7 @@ mod measurement;
 mod record;
 mod result;
 mod system;
+mod trace;
 mod usage;
 mod workload;
 
@@ -17,6 +18,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use result::{BoundResult, LatencyMs, OutageResult, RunResult, UsageResult};
+pub use trace::{Trace, TracedSample};
 
 use crate::path::{LinkKind, Path, PathError};
 use crate::process::SpawnError;
