@@ -32,6 +32,8 @@ pub(crate) enum Command {
     /// Sends a scenario's samples through what a user would take instead of Tern, and through Tern, side by side. Exit
     /// status as of `run`; the bounds are for Tern only.
     Peers(PeersArguments),
+    /// Shows what changed between two files of results, and whether it is beyond the noise of the seeds.
+    Compare(CompareArguments),
     /// Shows the scenarios.
     List,
     /// Measures a scenario's link itself, beside what was asked for. Exit status as of `run`.
@@ -75,6 +77,9 @@ pub(crate) struct RunArguments {
     /// Write the results here, a JSON object a line and scenario.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Write a page with plots and tables here (`report.html`), and the same as Markdown.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -99,6 +104,19 @@ pub(crate) struct PeersArguments {
     /// Write the results here, a JSON object a line and system.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Write a page with plots and tables here (`report.html`), and the same as Markdown.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArguments {
+    /// What `--json` wrote before; for the noise, of several seeds (files of several runs can be put together).
+    #[arg(value_name = "A.json")]
+    pub(crate) before: PathBuf,
+    /// What it wrote after.
+    #[arg(value_name = "B.json")]
+    pub(crate) after: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -13,7 +13,7 @@ use tern_testbed::peers::PeerOutcome;
 use tern_testbed::proxy::Proxy;
 use tern_testbed::run::{Outcome, RunResult};
 use tern_testbed::scenario::Scenario;
-use tern_testbed::{check, codec, demo, peers, run};
+use tern_testbed::{check, codec, compare, demo, peers, report, run};
 
 /// Exit statuses beside success.
 const BOUND_MISSED: u8 = 1;
@@ -41,6 +41,10 @@ fn main() -> ExitCode {
             }
             Command::Run(arguments) => measure(arguments).await,
             Command::Peers(arguments) => compare_peers(arguments).await,
+            Command::Compare(arguments) => {
+                print::comparisons(&compare::compare(&arguments.before, &arguments.after)?)?;
+                Ok(ExitCode::SUCCESS)
+            }
             Command::List => print::scenarios(&Scenario::builtin()),
             Command::CheckLink(arguments) => check_link(arguments).await,
             Command::Proxy(arguments) => relay(arguments).await,
@@ -65,7 +69,7 @@ async fn measure(arguments: cli::RunArguments) -> Result<ExitCode, Failure> {
             break;
         }
     }
-    write_json(arguments.json.as_deref(), &results)?;
+    keep(&results, arguments.json.as_deref(), arguments.report.as_deref())?;
     Ok(worst.into())
 }
 
@@ -88,7 +92,7 @@ async fn compare_peers(arguments: cli::PeersArguments) -> Result<ExitCode, Failu
         worst = worst.max(status);
     }
     print::peers(&results)?;
-    write_json(arguments.json.as_deref(), &results)?;
+    keep(&results, arguments.json.as_deref(), arguments.report.as_deref())?;
     Ok(worst.into())
 }
 
@@ -108,15 +112,21 @@ fn judge(what: &str, outcome: Outcome, results: &mut Vec<RunResult>) -> u8 {
     }
 }
 
-/// An object a line.
-fn write_json(file: Option<&Path>, results: &[RunResult]) -> Result<(), Failure> {
-    let Some(file) = file else { return Ok(()) };
-    let mut lines = String::new();
-    for result in results {
-        lines += &serde_json::to_string(result)?;
-        lines.push('\n');
+/// As JSON, an object a line, and as a report.
+fn keep(results: &[RunResult], json: Option<&Path>, folder: Option<&Path>) -> Result<(), Failure> {
+    if let Some(file) = json {
+        let mut lines = String::new();
+        for result in results {
+            lines += &serde_json::to_string(result)?;
+            lines.push('\n');
+        }
+        std::fs::write(file, lines).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     }
-    std::fs::write(file, lines).map_err(|error| format!("cannot write {}: {error}", file.display()).into())
+    if let Some(folder) = folder {
+        let arguments = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+        report::write(folder, &format!("tern-testbed {arguments}"), results)?;
+    }
+    Ok(())
 }
 
 async fn check_link(arguments: cli::CheckArguments) -> Result<ExitCode, Failure> {

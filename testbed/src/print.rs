@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use tern_testbed::check::CheckReport;
+use tern_testbed::compare::{Comparison, Side, Verdict};
 use tern_testbed::run::{LatencyMs, RunResult};
 use tern_testbed::scenario::Scenario;
 
@@ -115,6 +116,52 @@ pub(crate) fn peers(results: &[RunResult]) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+pub(crate) fn comparisons(comparisons: &[Comparison]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for Comparison { scenario, results: [before, after], differences, rows } in comparisons {
+        writeln!(out, "{scenario}: {before} against {after} results")?;
+        for difference in differences {
+            writeln!(out, "  NOT THE SAME {difference}")?;
+        }
+        writeln!(out, "  {:<26} {:>20} {:>20} {:>9}", "", "before", "after", "change")?;
+        for row in rows.iter().filter(|row| row.verdict != Verdict::Unchanged) {
+            let change = match row.sides.map(|side| side.mean) {
+                [Some(before), Some(after)] if before != 0.0 => {
+                    format!("{:+.1} %", (after - before) / before.abs() * 100.0)
+                }
+                _ => String::new(),
+            };
+            let verdict = match row.verdict {
+                Verdict::Unchanged => "unchanged",
+                Verdict::WithinNoise => "within the noise",
+                Verdict::Better => "BETTER, beyond the noise",
+                Verdict::Worse => "WORSE, beyond the noise",
+                Verdict::NoiseUnknown => "noise unknown: too few results",
+            };
+            let [before, after] = row.sides.map(side);
+            writeln!(out, "  {:<26} {before:>20} {after:>20} {change:>9}  {verdict}", row.name)?;
+        }
+        let unchanged: Vec<&str> =
+            rows.iter().filter(|row| row.verdict == Verdict::Unchanged).map(|row| &row.name[..]).collect();
+        if !unchanged.is_empty() {
+            writeln!(out, "  unchanged: {}", unchanged.join(", "))?;
+        }
+    }
+    Ok(())
+}
+
+/// Mean and standard deviation.
+fn side(side: Side) -> String {
+    let mut text = number(side.mean, 3);
+    if let Some(deviation) = side.deviation {
+        text += &format!(" ± {deviation:.3}");
+    }
+    match (side.mean, side.never) {
+        (Some(_), never) if never > 0 => format!("{text}, never {never}x"),
+        _ => text,
+    }
 }
 
 pub(crate) fn check(report: &CheckReport) -> std::io::Result<()> {

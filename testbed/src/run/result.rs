@@ -88,7 +88,7 @@ impl RunResult {
     }
 
     /// What a bound of this name is about.
-    pub(super) fn value(&self, name: BoundName) -> Option<f64> {
+    pub(crate) fn value(&self, name: BoundName) -> Option<f64> {
         let latency = |pick: fn(&LatencyMs) -> f64| self.latency_ms.as_ref().map(pick);
         let per_sample =
             |traffic: Traffic| (self.samples > 0).then(|| traffic.bytes as f64 / self.samples as f64);
