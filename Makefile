@@ -30,6 +30,7 @@ test: tools
 	[ -d "$$TERN_FLIGHTS" ] || skipped+=("flights that the project may not carry: no folder $$TERN_FLIGHTS")
 	command -v chromium >/dev/null || skipped+=("the page in a browser: no chromium (apt-get install chromium)")
 	[ "$$(id -u)" = 0 ] || skipped+=("the link between network namespaces: not root")
+	PATH="$$PATH:/usr/sbin" command -v nats-server >/dev/null || skipped+=("a broker over the link, for comparison: no nats-server (apt-get install nats-server)")
 	cargo build -p tern-edge -p tern-ground -p tern-testbed
 	if cargo nextest --version >/dev/null 2>&1; then
 		cargo nextest run --workspace
@@ -66,6 +67,7 @@ tools:
 	command -v chromium >/dev/null || packages+=(chromium)
 	command -v setpriv >/dev/null && command -v chrt >/dev/null || packages+=(util-linux)
 	command -v ip >/dev/null || packages+=(iproute2)
+	PATH="$$PATH:/usr/sbin" command -v nats-server >/dev/null || packages+=(nats-server)
 	compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || packages+=(libfaketime)
 	command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 	if [ $${#packages[@]} -gt 0 ]; then

@@ -79,6 +79,11 @@ async fn compare_peers(arguments: cli::PeersArguments) -> Result<ExitCode, Failu
     let Some(outcomes) = peers::run(&options, demo::stop_signal()?).await? else {
         return Ok(COULD_NOT_RUN.into());
     };
+    if outcomes.iter().any(|peer| matches!(peer.outcome, Ok(Outcome::Rejected { .. }))) {
+        tracing::error!(
+            "what is rejected can be measured with fewer side by side (--at-once), or on a quieter machine"
+        );
+    }
     let mut results = Vec::new();
     let mut worst = 0;
     for PeerOutcome { peer, outcome } in outcomes {

@@ -48,7 +48,7 @@ fn write_section(out: &mut String, section: &Section<'_>) -> std::fmt::Result {
     let [latency, rest @ ..] = &tables(section)[..] else { return Ok(()) };
     write_table(out, latency)?;
     for plot in &section.plots {
-        write_plot(out, section, plot)?;
+        write_plot(out, plot)?;
     }
     for table in rest {
         write_table(out, table)?;
@@ -79,25 +79,14 @@ fn write_table(out: &mut String, Table { title, head, rows }: &Table) -> std::fm
     Ok(())
 }
 
-fn write_plot(out: &mut String, section: &Section<'_>, plot: &Plot) -> std::fmt::Result {
+fn write_plot(out: &mut String, plot: &Plot) -> std::fmt::Result {
     writeln!(out, "<figure>\n<h3>{}</h3>", escape(&plot.title))?;
-    if plot.has_legend && section.rows.len() > 1 {
-        out.push_str("<ul class=\"legend\">");
-        for (row, number) in section.rows.iter().zip(0..) {
-            let color = code(palette::system(number).light);
-            // As a picture, so that the rules for plots on dark paper hold for it, too.
-            write!(
-                out,
-                "<li><svg width=\"18\" height=\"10\" aria-hidden=\"true\"><rect y=\"3\" width=\"18\" height=\"4\" \
-                 fill=\"{color}\"/></svg>{}</li>",
-                escape(row.system)
-            )?;
-        }
-        out.push_str("</ul>\n");
-    }
     let label = format!("<svg role=\"img\" aria-label=\"{}\" ", escape(&plot.title));
     writeln!(out, "{}", plot.svg.replacen("<svg ", &label, 1))?;
-    writeln!(out, "<figcaption>{}</figcaption>\n</figure>", escape(plot.caption))
+    if !plot.caption.is_empty() {
+        writeln!(out, "<figcaption>{}</figcaption>", escape(plot.caption))?;
+    }
+    writeln!(out, "</figure>")
 }
 
 /// Rules that replace the colours of plots on dark paper.

@@ -32,7 +32,10 @@ fn write_section(out: &mut String, section: &Section<'_>) -> std::fmt::Result {
         }
     }
     for plot in &section.plots {
-        writeln!(out, "\n![{}]({})\n\n{}", cell(&plot.title), plot.file, plot.caption)?;
+        writeln!(out, "\n![{}]({})", cell(&plot.title), plot.file)?;
+        if !plot.caption.is_empty() {
+            writeln!(out, "\n{}", plot.caption)?;
+        }
     }
     Ok(())
 }

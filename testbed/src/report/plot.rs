@@ -36,11 +36,10 @@ pub(super) fn illustrate(mut section: Section<'_>) -> Result<Section<'_>, Report
     let name: String = section.scenario.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
     let seed = section.rows.first().map_or(0, |row| row.result.seed);
     let scale = latency_axis(&section.rows);
-    let plot = |what: &str, title: String, caption, has_legend, svg| Plot {
+    let plot = |what: &str, title: String, caption, svg| Plot {
         file: format!("{name}-seed{seed}-{what}.svg"),
         title,
         caption,
-        has_legend,
         svg,
     };
     let mut plots = vec![plot(
@@ -48,16 +47,18 @@ pub(super) fn illustrate(mut section: Section<'_>) -> Result<Section<'_>, Report
         "Latency, distribution".to_owned(),
         "The share of all samples that had arrived after a time. The upper part is stretched: each step is ten times \
          fewer samples. Where a line ends, the rest was lost.",
-        true,
         distribution(&section.rows, &scale)?,
     )];
     for (row, number) in section.rows.iter().zip(0..) {
         plots.push(plot(
             &format!("latency-{}", row.system),
             format!("Latency over time: {}", row.system),
-            "By the time at which samples were handed over; marks at the top are samples that never arrived, shaded is \
-             when the link was down, the red line is one second.",
-            false,
+            if number == 0 {
+                "By the time at which samples were handed over. Marks at the top are samples that never arrived, shaded \
+                 is when the link was down, the red line is one second."
+            } else {
+                ""
+            },
             over_time(&row.result.trace, number, &scale)?,
         ));
     }
@@ -65,7 +66,6 @@ pub(super) fn illustrate(mut section: Section<'_>) -> Result<Section<'_>, Report
         "bytes",
         "Bytes a sample".to_owned(),
         "To the ground, and below it, paler, to the vehicle, all headers counted.",
-        false,
         bytes(&section.rows)?,
     ));
     section.plots = plots;
@@ -113,8 +113,29 @@ fn distribution(rows: &[Row<'_>], scale: &Axis) -> Result<String, ReportError> {
             let style = palette::system(number).light.stroke_width(width);
             chart.draw_series(LineSeries::new(points, style)).map_err(text)?;
         }
-        Ok(())
+        legend(&mut chart, rows)
     })
+}
+
+/// In the corner where no line is: hardly anything has arrived in no time.
+fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>, rows: &[Row<'_>]) -> Result<(), ReportError> {
+    for (row, number) in rows.iter().zip(0..) {
+        let style = palette::system(number).light.stroke_width(4);
+        chart
+            .draw_series(std::iter::empty::<PathElement<(f64, f64)>>())
+            .map_err(text)?
+            .label(row.system)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .margin(MARGIN)
+        .legend_area_size(26)
+        .background_style(PAPER.light.filled())
+        .label_font((FONT, FONT_SIZE).into_font().color(&INK.light))
+        .draw()
+        .map_err(text)
 }
 
 /// How many nines a share has: 0.99 has 2.

@@ -22,10 +22,8 @@ pub(super) struct Row<'a> {
 pub(super) struct Plot {
     pub(super) file: String,
     pub(super) title: String,
-    /// How to read it.
+    /// How to read it; empty when that was said before.
     pub(super) caption: &'static str,
-    /// Whether lines of the systems' colours are in it.
-    pub(super) has_legend: bool,
     pub(super) svg: String,
 }
 
