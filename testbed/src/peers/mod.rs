@@ -67,12 +67,12 @@ pub struct PeersOptions {
 }
 
 /// What came of one system.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct PeerOutcome {
     /// The system.
     pub peer: Peer,
     /// What came of it; a failure of one does not end the others.
-    pub outcome: Result<Outcome, String>,
+    pub outcome: Result<Outcome, RunError>,
 }
 
 /// Why a comparison could not run.
@@ -187,7 +187,7 @@ async fn measure(group: &[Peer], options: &PeersOptions) -> Result<Vec<PeerOutco
     let mut outcomes = Vec::new();
     for ((&peer, measurement), recorded) in group.iter().zip(measurements).zip(recorded) {
         let outcome = measurement.finish().await;
-        outcomes.push(PeerOutcome { peer, outcome: recorded.map(|()| outcome).map_err(|e| e.to_string()) });
+        outcomes.push(PeerOutcome { peer, outcome: recorded.map(|()| outcome) });
     }
     Ok(outcomes)
 }
