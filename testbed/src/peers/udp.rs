@@ -23,10 +23,10 @@ pub(super) enum Format {
 }
 
 pub(super) fn start(seat: Seat<'_>, format: Format) -> Result<Parts, PeersError> {
-    let to = seat.path.ground_address();
-    let ground = seat.path.ground().enter(|| UdpSocket::bind(to))?;
+    let address = seat.path.ground_address();
+    let ground = seat.path.ground().enter(|| UdpSocket::bind(address))?;
     let vehicle = seat.path.vehicle().udp_socket(seat.path.vehicle_address())?;
-    vehicle.connect(to)?;
+    vehicle.connect(seat.path.address_across_link())?;
     let [ground, vehicle] = [ground, vehicle].map(|socket| {
         socket.set_nonblocking(true)?;
         tokio::net::UdpSocket::from_std(socket)

@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use super::ReportError;
 use super::axis::Axis;
 use super::palette::{self, BAD, FAINT_INK, GRID, INK, OUTAGE, PAPER};
-use super::section::{Plot, Row, Section};
+use super::section::{OURS, Plot, Row, Section};
 use crate::run::Trace;
 
 /// Pixels of a plot; the page scales it.
@@ -19,6 +19,10 @@ const BARS_FRAME: u32 = 44;
 const LABELS_LEFT: u32 = 110;
 const LABELS_BELOW: u32 = 34;
 const MARGIN: u32 = 10;
+/// Names of systems beside a plot.
+const LEGEND_WIDTH: u32 = 150;
+const LEGEND_MARGIN: i32 = 8;
+const LEGEND_LINE: i32 = 22;
 const FONT: &str = "sans-serif";
 const FONT_SIZE: u32 = 14;
 /// How many columns the samples over time are gathered in.
@@ -78,13 +82,15 @@ fn latency_axis(rows: &[Row<'_>]) -> Axis {
     let (low, high) = all.fold((f64::MAX, 0f64), |(low, high), ms| (low.min(ms), high.max(ms)));
     let low = if low > high { 100.0 } else { low.max(1.0) }.log10() - 0.05;
     let high = high.max(2.0 * LATE_MS).log10() + 0.05;
-    let steps = (0..9).flat_map(|power| [1.0, 2.0, 5.0].map(|step| step * 10f64.powi(power)));
+    let digits: &[f64] =
+        if high - low < 1.3 { &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0] } else { &[1.0, 2.0, 5.0] };
+    let steps = (0..9).flat_map(|power| digits.iter().map(move |digit| digit * 10f64.powi(power)));
     let ticks = steps.map(|ms| (ms.log10(), duration(ms)));
     Axis { low, high, ticks: ticks.filter(|(at, _)| (low..=high).contains(at)).collect() }
 }
 
 fn duration(ms: f64) -> String {
-    if ms < 1000.0 { format!("{ms:.0} ms") } else { format!("{:.0} s", ms / 1000.0) }
+    if ms < 1000.0 { format!("{ms:.0} ms") } else { format!("{} s", ms / 1000.0) }
 }
 
 fn distribution(rows: &[Row<'_>], scale: &Axis) -> Result<String, ReportError> {
@@ -97,7 +103,8 @@ fn distribution(rows: &[Row<'_>], scale: &Axis) -> Result<String, ReportError> {
     ticks.retain(|&(at, _)| at <= top);
     let shares = Axis { low: 0.0, high: top, ticks };
     draw(DISTRIBUTION_HEIGHT, |area| {
-        let mut chart = chart(area, scale.clone(), shares)?;
+        let (area, names) = area.split_horizontally(WIDTH - LEGEND_WIDTH);
+        let mut chart = chart(&area, scale.clone(), shares)?;
         // Ours last, above the others.
         for (number, row) in rows.iter().enumerate().rev() {
             let mut latencies: Vec<f64> =
@@ -109,33 +116,24 @@ fn distribution(rows: &[Row<'_>], scale: &Axis) -> Result<String, ReportError> {
                 let share = 1.0 - 10f64.powf(-at);
                 Some((latencies.get((share * count) as usize)?.max(1.0).log10(), at))
             });
-            let width = if number == 0 { 4 } else { 2 };
+            let width = if row.system == OURS { 4 } else { 2 };
             let style = palette::system(number).light.stroke_width(width);
             chart.draw_series(LineSeries::new(points, style)).map_err(text)?;
         }
-        legend(&mut chart, rows)
+        legend(&names, rows)
     })
 }
 
-/// In the corner where no line is: hardly anything has arrived in no time.
-fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>, rows: &[Row<'_>]) -> Result<(), ReportError> {
+/// One name below the other.
+fn legend(area: &Area<'_>, rows: &[Row<'_>]) -> Result<(), ReportError> {
+    let font = (FONT, FONT_SIZE).into_font().color(&INK.light);
     for (row, number) in rows.iter().zip(0..) {
-        let style = palette::system(number).light.stroke_width(4);
-        chart
-            .draw_series(std::iter::empty::<PathElement<(f64, f64)>>())
-            .map_err(text)?
-            .label(row.system)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+        let y = MARGIN as i32 + LEGEND_LINE * number as i32;
+        let mark = [(LEGEND_MARGIN, y + 5), (LEGEND_MARGIN + 18, y + 9)];
+        area.draw(&Rectangle::new(mark, palette::system(number).light.filled())).map_err(text)?;
+        area.draw(&Text::new(row.system.to_owned(), (LEGEND_MARGIN + 26, y), font.clone())).map_err(text)?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .margin(MARGIN)
-        .legend_area_size(26)
-        .background_style(PAPER.light.filled())
-        .label_font((FONT, FONT_SIZE).into_font().color(&INK.light))
-        .draw()
-        .map_err(text)
+    Ok(())
 }
 
 /// How many nines a share has: 0.99 has 2.

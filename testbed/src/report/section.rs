@@ -3,7 +3,7 @@
 use crate::run::RunResult;
 
 /// What a result without a system's name is of.
-const OURS: &str = "tern";
+pub(super) const OURS: &str = "tern";
 
 /// A scenario and what came of it.
 pub(super) struct Section<'a> {
