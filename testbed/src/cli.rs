@@ -99,7 +99,7 @@ pub(crate) struct PeersArguments {
     #[arg(long, value_name = "NAME,...", value_enum, value_delimiter = ',')]
     only: Vec<Peer>,
     /// How many run at the same time. Fewer take longer and disturb each other less.
-    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u8).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = Peer::ALL.len() as u8, value_parser = clap::value_parser!(u8).range(1..))]
     at_once: u8,
     /// Write the results here, a JSON object a line and system.
     #[arg(long, value_name = "FILE")]
