@@ -31,6 +31,7 @@ test: tools
 	command -v chromium >/dev/null || skipped+=("the page in a browser: no chromium (apt-get install chromium)")
 	[ "$$(id -u)" = 0 ] || skipped+=("the link between network namespaces, and real netem: not root")
 	command -v linux.uml >/dev/null || skipped+=("real netem: no user-mode Linux (apt-get install user-mode-linux)")
+	PATH="$$PATH:/usr/sbin" command -v nats-server >/dev/null || skipped+=("a broker over the link, for comparison: no nats-server (apt-get install nats-server)")
 	cargo build -p tern-edge -p tern-ground -p tern-testbed
 	if cargo nextest --version >/dev/null 2>&1; then
 		cargo nextest run --workspace
@@ -70,6 +71,7 @@ tools:
 	command -v mount >/dev/null || packages+=(mount)
 	command -v insmod >/dev/null || packages+=(kmod)
 	command -v linux.uml >/dev/null || packages+=(user-mode-linux)
+	PATH="$$PATH:/usr/sbin" command -v nats-server >/dev/null || packages+=(nats-server)
 	compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || packages+=(libfaketime)
 	command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 	if [ $${#packages[@]} -gt 0 ]; then

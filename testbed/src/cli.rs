@@ -10,6 +10,7 @@ use tern_testbed::codec::{CodecOptions, LossPolicy, Streams};
 use tern_testbed::demo::DemoOptions;
 use tern_testbed::link::{Outage, OutageSchedule, PathProfile, builtin_profile, parse_duration};
 use tern_testbed::path::LinkKind;
+use tern_testbed::peers::{Peer, PeersOptions};
 use tern_testbed::proxy::ProxyOptions;
 use tern_testbed::run::RunOptions;
 use tern_testbed::scenario::{Scenario, ScenarioError, Workload};
@@ -28,6 +29,11 @@ pub(crate) enum Command {
     /// Sends scenarios' samples through real binaries over a link, and measures. Exit status: 0 all bounds met, 1 a
     /// bound missed, 2 it could not run or the machine was too busy.
     Run(RunArguments),
+    /// Sends a scenario's samples through what a user would take instead of Tern, and through Tern, side by side. Exit
+    /// status as of `run`; the bounds are for Tern only.
+    Peers(PeersArguments),
+    /// Shows what changed between two files of results, and whether it is beyond the noise of the seeds.
+    Compare(CompareArguments),
     /// Shows the scenarios.
     List,
     /// Measures a scenario's link itself, beside what was asked for. Exit status as of `run`.
@@ -71,6 +77,46 @@ pub(crate) struct RunArguments {
     /// Write the results here, a JSON object a line and scenario.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Write a page with plots and tables here (`report.html`), and the same as Markdown.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PeersArguments {
+    /// A built-in scenario (`list` shows them) or a TOML file, with synthetic samples.
+    scenario: String,
+    /// What makes each link.
+    #[arg(long, value_enum, default_value_t = LinkKind::Auto)]
+    link: LinkKind,
+    /// Send samples for so many seconds.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: Option<u64>,
+    /// Draw loss and jitter of each link from this.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Compare these only. Default: all.
+    #[arg(long, value_name = "NAME,...", value_enum, value_delimiter = ',')]
+    only: Vec<Peer>,
+    /// How many run at the same time. Fewer take longer and disturb each other less.
+    #[arg(long, value_name = "N", default_value_t = Peer::ALL.len() as u8, value_parser = clap::value_parser!(u8).range(1..))]
+    at_once: u8,
+    /// Write the results here, a JSON object a line and system.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write a page with plots and tables here (`report.html`), and the same as Markdown.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArguments {
+    /// What `--json` wrote before; for the noise, of several seeds (files of several runs can be put together).
+    #[arg(value_name = "A.json")]
+    pub(crate) before: PathBuf,
+    /// What it wrote after.
+    #[arg(value_name = "B.json")]
+    pub(crate) after: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -158,8 +204,9 @@ impl Command {
     pub(crate) fn link(&self) -> Option<LinkKind> {
         match self {
             Command::Run(arguments) => Some(arguments.link),
+            Command::Peers(arguments) => Some(arguments.link),
             Command::CheckLink(arguments) => Some(arguments.link),
-            Command::Demo(_) | Command::List | Command::Proxy(_) | Command::Codec(_) => None,
+            Command::Demo(_) | Command::Compare(_) | Command::List | Command::Proxy(_) | Command::Codec(_) => None,
         }
     }
 }
@@ -201,6 +248,15 @@ impl RunArguments {
             Ok(RunOptions { scenario, link: self.link })
         });
         options.collect()
+    }
+}
+
+impl PeersArguments {
+    pub(crate) fn to_options(&self) -> Result<PeersOptions, ScenarioError> {
+        let mut scenario = Scenario::load(&self.scenario)?;
+        scenario.seed = self.seed.unwrap_or(scenario.seed);
+        scenario.length = self.seconds.map_or(scenario.length, Duration::from_secs);
+        Ok(PeersOptions { scenario, link: self.link, only: self.only.clone(), at_once: self.at_once.into() })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Distributions of latency.
 
 /// Percentiles of a whole set of values, each of them one of the values.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Percentiles {
     /// Half of the values are below it.
     pub p50: f64,

@@ -2,13 +2,15 @@
 //!
 //! [`link`] is a satellite link in software. [`proxy`] puts it between real processes on loopback, [`emulator`]
 //! between two network namespaces, [`netem`] is the kernel's own in that place, in a [`guest`] where this kernel has
-//! none; a [`path`] is any of them with its two ends. [`run`] sends a [`scenario`]'s samples
-//! through real binaries over a path and measures, [`check`] measures the path itself, [`demo`] shows the whole on
-//! one machine. `tests/` push whole flights through it and kill it at random moments.
+//! none; a [`path`] is any of them with its two ends. [`run`] sends a [`scenario`]'s samples through real binaries over
+//! a path and measures, [`peers`] through what else there is, [`check`] measures the path itself, [`report`] and
+//! [`compare`] show results, [`demo`] shows the whole on one machine. `tests/` push whole flights through it and kill
+//! it at random moments.
 
 pub mod check;
 mod client;
 pub mod codec;
+pub mod compare;
 pub mod demo;
 pub mod emulator;
 mod folder;
@@ -18,8 +20,10 @@ pub mod link;
 pub mod namespace;
 pub mod netem;
 pub mod path;
+pub mod peers;
 pub mod process;
 pub mod progress;
 pub mod proxy;
+pub mod report;
 pub mod run;
 pub mod scenario;

@@ -4,15 +4,17 @@ mod cli;
 mod print;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Arguments, Command};
 use tern_testbed::path::LinkKind;
+use tern_testbed::peers::PeerOutcome;
 use tern_testbed::proxy::Proxy;
-use tern_testbed::run::Outcome;
+use tern_testbed::run::{Outcome, RunResult};
 use tern_testbed::scenario::Scenario;
-use tern_testbed::{check, codec, demo, guest, progress, run};
+use tern_testbed::{check, codec, compare, demo, guest, peers, progress, report, run};
 
 /// Exit statuses beside success.
 const BOUND_MISSED: u8 = 1;
@@ -43,6 +45,11 @@ fn main() -> ExitCode {
                 Ok(ExitCode::SUCCESS)
             }
             Command::Run(arguments) => measure(arguments).await,
+            Command::Peers(arguments) => compare_peers(arguments).await,
+            Command::Compare(arguments) => {
+                print::comparisons(&compare::compare(&arguments.before, &arguments.after)?)?;
+                Ok(ExitCode::SUCCESS)
+            }
             Command::List => print::scenarios(&Scenario::builtin()),
             Command::CheckLink(arguments) => check_link(arguments).await,
             Command::Proxy(arguments) => relay(arguments).await,
@@ -54,30 +61,82 @@ fn main() -> ExitCode {
 
 /// Every scenario, one after the other; the worst of their exit statuses.
 async fn measure(arguments: cli::RunArguments) -> Result<ExitCode, Failure> {
-    let mut lines = String::new();
+    let mut results = Vec::new();
     let mut worst = 0;
     for options in arguments.to_options()? {
-        match run::run(&options, demo::stop_signal()?).await? {
-            Outcome::Measured(result) => {
-                print::result(&result)?;
-                worst = worst.max(if result.is_within_bounds() { 0 } else { BOUND_MISSED });
-                lines += &serde_json::to_string(&result)?;
-                lines.push('\n');
-            }
-            Outcome::Rejected { reason } => {
-                tracing::error!(scenario = options.scenario.name, "rejected: {reason}");
-                worst = COULD_NOT_RUN;
-            }
-            Outcome::Stopped => {
-                worst = COULD_NOT_RUN;
-                break;
-            }
+        let outcome = run::run(&options, demo::stop_signal()?).await?;
+        if let Outcome::Measured(result) = &outcome {
+            print::result(result)?;
+        }
+        let is_stopped = matches!(outcome, Outcome::Stopped);
+        worst = worst.max(judge(&options.scenario.name, outcome, &mut results));
+        if is_stopped {
+            break;
         }
     }
-    if let Some(file) = &arguments.json {
+    keep(&results, arguments.json.as_deref(), arguments.report.as_deref())?;
+    Ok(worst.into())
+}
+
+/// All systems; the worst of their exit statuses.
+async fn compare_peers(arguments: cli::PeersArguments) -> Result<ExitCode, Failure> {
+    let options = arguments.to_options()?;
+    let Some(outcomes) = peers::run(&options, demo::stop_signal()?).await? else {
+        return Ok(COULD_NOT_RUN.into());
+    };
+    if outcomes.iter().any(|peer| matches!(peer.outcome, Ok(Outcome::Rejected { .. }))) {
+        tracing::error!(
+            "what is rejected can be measured with fewer side by side (--at-once), or on a quieter machine"
+        );
+    }
+    let mut results = Vec::new();
+    let mut worst = 0;
+    for PeerOutcome { peer, outcome } in outcomes {
+        let status = match outcome {
+            Ok(outcome) => judge(peer.name(), outcome, &mut results),
+            Err(error) => {
+                tracing::error!(system = peer.name(), "{error}");
+                COULD_NOT_RUN
+            }
+        };
+        worst = worst.max(status);
+    }
+    print::peers(&results)?;
+    keep(&results, arguments.json.as_deref(), arguments.report.as_deref())?;
+    Ok(worst.into())
+}
+
+/// Keeps a result; the exit status that an outcome comes to.
+fn judge(what: &str, outcome: Outcome, results: &mut Vec<RunResult>) -> u8 {
+    match outcome {
+        Outcome::Measured(result) => {
+            let status = if result.is_within_bounds() { 0 } else { BOUND_MISSED };
+            results.push(*result);
+            status
+        }
+        Outcome::Rejected { reason } => {
+            tracing::error!(what, "rejected: {reason}");
+            COULD_NOT_RUN
+        }
+        Outcome::Stopped => COULD_NOT_RUN,
+    }
+}
+
+/// As JSON, an object a line, and as a report.
+fn keep(results: &[RunResult], json: Option<&Path>, folder: Option<&Path>) -> Result<(), Failure> {
+    if let Some(file) = json {
+        let mut lines = String::new();
+        for result in results {
+            lines += &serde_json::to_string(result)?;
+            lines.push('\n');
+        }
         std::fs::write(file, lines).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     }
-    Ok(worst.into())
+    if let Some(folder) = folder {
+        let arguments = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+        report::write(folder, &format!("tern-testbed {arguments}"), results)?;
+    }
+    Ok(())
 }
 
 async fn check_link(arguments: cli::CheckArguments) -> Result<ExitCode, Failure> {

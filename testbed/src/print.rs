@@ -4,7 +4,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use tern_testbed::check::CheckReport;
-use tern_testbed::run::RunResult;
+use tern_testbed::compare::{Comparison, Side, Verdict};
+use tern_testbed::run::{LatencyMs, RunResult};
 use tern_testbed::scenario::Scenario;
 
 use crate::Failure;
@@ -70,6 +71,97 @@ pub(crate) fn result(result: &RunResult) -> std::io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// Systems beside each other.
+pub(crate) fn peers(results: &[RunResult]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let Some(first) = results.first() else { return Ok(()) };
+    writeln!(out, "{} samples over {} with seed {}; latency in ms", first.samples, first.link, first.seed)?;
+    writeln!(
+        out,
+        "  {:<28} {:>7} {:>7} {:>7} {:>7} {:>7} {:>6} {:>6} {:>10} {:>10} {:>8}",
+        "system", "p50", "p95", "p99", "p99.9", "max", ">1 s", "lost", "up B/smpl", "down", "control"
+    )?;
+    for result in results {
+        let latency = |pick: fn(&LatencyMs) -> f64| number(result.latency_ms.as_ref().map(pick), 0);
+        let per_sample = |bytes: u64| bytes as f64 / result.samples.max(1) as f64;
+        writeln!(
+            out,
+            "  {:<28} {:>7} {:>7} {:>7} {:>7} {:>7} {:>5.1}% {:>6} {:>10.1} {:>10.1} {:>8.2}",
+            result.scenario,
+            latency(|l| l.p50),
+            latency(|l| l.p95),
+            latency(|l| l.p99),
+            latency(|l| l.p999),
+            latency(|l| l.max),
+            result.late_over_1s * 100.0,
+            result.lost,
+            per_sample(result.uplink.bytes),
+            per_sample(result.downlink.bytes),
+            result.control_p99_ms,
+        )?;
+    }
+    for result in results {
+        for outage in &result.outages {
+            writeln!(
+                out,
+                "  {:<28} after {:.0} s without link: new data {} ms, under 1 s old {} ms, backlog done {} s",
+                result.scenario,
+                outage.seconds,
+                number(outage.first_fresh_ms, 0),
+                number(outage.fresh_under_1s_ms, 0),
+                number(outage.backlog_drained_s, 1),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn comparisons(comparisons: &[Comparison]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for Comparison { scenario, results: [before, after], differences, rows } in comparisons {
+        writeln!(out, "{scenario}: {before} against {after} results")?;
+        for difference in differences {
+            writeln!(out, "  NOT THE SAME {difference}")?;
+        }
+        writeln!(out, "  {:<26} {:>20} {:>20} {:>9}", "", "before", "after", "change")?;
+        for row in rows.iter().filter(|row| row.verdict != Verdict::Unchanged) {
+            let change = match row.sides.map(|side| side.mean) {
+                [Some(before), Some(after)] if before != 0.0 => {
+                    format!("{:+.1} %", (after - before) / before.abs() * 100.0)
+                }
+                _ => String::new(),
+            };
+            let verdict = match row.verdict {
+                Verdict::Unchanged => "unchanged",
+                Verdict::WithinNoise => "within the noise",
+                Verdict::Better => "BETTER, beyond the noise",
+                Verdict::Worse => "WORSE, beyond the noise",
+                Verdict::NoiseUnknown => "noise unknown: too few results",
+            };
+            let [before, after] = row.sides.map(side);
+            writeln!(out, "  {:<26} {before:>20} {after:>20} {change:>9}  {verdict}", row.name)?;
+        }
+        let unchanged: Vec<&str> =
+            rows.iter().filter(|row| row.verdict == Verdict::Unchanged).map(|row| &row.name[..]).collect();
+        if !unchanged.is_empty() {
+            writeln!(out, "  unchanged: {}", unchanged.join(", "))?;
+        }
+    }
+    Ok(())
+}
+
+/// Mean and standard deviation.
+fn side(side: Side) -> String {
+    let mut text = number(side.mean, 3);
+    if let Some(deviation) = side.deviation {
+        text += &format!(" ± {deviation:.3}");
+    }
+    match (side.mean, side.never) {
+        (Some(_), never) if never > 0 => format!("{text}, never {never}x"),
+        _ => text,
+    }
 }
 
 pub(crate) fn check(report: &CheckReport) -> std::io::Result<()> {

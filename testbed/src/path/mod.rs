@@ -49,7 +49,7 @@ pub enum Path {
 }
 
 /// What crossed a link in one direction, IP headers included, lost packets included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Traffic {
     /// Bytes.
     pub bytes: u64,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::namespace::Namespace;
@@ -28,6 +29,16 @@ impl Place {
     ) -> Result<Process, SpawnError> {
         let program = sibling(binary).unwrap_or_else(|_| binary.into());
         Process::spawn_in(self.namespace(), binary, &program, arguments)
+    }
+
+    /// Starts any other program there; `name` is for logs.
+    pub fn spawn_program<A: AsRef<std::ffi::OsStr>>(
+        &self,
+        name: &'static str,
+        program: &Path,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<Process, SpawnError> {
+        Process::spawn_in(self.namespace(), name, program, arguments)
     }
 
     /// A datagram socket there, on a free port of `address`.

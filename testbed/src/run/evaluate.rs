@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::matching::first_arrivals;
 use super::record::Recording;
 use super::result::{BoundResult, OutageResult, RunResult, UsageResult};
+use super::trace::Trace;
 use crate::latency::Percentiles;
 use crate::path::LinkKind;
 use crate::scenario::Scenario;
@@ -21,13 +22,13 @@ pub(super) struct LinkFacts {
 
 /// A sample's way: handed over, arrived.
 #[derive(Clone, Copy, Debug)]
-struct Trip {
-    sent: Instant,
+pub(super) struct Trip {
+    pub(super) sent: Instant,
     arrived: Option<Instant>,
 }
 
 impl Trip {
-    fn latency(&self) -> Option<Duration> {
+    pub(super) fn latency(&self) -> Option<Duration> {
         self.arrived.map(|arrived| arrived - self.sent)
     }
 }
@@ -50,10 +51,12 @@ pub(super) fn evaluate(
     let late = latencies.iter().filter(|&&latency| latency > LATE).count();
     let traffic = recording.whole_traffic();
     let rate = scenario.link.to_ground.rate_bits_per_second.get() as f64 / 8.0;
-    let outages = scenario.link.outages.down_times(tern_shared::time::Instant(scenario.length));
+    let down_times = scenario.link.outages.down_times(tern_shared::time::Instant(scenario.length));
+    let down_times: Vec<(Instant, Instant)> =
+        down_times.into_iter().map(|(down, up)| (link.start + down.0, link.start + up.0)).collect();
     let mut result = RunResult {
         scenario: scenario.name.clone(),
-        link: link.kind.name(),
+        link: link.kind.name().to_owned(),
         seed: scenario.seed,
         samples: trips.len() as u64,
         lost: (trips.len() - latencies.len()) as u64,
@@ -63,14 +66,15 @@ pub(super) fn evaluate(
         one_way_ms: scenario.link.to_ground.delay_ms,
         uplink: traffic.to_ground,
         downlink: traffic.to_vehicle,
-        outages: outages
-            .into_iter()
-            .map(|(down, up)| after_outage(&trips, recording, link.start + down.0, link.start + up.0, rate))
+        outages: down_times
+            .iter()
+            .map(|&(down, up)| after_outage(&trips, recording, down, up, rate))
             .collect(),
         control_p99_ms,
         edge,
         ground,
         bounds: Vec::new(),
+        trace: Trace::new(&trips, &down_times),
     };
     let bounds = scenario.bounds.iter().map(|(name, limit)| {
         let value = result.value(name);

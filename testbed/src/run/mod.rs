@@ -3,28 +3,32 @@
 mod control;
 mod evaluate;
 mod matching;
+mod measurement;
 mod record;
 mod result;
 mod system;
+mod trace;
 mod usage;
 mod workload;
 
 use std::future::Future;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path as FilePath, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use result::{BoundResult, LatencyMs, OutageResult, RunResult, UsageResult};
+pub use trace::{Trace, TracedSample};
 
 use crate::folder;
 use crate::path::{LinkKind, Path, PathError};
 use crate::process::SpawnError;
 use crate::progress;
 use crate::scenario::{Scenario, Workload};
-use control::Control;
+pub(crate) use measurement::Measurement;
 use record::Recording;
-use system::System;
-use workload::{Feed, Flight, FlightError};
+pub(crate) use system::{ARRIVALS_WAITING_MAX, Role, System, not_started};
+pub(crate) use workload::{Feed, NUMBER_BYTES, Sink};
+use workload::{Flight, FlightError};
 
 /// A run whose control flow is slower than this at the 99th percentile says more about the machine than about us.
 pub const CONTROL_P99_MAX: Duration = Duration::from_millis(5);
@@ -74,8 +78,8 @@ pub enum RunError {
     ChildEnded { name: &'static str, status: String, last_lines: String },
     #[error("{name} did not start within {seconds} s; its last lines:\n{last_lines}")]
     NotStarted { name: &'static str, seconds: u64, last_lines: String },
-    #[error("the ground did not accept its web client, or closed its connection")]
-    NoWebClient,
+    #[error("nothing can arrive any more: the client on the ground has no connection")]
+    NoClient,
     #[error(
         "the scenario is down from {begin_s:.0} to {end_s:.0} s, and samples end after {length_s:.0} s: give more --seconds"
     )]
@@ -101,44 +105,38 @@ async fn measure(options: &RunOptions) -> Result<Outcome, RunError> {
     };
     check_outages(scenario)?;
     let folder = folder::make()?;
-    let mut path = Path::open(options.link, &scenario.link, scenario.seed)?;
-    let control = Control::start(&path)?;
+    let path = Path::open(options.link, &scenario.link, scenario.seed)?;
+    let (system, feed) = start(&path, scenario, flight, folder.path()).await?;
+    let mut measurement = Measurement::new(scenario.clone(), folder, path, system, feed)?;
+    tracing::info!(
+        scenario = scenario.name,
+        link = measurement.link().name(),
+        seconds = scenario.length.as_secs(),
+        "measuring"
+    );
+    let what = format!("{} over {}", scenario.name, measurement.link().name());
+    progress::show(what, scenario.length, measurement.record()).await?;
+    Ok(measurement.finish().await)
+}
+
+/// Starts Tern on a path, with its files in `folder`.
+pub(crate) async fn start(
+    path: &Path,
+    scenario: &Scenario,
+    flight: Option<Flight>,
+    folder: &FilePath,
+) -> Result<(System, Feed), RunError> {
     let socket = path.vehicle().udp_socket(Ipv4Addr::LOCALHOST.into())?;
     // Free a moment ago: the edge binds it anew.
     let source = path.vehicle().udp_socket(Ipv4Addr::LOCALHOST.into())?.local_addr()?;
     socket.connect(source)?;
     let kind = if flight.is_some() { "" } else { "jsonl+" };
-    let mut system = System::start(&path, scenario, &format!("{kind}udpin:{source}"), folder.path()).await?;
-    let feed = Feed::new(scenario, flight, socket);
-    tracing::info!(
-        scenario = scenario.name,
-        link = path.kind().name(),
-        seconds = scenario.length.as_secs(),
-        "measuring"
-    );
-
-    let mut recording = Recording::default();
-    let what = format!("{} over {}", scenario.name, path.kind().name());
-    let recorded = record(&mut path, &mut system, feed, scenario.length, &mut recording);
-    progress::show(what, scenario.length, recorded).await?;
-    let usage = system.usage();
-    let control = control.finish();
-    system.stop().await;
-    if control.p99 > CONTROL_P99_MAX.as_secs_f64() * 1e3 {
-        let reason = format!(
-            "the control flow, which no link slows, took {:.1} ms at the 99th percentile ({} ms is the most): the \
-             machine is too busy to measure on",
-            control.p99,
-            CONTROL_P99_MAX.as_millis()
-        );
-        return Ok(Outcome::Rejected { reason });
-    }
-    let link = evaluate::LinkFacts { kind: path.kind(), start: path.start_time() };
-    Ok(Outcome::Measured(Box::new(evaluate::evaluate(scenario, link, &recording, control.p99, usage))))
+    let system = System::start(path, scenario, &format!("{kind}udpin:{source}"), folder).await?;
+    Ok((system, Feed::new(scenario, flight, Sink::Edge(socket))))
 }
 
 /// Outages that are not over when the samples end have no results.
-fn check_outages(scenario: &Scenario) -> Result<(), RunError> {
+pub(crate) fn check_outages(scenario: &Scenario) -> Result<(), RunError> {
     let end = tern_shared::time::Instant(scenario.length);
     match scenario.link.outages.down_times(end).into_iter().find(|&(_, up)| up >= end) {
         None => Ok(()),
@@ -154,7 +152,7 @@ fn check_outages(scenario: &Scenario) -> Result<(), RunError> {
 async fn record(
     path: &mut Path,
     system: &mut System,
-    mut feed: Feed,
+    feed: &mut Feed,
     length: Duration,
     recording: &mut Recording,
 ) -> Result<(), RunError> {
@@ -165,7 +163,7 @@ async fn record(
         tokio::select! {
             biased;
             // Priority 1: an arrival has its time from the moment it is taken.
-            arrival = system.next_arrival() => recording.arrived(arrival.ok_or(RunError::NoWebClient)?),
+            arrival = system.next_arrival() => recording.arrived(arrival.ok_or(RunError::NoClient)?),
             // Priority 2: the next sample.
             () = sleep_until(next_sample), if next_sample.is_some() => recording.sent(feed.send()?),
             // Priority 3: the link's counters, and whether it is over.

@@ -1,19 +1,20 @@
 //! What a run's `--json` holds.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::trace::Trace;
 pub use super::usage::UsageResult;
 use crate::path::Traffic;
 use crate::scenario::BoundName;
 
 /// What came of a run. Times are by one clock: from the moment a sample was handed to the edge to its arrival at a web
 /// client of the ground.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
     /// Its name.
     pub scenario: String,
     /// What made the link.
-    pub link: &'static str,
+    pub link: String,
     /// What drew loss and jitter.
     pub seed: u64,
     /// Samples handed to the edge.
@@ -42,13 +43,16 @@ pub struct RunResult {
     pub ground: UsageResult,
     /// The scenario's bounds.
     pub bounds: Vec<BoundResult>,
+    /// Every sample; not in files.
+    #[serde(skip)]
+    pub trace: Trace,
 }
 
 /// A distribution of latency, milliseconds.
 pub type LatencyMs = crate::latency::Percentiles;
 
 /// What came after an outage. Times count from its end; `None` is never.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutageResult {
     /// How long it was.
     pub seconds: f64,
@@ -65,7 +69,7 @@ pub struct OutageResult {
 }
 
 /// A bound and whether it was kept.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BoundResult {
     /// What is bounded.
     pub name: BoundName,
@@ -84,7 +88,7 @@ impl RunResult {
     }
 
     /// What a bound of this name is about.
-    pub(super) fn value(&self, name: BoundName) -> Option<f64> {
+    pub(crate) fn value(&self, name: BoundName) -> Option<f64> {
         let latency = |pick: fn(&LatencyMs) -> f64| self.latency_ms.as_ref().map(pick);
         let per_sample =
             |traffic: Traffic| (self.samples > 0).then(|| traffic.bytes as f64 / self.samples as f64);

@@ -1,10 +1,11 @@
-//! Ground, web client and edge of a run.
+//! What carries a run's samples: its processes, its tasks, and what arrives; Tern's own among them.
 
 use std::ffi::OsString;
 use std::path::Path as FilePath;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::RunError;
 use super::usage::{self, UsageResult};
@@ -20,17 +21,38 @@ const EDGE_START: Duration = Duration::from_secs(60);
 /// How long a child may take to stop on SIGTERM.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
+/// How many arrivals wait to be noted. Whoever reports them waits while there are so many.
+pub(crate) const ARRIVALS_WAITING_MAX: usize = 1024;
+
 /// What runs. Dropping it kills it.
-pub(super) struct System {
-    ground: Process,
-    edge: Process,
+pub(crate) struct System {
+    /// In the order in which they are stopped.
+    children: Vec<(Role, Process)>,
     arrivals: mpsc::Receiver<Arrival>,
-    client: tokio::task::JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Whose CPU time and memory a child's are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// On the vehicle.
+    Edge,
+    /// On the ground.
+    Ground,
 }
 
 impl System {
-    /// Starts everything and waits until the edge has its session with the ground. `source`: the edge's.
-    pub(super) async fn start(
+    /// Of parts that run. Children are stopped in their order, tasks are aborted.
+    pub(crate) fn new(
+        children: Vec<(Role, Process)>,
+        arrivals: mpsc::Receiver<Arrival>,
+        tasks: Vec<JoinHandle<()>>,
+    ) -> System {
+        System { children, arrivals, tasks }
+    }
+
+    /// Starts Tern and waits until its edge has its session with its ground. `source`: the edge's.
+    pub(crate) async fn start(
         path: &Path,
         scenario: &Scenario,
         source: &str,
@@ -54,26 +76,33 @@ impl System {
         let Some(socket) = client::connect(path.ground(), address, GROUND_START).await else {
             return Err(not_started(&ground, GROUND_START));
         };
-        // The client stops reading the socket while this is full.
-        let (sender, arrivals) = mpsc::channel(1024);
+        let (sender, arrivals) = mpsc::channel(ARRIVALS_WAITING_MAX);
         let client = tokio::spawn(client::run(socket, address, sender));
-        let edge = path.vehicle().spawn("tern-edge", edge_arguments(path, scenario, source, folder))?;
-        let mut system = System { ground, edge, arrivals, client };
-        match tokio::time::timeout(EDGE_START, system.edge_is_connected()).await {
-            Ok(result) => result?,
-            Err(_) => return Err(not_started(&system.edge, EDGE_START)),
+        let mut edge = path.vehicle().spawn("tern-edge", edge_arguments(path, scenario, source, folder))?;
+        let connected = tokio::time::timeout(EDGE_START, is_connected(&mut edge)).await;
+        // The edge is stopped first, so that it can say goodbye.
+        let mut system =
+            System::new(vec![(Role::Edge, edge), (Role::Ground, ground)], arrivals, vec![client]);
+        match connected {
+            Ok(true) => Ok(system),
+            Ok(false) => {
+                // Its output has ended, so it has.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                system.check()?;
+                Err(not_started(&system.children[0].1, EDGE_START))
+            }
+            Err(_) => Err(not_started(&system.children[0].1, EDGE_START)),
         }
-        Ok(system)
     }
 
-    /// The next record at the web client; `None` when its connection has ended.
-    pub(super) async fn next_arrival(&mut self) -> Option<Arrival> {
+    /// The next sample that arrived; `None` when the connection on which they come has ended.
+    pub(crate) async fn next_arrival(&mut self) -> Option<Arrival> {
         self.arrivals.recv().await
     }
 
     /// Fails when a child has ended.
-    pub(super) fn check(&mut self) -> Result<(), RunError> {
-        for child in [&mut self.ground, &mut self.edge] {
+    pub(crate) fn check(&mut self) -> Result<(), RunError> {
+        for (_, child) in &mut self.children {
             if let Some(status) = child.exit_status()? {
                 let last_lines = child.last_lines().join("\n");
                 return Err(RunError::ChildEnded {
@@ -86,37 +115,50 @@ impl System {
         Ok(())
     }
 
-    /// Of the edge and of the ground.
-    pub(super) fn usage(&self) -> [UsageResult; 2] {
-        [usage::of(&self.edge), usage::of(&self.ground)]
+    /// Of the edge and of the ground; zeros of what is no process of its own.
+    pub(crate) fn usage(&self) -> [UsageResult; 2] {
+        [Role::Edge, Role::Ground].map(|role| {
+            let child = self.children.iter().find(|(of, _)| *of == role);
+            child.map_or_else(UsageResult::default, |(_, child)| usage::of(child))
+        })
     }
 
-    /// The edge first, so that it can say goodbye.
-    pub(super) async fn stop(mut self) {
-        for child in [&mut self.edge, &mut self.ground] {
+    /// The tasks, then one child after the other.
+    pub(crate) async fn stop(mut self) {
+        self.abort_tasks();
+        for task in &mut self.tasks {
+            // It was told to end.
+            let _ = task.await;
+        }
+        for (_, child) in &mut self.children {
             if let Err(error) = child.stop(STOP_GRACE).await {
                 tracing::warn!(process = child.name(), %error, "cannot stop it");
             }
         }
     }
 
-    async fn edge_is_connected(&mut self) -> Result<(), RunError> {
-        self.edge.wait_for_line("source listening").await;
-        while let Some(status) = self.edge.next_status().await {
-            if status["connected"] == true {
-                return Ok(());
-            }
+    fn abort_tasks(&self) {
+        for task in &self.tasks {
+            task.abort();
         }
-        // Its output has ended, so it has.
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        self.check()
     }
 }
 
 impl Drop for System {
     fn drop(&mut self) {
-        self.client.abort();
+        self.abort_tasks();
     }
+}
+
+/// Whether the edge got its session before its output ended.
+async fn is_connected(edge: &mut Process) -> bool {
+    edge.wait_for_line("source listening").await;
+    while let Some(status) = edge.next_status().await {
+        if status["connected"] == true {
+            return true;
+        }
+    }
+    false
 }
 
 fn edge_arguments(path: &Path, scenario: &Scenario, source: &str, folder: &FilePath) -> Vec<OsString> {
@@ -139,7 +181,7 @@ fn edge_arguments(path: &Path, scenario: &Scenario, source: &str, folder: &FileP
     ]
 }
 
-fn not_started(process: &Process, limit: Duration) -> RunError {
+pub(crate) fn not_started(process: &Process, limit: Duration) -> RunError {
     let last_lines = process.last_lines().join("\n");
     RunError::NotStarted { name: process.name(), seconds: limit.as_secs(), last_lines }
 }

@@ -3,7 +3,7 @@
 use crate::process::Process;
 
 /// CPU time and memory of a process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct UsageResult {
     /// CPU time since its start, seconds.
     pub cpu_s: f64,

@@ -1,4 +1,4 @@
-//! Samples for the edge, over UDP on the vehicle.
+//! Samples, as they are due: for the edge over UDP on the vehicle, for whatever else carries them as they are.
 
 use std::io;
 use std::net::UdpSocket;
@@ -9,6 +9,7 @@ use rand::SeedableRng;
 use rand::distr::{Alphanumeric, SampleString};
 use rand::rngs::StdRng;
 use tern_shared::mavlink::frame::{Candidate, inspect};
+use tokio::sync::mpsc;
 
 use super::record::Sample;
 use crate::client::epoch_seconds;
@@ -17,7 +18,7 @@ use crate::scenario::{Scenario, Synthetic, Workload};
 /// Bytes of a tlog's time before each frame.
 const STAMP_BYTES: usize = 8;
 /// Bytes that a sample's number stands for in [`Synthetic::sample_bytes`].
-const NUMBER_BYTES: usize = 8;
+pub(crate) const NUMBER_BYTES: usize = 8;
 /// The pause between a flight's end and its next beginning.
 const LOOP_PAUSE: Duration = Duration::from_millis(20);
 /// The stream of frames that the dialect does not know, as the edge calls it.
@@ -25,13 +26,21 @@ const OPAQUE_STREAM: &str = "mavlink/opaque";
 /// The stream of synthetic samples.
 const STREAM: &str = "synthetic";
 
-/// Hands samples to the edge.
-pub(super) struct Feed {
-    socket: UdpSocket,
+/// Hands samples over.
+pub(crate) struct Feed {
+    sink: Sink,
     kind: Kind,
     /// Draws the content of synthetic samples.
     rng: StdRng,
     sent: usize,
+}
+
+/// Who takes the samples.
+pub(crate) enum Sink {
+    /// An edge, to whose source the socket is connected: JSON lines, or MAVLink.
+    Edge(UdpSocket),
+    /// Anything else: the content of each, which begins with its number in [`NUMBER_BYTES`] digits. Has room for all.
+    Plain(mpsc::Sender<Vec<u8>>),
 }
 
 enum Kind {
@@ -41,7 +50,7 @@ enum Kind {
 
 /// A recorded flight in memory.
 #[derive(Debug)]
-pub(super) struct Flight {
+pub(crate) struct Flight {
     /// When each frame is due after the start, what stream it is of, and the frame.
     frames: Vec<(Duration, String, Vec<u8>)>,
 }
@@ -57,13 +66,13 @@ pub enum FlightError {
 }
 
 impl Feed {
-    /// `socket` is connected to the edge's source.
-    pub(super) fn new(scenario: &Scenario, flight: Option<Flight>, socket: UdpSocket) -> Feed {
+    /// The scenario's samples, or a flight's.
+    pub(crate) fn new(scenario: &Scenario, flight: Option<Flight>, sink: Sink) -> Feed {
         let kind = match (flight, &scenario.workload) {
             (None, Workload::Synthetic(synthetic)) => Kind::Synthetic(*synthetic),
             (flight, _) => Kind::Flight(flight.unwrap_or(Flight { frames: Vec::new() })),
         };
-        Feed { socket, kind, rng: StdRng::seed_from_u64(scenario.seed), sent: 0 }
+        Feed { sink, kind, rng: StdRng::seed_from_u64(scenario.seed), sent: 0 }
     }
 
     /// When the next sample is due, after the start; `None` when there are no more.
@@ -82,21 +91,30 @@ impl Feed {
 
     /// Sends the next sample.
     pub(super) fn send(&mut self) -> io::Result<Sample> {
-        let (stream, datagram) = match &self.kind {
+        let number = self.sent;
+        self.sent += 1;
+        let (stream, content) = match &self.kind {
             Kind::Synthetic(synthetic) => {
                 let text =
                     Alphanumeric.sample_string(&mut self.rng, synthetic.sample_bytes as usize - NUMBER_BYTES);
-                let line = format!("{{\"stream\":\"{STREAM}\",\"n\":{},\"text\":\"{text}\"}}\n", self.sent);
-                (STREAM.to_owned(), line.into_bytes())
+                let content = match self.sink {
+                    Sink::Edge(_) => {
+                        format!("{{\"stream\":\"{STREAM}\",\"n\":{number},\"text\":\"{text}\"}}\n")
+                    }
+                    Sink::Plain(_) => format!("{number:0NUMBER_BYTES$}{text}"),
+                };
+                (STREAM.to_owned(), content.into_bytes())
             }
             Kind::Flight(Flight { frames }) => {
-                let (_, stream, frame) = &frames[self.sent % frames.len()];
+                let (_, stream, frame) = &frames[number % frames.len()];
                 (stream.clone(), frame.clone())
             }
         };
-        self.sent += 1;
         let sample = Sample { at: Instant::now(), wall_s: epoch_seconds(), stream };
-        self.socket.send(&datagram)?;
+        match &self.sink {
+            Sink::Edge(socket) => socket.send(&content).map(|_| ())?,
+            Sink::Plain(sender) => sender.try_send(content).map_err(io::Error::other)?,
+        }
         Ok(sample)
     }
 }
@@ -146,7 +164,8 @@ mod tests {
     use super::*;
 
     fn feed(kind: Kind) -> Feed {
-        Feed { socket: UdpSocket::bind("127.0.0.1:0").unwrap(), kind, rng: StdRng::seed_from_u64(1), sent: 0 }
+        let sink = Sink::Edge(UdpSocket::bind("127.0.0.1:0").unwrap());
+        Feed { sink, kind, rng: StdRng::seed_from_u64(1), sent: 0 }
     }
 
     #[test]
@@ -179,5 +198,18 @@ mod tests {
         let mut feed = feed(Kind::Synthetic(synthetic));
         feed.sent = 75;
         assert_eq!(feed.next_due(), Some(Duration::from_millis(1500)));
+    }
+
+    #[test]
+    fn plain_samples_are_their_number_and_text_of_the_asked_size() {
+        let synthetic = Synthetic { samples_per_second: 50.try_into().unwrap(), sample_bytes: 60 };
+        let (sender, mut samples) = mpsc::channel(2);
+        let mut feed = Feed { sink: Sink::Plain(sender), ..feed(Kind::Synthetic(synthetic)) };
+        feed.send().unwrap();
+        feed.send().unwrap();
+        assert!(feed.send().is_err(), "there is room for two");
+        let [first, second] = [samples.try_recv().unwrap(), samples.try_recv().unwrap()];
+        assert_eq!((first.len(), second.len()), (60, 60));
+        assert!(first.starts_with(b"00000000") && second.starts_with(b"00000001"));
     }
 }

@@ -47,6 +47,33 @@ pub enum BoundName {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Bounds(BTreeMap<BoundName, f64>);
 
+impl BoundName {
+    /// All, in the order of results.
+    pub const ALL: [BoundName; 15] = [
+        BoundName::LatencyP50Ms,
+        BoundName::LatencyP95Ms,
+        BoundName::LatencyP99Ms,
+        BoundName::LatencyP999Ms,
+        BoundName::LateOver1s,
+        BoundName::Lost,
+        BoundName::Duplicates,
+        BoundName::UplinkBytesPerSample,
+        BoundName::DownlinkBytesPerSample,
+        BoundName::FirstFreshMs,
+        BoundName::FreshUnder1sMs,
+        BoundName::BacklogDrainedS,
+        BoundName::WorstFreshAgeMs,
+        BoundName::EdgeRssMb,
+        BoundName::GroundRssMb,
+    ];
+
+    /// Whether only a run with an outage has it.
+    pub fn is_of_outages(self) -> bool {
+        use BoundName::{BacklogDrainedS, FirstFreshMs, FreshUnder1sMs, WorstFreshAgeMs};
+        matches!(self, FirstFreshMs | FreshUnder1sMs | BacklogDrainedS | WorstFreshAgeMs)
+    }
+}
+
 impl Bounds {
     /// These limits.
     pub fn new(limits: BTreeMap<BoundName, f64>) -> Self {
