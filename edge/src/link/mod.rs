@@ -107,7 +107,8 @@ struct Active {
 }
 
 struct Early {
-    accepted: ZeroRttAccepted,
+    /// `None` once it has answered that it does not take it, and the driver is about to end.
+    accepted: Option<ZeroRttAccepted>,
     /// For another start.
     again: Option<Quic>,
 }
@@ -188,10 +189,11 @@ impl Links {
         let active = async {
             let Some(Active { driver, early, .. }) = &mut self.active else { return pending().await };
             let accepted = async {
-                match early {
-                    Some(Early { accepted, .. }) => accepted.await,
-                    None => pending().await,
-                }
+                let Some(Early { accepted, .. }) = early else { return pending().await };
+                let Some(answer) = accepted else { return pending().await };
+                let is_accepted = answer.await;
+                *accepted = None;
+                is_accepted
             };
             tokio::select! {
                 biased;
@@ -219,7 +221,7 @@ impl Links {
             }
             Established::Quic(quic, accepted) => {
                 let (connection, driven) = pair(quic.carrier(), ground);
-                let early = accepted.map(|accepted| Early { accepted, again: quic.again() });
+                let early = accepted.map(|accepted| Early { accepted: Some(accepted), again: quic.again() });
                 (tokio::spawn(quic::run(quic, driven)), connection, early)
             }
         };
