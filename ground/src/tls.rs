@@ -6,14 +6,11 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ServerSessionMemoryCache, VerifierBuilderError, WebPkiClientVerifier};
+use rustls::server::{StoresServerSessions, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use tern_shared::quic::ALPN;
 
 use crate::config::{QuicConfig, TlsConfig};
-
-/// Vehicles that can come back without a round trip. Each takes about 1 kB twice.
-const RESUMABLE_SESSIONS: usize = 2048;
 
 /// Why there is no TLS to serve.
 #[derive(Debug, thiserror::Error)]
@@ -48,9 +45,12 @@ pub fn server_config(config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> 
 }
 
 /// For QUIC: TLS 1.3. Vehicles may show certificates where there is something to verify them by. Those that were here
-/// before may send with their first packet (0-RTT), each ticket once: that is what keeping sessions here, and not
-/// sealed in the tickets, is for.
-pub fn quic_server_config(config: &QuicConfig) -> Result<ServerConfig, TlsError> {
+/// before may send with their first packet (0-RTT), each ticket once: that is what keeping `sessions`, instead of sealing
+/// them in the tickets, is for.
+pub fn quic_server_config(
+    config: &QuicConfig,
+    sessions: Arc<dyn StoresServerSessions>,
+) -> Result<ServerConfig, TlsError> {
     let (chain, key) = read("quic.certificate", "quic.key", &config.tls)?;
     let builder =
         ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&rustls::version::TLS13])?;
@@ -69,7 +69,7 @@ pub fn quic_server_config(config: &QuicConfig) -> Result<ServerConfig, TlsError>
     server.alpn_protocols = vec![ALPN.to_vec()];
     // QUIC knows no other amounts than none and all.
     server.max_early_data_size = u32::MAX;
-    server.session_storage = ServerSessionMemoryCache::new(RESUMABLE_SESSIONS);
+    server.session_storage = sessions;
     Ok(server)
 }
 

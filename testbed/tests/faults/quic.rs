@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 
 use crate::certificate::{Authority, Certificate};
-use crate::common::{binary, counter, edge_arguments};
+use crate::common::{binary, edge_arguments};
 use crate::site::{Site, Watched};
 
 const TOKEN: &str = "a-secret";
@@ -13,13 +13,13 @@ async fn telemetry_crosses_quic_and_a_restarted_ground_is_noticed() {
     let site = Site::new();
     let tls = Certificate::of_ground(&site, "ground");
     let quic = free_udp_address();
-    let ground = start_ground(&site, quic, &tls, &[]).await;
+    let mut ground = start_ground(&site, quic, &tls, &[]).await;
     let mut edge = start_edge(&site, &[quic], &tls, &["--token", TOKEN]);
     edge.line("source listening").await;
     site.send_numbers(0..100).await;
     edge.settled().await;
     assert_eq!(edge.status()["link"], format!("quic://{quic}"));
-    ground.kill().await;
+    ground.kill().await.unwrap();
 
     let ground = start_ground(&site, quic, &tls, &[]).await;
     site.send_numbers(100..200).await;

@@ -156,11 +156,6 @@ impl Watched {
         assert!(exit.success(), "{} ended with {exit}", self.name());
     }
 
-    /// Ends it as a power failure would.
-    pub(crate) async fn kill(mut self) {
-        self.0.kill().await.unwrap();
-    }
-
     /// Fails when its log has such a line.
     pub(crate) fn never_said(&self, text: &str) {
         let line = self.last_lines().into_iter().find(|line| line.contains(text));

@@ -9,7 +9,7 @@
 //! on the way could send again. That changes nothing: a ticket for 0-RTT is good once, records have sequence numbers and
 //! are stored once, and nothing that a vehicle sends makes the ground act on anything but its history.
 
-mod key;
+mod memory;
 mod socket;
 
 use std::collections::VecDeque;
@@ -26,7 +26,8 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tracing::{debug, info};
 
-pub use key::KeyError;
+use memory::Memory;
+pub use memory::MemoryError;
 pub(super) use socket::QuicSocket;
 
 use super::Accept;
@@ -57,9 +58,9 @@ pub enum QuicError {
     /// TLS lacks what QUIC needs.
     #[error("TLS cannot protect QUIC: {0}")]
     Cipher(#[from] NoInitialCipherSuite),
-    /// The reset key.
+    /// What is kept across restarts.
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Memory(#[from] MemoryError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address} (UDP): {error}")]
     Listen {
@@ -70,16 +71,17 @@ pub enum QuicError {
     },
 }
 
-/// Listens. The reset key lies beside the history.
+/// Listens. What outlives the process lies beside the history.
 pub fn listen(config: &QuicConfig, history: &Path) -> Result<Endpoint, QuicError> {
-    let tls = tls::quic_server_config(config)?;
+    let (memory, reset_key) = Memory::open(history)?;
+    let tls = tls::quic_server_config(config, Arc::new(memory))?;
     let mut server = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
     server
         .transport_config(Arc::new(transport_config()))
         .max_incoming(MAX_WAITING)
         .incoming_buffer_size(WAITING_BYTES)
         .incoming_buffer_size_total(ALL_WAITING_BYTES);
-    let mut endpoint = EndpointConfig::new(Arc::new(key::load(history)?));
+    let mut endpoint = EndpointConfig::new(Arc::new(reset_key));
     endpoint.cid_generator(ground_ids);
     let listen = || {
         let socket = std::net::UdpSocket::bind(config.listen)?;
