@@ -13,7 +13,7 @@ use tern_testbed::path::LinkKind;
 use tern_testbed::peers::{Peer, PeersOptions};
 use tern_testbed::proxy::ProxyOptions;
 use tern_testbed::run::RunOptions;
-use tern_testbed::scenario::{Scenario, ScenarioError, Workload};
+use tern_testbed::scenario::{Scenario, ScenarioError, Transport, Workload};
 
 #[derive(Debug, Parser)]
 #[command(name = "tern-testbed", version, about)]
@@ -65,6 +65,9 @@ pub(crate) struct RunArguments {
     /// What makes the link.
     #[arg(long, value_enum, default_value_t = LinkKind::Auto)]
     link: LinkKind,
+    /// Let the edge reach the ground this way instead of the scenario's. Results are those of `SCENARIO/TRANSPORT` then.
+    #[arg(long, value_enum)]
+    transport: Option<Transport>,
     /// Fly this recording instead of the scenario's workload.
     #[arg(long, value_name = "FILE.tlog")]
     flight: Option<PathBuf>,
@@ -206,7 +209,11 @@ impl Command {
             Command::Run(arguments) => Some(arguments.link),
             Command::Peers(arguments) => Some(arguments.link),
             Command::CheckLink(arguments) => Some(arguments.link),
-            Command::Demo(_) | Command::Compare(_) | Command::List | Command::Proxy(_) | Command::Codec(_) => None,
+            Command::Demo(_)
+            | Command::Compare(_)
+            | Command::List
+            | Command::Proxy(_)
+            | Command::Codec(_) => None,
         }
     }
 }
@@ -242,6 +249,10 @@ impl RunArguments {
             let mut scenario = Scenario::load(name)?;
             scenario.seed = self.seed.unwrap_or(scenario.seed);
             scenario.length = self.seconds.map_or(scenario.length, Duration::from_secs);
+            if let Some(transport) = self.transport.filter(|&chosen| chosen != scenario.edge.transport) {
+                scenario.edge.transport = transport;
+                scenario.name = format!("{}/{}", scenario.name, transport.name());
+            }
             if let Some(flight) = &self.flight {
                 scenario.workload = Workload::Flight(flight.clone());
             }

@@ -72,6 +72,8 @@ pub enum RunError {
     Spawn(#[from] SpawnError),
     #[error(transparent)]
     Flight(#[from] FlightError),
+    #[error("no certificate for the ground: {0}")]
+    Certificate(#[from] rcgen::Error),
     #[error("no {}: build it first (`make build`)", .0.display())]
     NoBinary(PathBuf),
     #[error("{name} ended early ({status}); its last lines:\n{last_lines}")]
@@ -111,6 +113,7 @@ async fn measure(options: &RunOptions) -> Result<Outcome, RunError> {
     tracing::info!(
         scenario = scenario.name,
         link = measurement.link().name(),
+        transport = scenario.edge.transport.name(),
         seconds = scenario.length.as_secs(),
         "measuring"
     );
