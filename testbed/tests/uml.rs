@@ -69,10 +69,6 @@ fn nothing_of_a_guest_outlives_the_testbed() {
         let mut testbed = start_guest();
         kill(signal, testbed.id());
         testbed.wait().unwrap();
-        if signal == "KILL" {
-            // The guest is told by the kernel that its parent is gone, and almost always obeys.
-            guest::remove_leftovers().unwrap();
-        }
         wait_until(|| guest_processes(testbed.id()).is_empty());
     }
 }

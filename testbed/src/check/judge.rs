@@ -30,13 +30,13 @@ const DRAWS: u64 = 50;
 pub(super) fn rows(plan: &Plan, seen: &Seen, link: LinkKind) -> Vec<CheckRow> {
     let mut rows =
         if link.is_netem() { netem_delay_rows(plan, &seen.steady) } else { delay_rows(plan, &seen.steady) };
-    rows.push(rate_row(plan, &seen.burst, link));
+    rows.extend(rate_row(plan, &seen.burst));
     rows.push(loss_row(plan, &seen.steady));
     rows.extend(outage_rows(plan, &seen.steady));
     rows
 }
 
-/// The delay of a link without jitter and loss, which nothing is drawn for.
+/// The delay and rate of a link without jitter and loss, which nothing is drawn for.
 pub(super) fn quiet_rows(plan: &Plan, seen: &Seen) -> Vec<CheckRow> {
     let mut rows = delay_rows(plan, &seen.steady);
     for row in &mut rows {
@@ -45,6 +45,7 @@ pub(super) fn quiet_rows(plan: &Plan, seen: &Seen) -> Vec<CheckRow> {
             _ => "steady delay p99, ms",
         };
     }
+    rows.extend(rate_row(plan, &seen.burst));
     rows
 }
 
@@ -97,23 +98,26 @@ fn delays(sent: &[Instant], arrivals: impl IntoIterator<Item = Option<Instant>>)
     Percentiles::of(delays.collect()).map_or((f64::NAN, f64::NAN), |delay| (delay.p50, delay.p99))
 }
 
-/// By the first and the last that arrived, and what came between them: those lost took their part of the rate, too,
-/// but not netem's, which loses before it serialises.
-fn rate_row(plan: &Plan, burst: &[SeenProbe], link: LinkKind) -> CheckRow {
+/// By the first and the last that arrived, and what came between them: those lost took their part of the rate, too.
+/// `None` when the link was not saturated.
+fn rate_row(plan: &Plan, burst: &[SeenProbe]) -> Option<CheckRow> {
+    if burst.is_empty() {
+        return None;
+    }
     let arrived: Vec<(u64, Instant)> =
         (0..).zip(burst).filter_map(|(number, probe)| Some((number, probe.arrived?))).collect();
     let measured = arrived.first().zip(arrived.last()).map_or(f64::NAN, |(first, last)| {
-        let packets = if link.is_netem() { arrived.len() as u64 - 1 } else { last.0 - first.0 };
-        (packets * plan.burst.wire_bytes as u64 * 8) as f64 / last.1.since(first.1).as_secs_f64() / 1e3
+        let bytes = (last.0 - first.0) * plan.burst.wire_bytes as u64;
+        (bytes * 8) as f64 / last.1.since(first.1).as_secs_f64() / 1e3
     });
     let asked = plan.link.rate_bits_per_second.get() as f64 / 1e3;
-    CheckRow {
+    Some(CheckRow {
         direction: plan.direction,
         what: "rate, kbit/s",
         asked,
         measured,
         tolerance: asked * RATE_TOLERANCE_SHARE,
-    }
+    })
 }
 
 /// Outside whole outages; partial ones count with their share.

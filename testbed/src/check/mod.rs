@@ -6,7 +6,8 @@
 //! 2. Saturated: half a queue at once and then as much as the link carries. The pace of arrivals is the rate.
 //!
 //! netem draws by itself, so its delay with jitter is held against the spread of many draws, and it is first measured
-//! for 10 s without jitter and loss, where nothing is left to chance.
+//! for 10 s without jitter, loss and outages, where nothing is left to chance. Then it is saturated, too: netem loses
+//! packets before its rate, so with losses its queue would run dry.
 
 mod flow;
 mod judge;
@@ -93,16 +94,17 @@ impl CheckRow {
 pub async fn run(options: &CheckOptions) -> Result<CheckReport, CheckError> {
     let link = options.link.resolve();
     let CheckOptions { profile, seed, .. } = options;
-    let mut rows = Vec::new();
-    if link.is_netem() && [&profile.to_ground, &profile.to_vehicle].iter().any(|link| link.jitter_ms > 0.0) {
-        let quiet = without_chance(profile);
+    let (mut rows, mut plans) = (Vec::new(), plans(profile, *seed));
+    let quiet = without_chance(profile);
+    if link.is_netem() && quiet != *profile {
         let path = Path::open(link, &quiet, *seed)?;
-        for (plan, seen) in observe(&path, &quiet.name, plans(&quiet, *seed).map(Plan::short)).await? {
+        for (plan, seen) in observe(&path, &quiet.name, self::plans(&quiet, *seed).map(Plan::short)).await? {
             rows.extend(judge::quiet_rows(&plan, &seen));
         }
+        plans = plans.map(Plan::unsaturated);
     }
     let path = Path::open(link, profile, *seed)?;
-    let observed = observe(&path, &profile.name, plans(profile, *seed)).await?;
+    let observed = observe(&path, &profile.name, plans).await?;
     for (plan, seen) in &observed {
         rows.extend(judge::rows(plan, seen, link));
     }

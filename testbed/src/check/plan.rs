@@ -103,10 +103,15 @@ impl Plan {
         }
     }
 
-    /// Steady probes only, for some seconds.
+    /// Steady probes for some seconds only.
     pub(super) fn short(mut self) -> Plan {
         let count = (QUIET.as_secs_f64() / self.steady.interval.as_secs_f64()) as u64;
         self.steady.count = self.steady.count.min(count);
+        self
+    }
+
+    /// Steady probes only.
+    pub(super) fn unsaturated(mut self) -> Plan {
         (self.burst.count, self.burst_head) = (0, 0);
         self
     }

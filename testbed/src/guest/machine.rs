@@ -2,17 +2,18 @@
 //!
 //! The kernel is a process that traces one of the host for each of the guest's. Killed, it would set these free, on
 //! the host and with the guest's code; so it is told to end (SIGTERM), which takes them along, and what has to be
-//! killed is killed as a group.
+//! killed is killed as a group. When this process is killed, the system tells the kernel, and a guard, a shell that
+//! notices by the end of its input, kills what that leaves.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
-use tokio::process::{Child, ChildStdout};
+use tokio::process::{Child, ChildStdout, Command};
 
 use super::GuestError;
 use crate::emulator::give_realtime_priority;
@@ -31,12 +32,22 @@ pub(super) const ERRORS: &str = "errors";
 /// How long it may take to end when told to.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
+/// The guard: waits for the end of its input, gives the kernel as long as [`STOP_GRACE`], and kills its group.
+const GUARD: &str = "\
+read -r _
+tenths=50
+while kill -0 \"$0\" 2>/dev/null && [ $((tenths -= 1)) -gt 0 ]; do sleep 0.1; done
+kill -s KILL -- \"-$0\"
+";
+
 /// A running guest; dropping it ends it.
 #[derive(Debug)]
 pub(super) struct Machine {
     child: Child,
     /// `None` once it has ended.
     group: Option<Pid>,
+    /// As long as the group is ours.
+    guard: Option<Child>,
 }
 
 impl Machine {
@@ -65,7 +76,9 @@ impl Machine {
         let mut command = command_in(None, Path::new("linux.uml"), arguments);
         let child = command.stderr(errors).spawn().map_err(GuestError::Boot)?;
         let group = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
-        Ok(Machine { child, group })
+        let mut machine = Machine { child, group, guard: None };
+        machine.guard = group.map(guard).transpose().map_err(GuestError::Boot)?;
+        Ok(machine)
     }
 
     /// Puts its processes, and with them those that they start, under SCHED_FIFO. To be called when the first process
@@ -85,13 +98,14 @@ impl Machine {
     /// Waits for its end.
     pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await;
-        self.group = None;
+        (self.guard, self.group) = (None, None);
         status
     }
 }
 
 impl Drop for Machine {
     fn drop(&mut self) {
+        self.guard = None;
         let Some(group) = self.group else { return };
         // Fails when it has ended by itself.
         let _ = kill_process(group, Signal::TERM);
@@ -102,6 +116,14 @@ impl Drop for Machine {
         // Also what a kernel that ended has not taken along. It has not been waited for yet: the group is still its.
         let _ = kill_process_group(group, Signal::KILL);
     }
+}
+
+/// Outlives this process, and is killed when it is dropped.
+fn guard(group: Pid) -> io::Result<Child> {
+    let mut command = Command::new("sh");
+    command.args(["-c", GUARD, &group.as_raw_nonzero().to_string()]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.process_group(0).kill_on_drop(true).spawn()
 }
 
 /// Whether a child runs; leaves it to be waited for.

@@ -185,8 +185,7 @@ fn connect(ground: SocketAddr) -> io::Result<UdpSocket> {
         if ground.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
     let socket = std::net::UdpSocket::bind(any)?;
     socket.connect(ground)?;
-    socket.set_nonblocking(true)?;
-    UdpSocket::from_std(socket)
+    super::with_room(socket)
 }
 
 fn segment(flow: u64, bytes: &[u8]) -> Segment {
