@@ -1,7 +1,7 @@
 //! The control flow: small datagrams around the link and back. Whatever slows them is the machine, not the link.
 //!
-//! Each is sent when its time has come, whatever became of those before, and its round trip counts from that time: a
-//! machine that stands still for 2 s is seen by all hundred datagrams that were due meanwhile.
+//! Each is sent when its time has come, whatever became of those before. One that is late by more than the time between
+//! two counts from when it was due: a machine that stands still for 2 s is seen by all hundred that were due meanwhile.
 
 use std::io;
 use std::net::UdpSocket;
@@ -23,10 +23,9 @@ const ANSWER_LIMIT: Duration = Duration::from_millis(500);
 pub(super) struct Control {
     asking: Arc<AtomicBool>,
     answering: Arc<AtomicBool>,
-    sender: Option<JoinHandle<u64>>,
+    sender: Option<JoinHandle<Vec<Instant>>>,
     receiver: Option<JoinHandle<Vec<(u64, Instant)>>>,
     echo: Option<JoinHandle<()>>,
-    start: Instant,
 }
 
 impl Control {
@@ -51,7 +50,6 @@ impl Control {
             sender: Some(std::thread::spawn(move || ask(&socket, start, &is_asking))),
             asking,
             answering,
-            start,
         })
     }
 
@@ -65,13 +63,13 @@ impl Control {
 
     fn join(&mut self) -> Vec<f64> {
         self.asking.store(false, Ordering::Relaxed);
-        let sent = self.sender.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        let asked = self.sender.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
         let answers = self.receiver.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
         self.answering.store(false, Ordering::Relaxed);
         if let Some(echo) = self.echo.take() {
             let _ = echo.join();
         }
-        round_trips(self.start, sent, &answers)
+        round_trips(&asked, &answers)
     }
 }
 
@@ -81,21 +79,23 @@ impl Drop for Control {
     }
 }
 
-/// When a datagram is due after the first.
-fn due(number: u64) -> Duration {
-    Duration::from_nanos((INTERVAL.as_nanos() as u64).saturating_mul(number))
-}
-
-/// Sends each datagram when it is due; how many.
-fn ask(socket: &UdpSocket, start: Instant, is_asking: &AtomicBool) -> u64 {
-    let mut number = 0u64;
+/// Sends each datagram when it is due; since when each one's round trip counts.
+fn ask(socket: &UdpSocket, start: Instant, is_asking: &AtomicBool) -> Vec<Instant> {
+    let mut asked: Vec<Instant> = Vec::new();
+    let mut due = start;
     while is_asking.load(Ordering::Relaxed) {
-        std::thread::sleep(due(number).saturating_sub(start.elapsed()));
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let number = asked.len() as u64;
+        asked.push(counted_from(due, Instant::now()));
         // What is not sent is not answered.
         let _ = socket.send(&number.to_be_bytes());
-        number += 1;
+        due += INTERVAL;
     }
-    number
+    asked
+}
+
+fn counted_from(due: Instant, sent: Instant) -> Instant {
+    if sent.saturating_duration_since(due) < INTERVAL { sent } else { due }
 }
 
 /// The answers by their numbers, until none has come for a while after the last question.
@@ -120,13 +120,15 @@ fn answer(socket: &UdpSocket, is_answering: &AtomicBool) {
     }
 }
 
-/// From the moment that each datagram was due to its answer, milliseconds.
-fn round_trips(start: Instant, sent: u64, answers: &[(u64, Instant)]) -> Vec<f64> {
-    let unanswered = sent.saturating_sub(answers.len() as u64);
-    let took = |&(number, at): &(u64, Instant)| at.saturating_duration_since(start + due(number));
-    let answered = answers.iter().map(took);
-    let all = answered.chain(std::iter::repeat_n(ANSWER_LIMIT, unanswered as usize));
-    all.map(|took| took.as_secs_f64() * 1e3).collect()
+/// From each question to its answer, milliseconds.
+fn round_trips(asked: &[Instant], answers: &[(u64, Instant)]) -> Vec<f64> {
+    let mut took = vec![ANSWER_LIMIT; asked.len()];
+    for &(number, at) in answers {
+        if let (Some(took), Some(&asked)) = (took.get_mut(number as usize), asked.get(number as usize)) {
+            *took = at.saturating_duration_since(asked);
+        }
+    }
+    took.into_iter().map(|took| took.as_secs_f64() * 1e3).collect()
 }
 
 #[cfg(test)]
@@ -137,16 +139,26 @@ mod tests {
     fn a_machine_that_stands_still_is_seen_by_all_that_was_due_meanwhile() {
         let start = Instant::now();
         let stall_end = start + Duration::from_secs(3);
-        // For 2 s from the 50th on, nothing was sent; then all at once.
-        let answers: Vec<_> =
-            (0..200).map(|n| (n, (start + due(n)).max(if n < 50 { start } else { stall_end }))).collect();
-        let slow = round_trips(start, 200, &answers).into_iter().filter(|&took| took > 5.0).count();
+        // For 2 s from the 50th on, nothing was sent; then all at once, and answered at once.
+        let due = |number: u32| start + INTERVAL * number;
+        let sent = |number: u32| if number < 50 { due(number) } else { due(number).max(stall_end) };
+        let asked: Vec<_> = (0..200).map(|n| counted_from(due(n), sent(n))).collect();
+        let answers: Vec<_> = (0..200).map(|n| (n.into(), sent(n))).collect();
+        let slow = round_trips(&asked, &answers).into_iter().filter(|&took| took > 5.0).count();
+        // The last of the hundred was due one interval before the end.
         assert_eq!(slow, 100);
+    }
+
+    #[test]
+    fn a_sender_that_wakes_up_a_little_late_is_no_slow_round_trip() {
+        let (due, late) = (Instant::now(), Duration::from_millis(6));
+        assert_eq!(counted_from(due, due + late), due + late);
     }
 
     #[test]
     fn what_is_not_answered_counts_as_the_longest_that_is_waited() {
         let start = Instant::now();
-        assert_eq!(round_trips(start, 3, &[(1, start + due(1))]), [0.0, 500.0, 500.0]);
+        let answers = [(1, start + Duration::from_millis(2)), (9, start)];
+        assert_eq!(round_trips(&[start; 3], &answers), [500.0, 2.0, 500.0]);
     }
 }
