@@ -111,10 +111,10 @@ impl Encoder {
         // A frame that others can continue is worth some bytes.
         let worth = if keep == Keep::Nothing { most } else { most + most / 8 + 64 };
         // Repetition over long distances is what LZ4 finds and the models do not.
-        if frame.len() > worth || (keep == Keep::Nothing && frame.len() > 512) {
-            if let Some(simple) = simple().filter(|simple| simple.len() < frame.len()) {
-                return Ok(simple);
-            }
+        if (frame.len() > worth || keep == Keep::Nothing && frame.len() > 512)
+            && let Some(simple) = simple().filter(|simple| simple.len() < frame.len())
+        {
+            return Ok(simple);
         }
         self.use_up(first);
         if keep != Keep::Nothing {
