@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -197,14 +198,19 @@ fn run(batches: &[Batch], schemas: &SchemaTable, policy: LossPolicy) -> Run {
             encoder.acknowledge(first);
         }
         let started = Instant::now();
-        let frame = encoder.encode(batch, schemas, first, base, keep);
+        let frame = encoder.encode(slice::from_ref(batch), schemas, first, base, keep, usize::MAX);
         run.encode += started.elapsed();
+        let Ok(frame) = frame else {
+            run.fidelity = None;
+            continue;
+        };
         run.bytes += frame.len();
         let started = Instant::now();
         let decoded = decoder.decode(&frame, schemas, first);
         run.decode += started.elapsed();
-        run.fidelity =
-            run.fidelity.and_then(|exact| Some(exact & compare(batch.records(), &decoded.ok()?, schemas)?));
+        run.fidelity = run
+            .fidelity
+            .and_then(|exact| Some(exact & compare(batch.records(), &decoded.ok()?.concat(), schemas)?));
         if keep == Keep::ForAll {
             unacknowledged.push_back((now, first));
         }

@@ -14,6 +14,8 @@ const TIME: Shape =
     Shape { ring: Ring::Bits(64), first_cost: 3 << 8, first: Usual { length: 4, signed: false } };
 const BEGIN: Shape =
     Shape { ring: Ring::Bits(64), first_cost: 1 << 8, first: Usual { length: 2, signed: false } };
+const FINE: Shape =
+    Shape { ring: Ring::Bits(64), first_cost: 9 << 8, first: Usual { length: 8, signed: true } };
 const COUNT: Shape =
     Shape { ring: Ring::Bits(64), first_cost: 4 << 8, first: Usual { length: 4, signed: false } };
 const ID: Shape =
@@ -40,6 +42,8 @@ pub(super) struct Events {
     weights: Weights,
     is_new: Bit,
     is_next: Bit,
+    /// Whether a new stream carries microseconds.
+    is_fine: Bit,
 }
 
 #[derive(Clone, Debug)]
@@ -52,6 +56,8 @@ struct StreamClock {
     hits: [Bit; 3],
     /// Whether it came when it was due.
     due_hit: Bit,
+    /// What its times in microseconds have beyond milliseconds, when they are carried.
+    fine: Option<Box<Number>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +87,7 @@ impl Events {
             weights: Weights([26000, 20000, 14000, 6000]),
             is_new: Bit::sure(50000, 1),
             is_next: Bit::sure(45000, 2),
+            is_fine: Bit::sure(800, 4),
         }
     }
 
@@ -94,16 +101,19 @@ impl Events {
         self.count.code(coder, shared, &COUNT, &Outside::default(), count)
     }
 
-    /// Codes of which stream the next record is and when it was captured, in units of the frame's time.
+    /// Codes of which stream the next record is and when it was captured, microseconds; `is_fine` is whether a stream
+    /// that is new is to carry them rather than milliseconds.
     pub(super) fn code<C: BitCoder>(
         &mut self,
         coder: &mut C,
         shared: &mut SharedResiduals,
         id: SchemaId,
-        time: i64,
+        is_fine: bool,
+        micros: i64,
     ) -> Option<(SchemaId, i64)> {
+        let time = micros.saturating_add(500).div_euclid(1000);
         let pair = (usize::from(self.previous[0]) * 31 + usize::from(self.previous[1]) * 7) % PAIRS;
-        let stream = self.code_stream(coder, shared, pair, id)?;
+        let stream = self.code_stream(coder, shared, pair, id, is_fine)?;
         let id = self.known[usize::from(stream)];
         let clock = &mut self.clocks[usize::from(stream)];
         let previous = match self.last_time {
@@ -127,7 +137,10 @@ impl Events {
         clock.gap = time.wrapping_sub(previous);
         self.pairs[pair].gap = clock.gap;
         self.last_time = Some(time);
-        Some((id, time))
+        let whole = time.wrapping_mul(1000);
+        let Some(fine) = &mut clock.fine else { return Some((id, whole)) };
+        let beyond = fine.code(coder, shared, &FINE, &Outside::default(), micros.wrapping_sub(whole));
+        Some((id, whole.wrapping_add(beyond)))
     }
 
     fn code_stream<C: BitCoder>(
@@ -136,6 +149,7 @@ impl Events {
         shared: &mut SharedResiduals,
         pair: usize,
         id: SchemaId,
+        is_fine: bool,
     ) -> Option<u16> {
         let wanted = if C::DECODES {
             NOBODY
@@ -177,7 +191,7 @@ impl Events {
         }
         let stream = match found {
             Some(stream) => stream,
-            None => self.code_other(coder, shared, wanted, id)?,
+            None => self.code_other(coder, shared, wanted, id, is_fine)?,
         };
         self.pairs[pair].next = stream;
         if let Some(clock) = self.clocks.get_mut(usize::from(self.previous[0])) {
@@ -204,6 +218,7 @@ impl Events {
         shared: &mut SharedResiduals,
         wanted: u16,
         id: SchemaId,
+        is_fine: bool,
     ) -> Option<u16> {
         let is_new = self.known.is_empty() || self.is_new.code(coder, wanted == NOBODY, 20);
         if is_new {
@@ -228,6 +243,7 @@ impl Events {
                 follower: Follower::NOBODY,
                 hits: [Bit::new(45000); 3],
                 due_hit: Bit::new(32768),
+                fine: self.is_fine.code(coder, is_fine, 20).then(|| Box::new(Number::new(&FINE))),
             });
             return Some(self.known.len() as u16 - 1);
         }

@@ -8,6 +8,7 @@ use super::number::{HINTS, Number, Outside};
 use super::quantities::{Quantities, SOURCES};
 use super::range_coder::BitCoder;
 use super::residual::SharedResiduals;
+use super::state::mix;
 use super::text::{ByteString, SharedText};
 use crate::codec::column::{f32_bits, f64_bits, integer, number, on_grid, ordered_f32, ordered_f64};
 use crate::quantity::{Quantity, Role};
@@ -195,7 +196,7 @@ impl Column {
         let Content::Number(content) = &mut self.content else { return Value::Null };
         let wanted = if C::DECODES { 0 } else { to_number(field, value) };
         let coded = content.code(coder, common.residuals, &column.shape, &outside, wanted);
-        *common.hash = (*common.hash ^ coded as u32).wrapping_mul(0x0100_0193).rotate_left(5);
+        *common.hash = mix(*common.hash, coded as u32);
         if let (Some(role), Some(last)) = (column.role, content.last()) {
             self.remember(common.quantities, layout, role, place, last);
         }
@@ -216,7 +217,7 @@ impl Column {
         if !self.same_exception.code(coder, bits == self.exception, 30) {
             self.exception = coder.code_raw(width, bits);
         }
-        *common.hash = (*common.hash ^ self.exception as u32).wrapping_mul(0x0100_0193).rotate_left(5);
+        *common.hash = mix(*common.hash, self.exception as u32);
         match field.kind {
             FieldKind::F32 => Value::F32(f32::from_bits(self.exception as u32)),
             _ => Value::F64(f64::from_bits(self.exception)),
