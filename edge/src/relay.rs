@@ -12,8 +12,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tern_shared::batch::{Batch, Batcher};
+use tern_shared::batch::{Batch, BatchLimits, Batcher};
 use tern_shared::codec;
+use tern_shared::datagram::Pins;
 use tern_shared::range::SequenceRange;
 use tern_shared::record::{MAX_RECORD_BYTES, Record};
 use tern_shared::schema::Class;
@@ -88,9 +89,9 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let send = SendConfig {
         rate_bits_per_second: config.link.rate_bits_per_second,
         overhead_bytes: config.link.overhead_bytes,
-        retransmit_after: None,
         silence_limit: config.link.silence_limit,
-        hold_after: Some(config.link.silence_limit / 2),
+        batch_window: config.batch_window,
+        pins: Pins::default(),
     };
     let mut session = EdgeSession::new(identity, send);
     for (&id, schema) in &opened.schemas {
@@ -98,7 +99,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     }
     let mut relay = Relay {
         clock: Clock::start(),
-        batcher: Batcher::new(config.batch),
+        batcher: Batcher::new(BatchLimits::default()),
         registry: Registry::new(config.precision, opened.schemas),
         next: opened.base,
         session,
@@ -189,7 +190,7 @@ impl Relay {
                         self.handle_sample(self.clock.now(), sample);
                     }
                     closing.as_mut().reset(tokio::time::Instant::now() + CLOSING_LIMIT);
-                    self.flush();
+                    self.flush(self.clock.now());
                     self.session.close();
                 }
                 () = &mut closing, if is_closing => {
@@ -242,17 +243,18 @@ impl Relay {
 
     /// Ends what the relay owns; blocks as long as the disk takes.
     fn close(mut self) -> crate::spool::SpoolStatus {
-        self.flush();
+        self.flush(self.clock.now());
         self.spool.close()
     }
 
     fn timeout(&mut self, now: Now) -> Option<tern_shared::time::Instant> {
+        self.batcher.set_window(self.session.batch_window());
         [self.session.poll_timeout(now), self.batcher.poll_timeout()].into_iter().flatten().min()
     }
 
     fn handle_timeout(&mut self, now: Now) {
         if let Some(batch) = self.batcher.handle_timeout(now.instant) {
-            self.handle_batch(&batch);
+            self.handle_batch(now, batch);
         }
         self.session.handle_timeout(now);
     }
@@ -268,7 +270,7 @@ impl Relay {
             return self.refuse(&format!("a record of {stream:?} is over {MAX_RECORD_BYTES} bytes"));
         }
         if registration.changed {
-            self.flush();
+            self.flush(now);
         }
         if let Some(schema) = registration.new {
             self.spool.put_schema(record.schema, schema.clone());
@@ -276,7 +278,7 @@ impl Relay {
         }
         let urgent = sample.schema.class == Class::Critical;
         if let Some(batch) = self.batcher.push(now.instant, record, urgent) {
-            self.handle_batch(&batch);
+            self.handle_batch(now, batch);
         }
     }
 
@@ -288,23 +290,34 @@ impl Relay {
     }
 
     /// Closes the open batch.
-    fn flush(&mut self) {
+    fn flush(&mut self, now: Now) {
         if let Some(batch) = self.batcher.close() {
-            self.handle_batch(&batch);
+            self.handle_batch(now, batch);
         }
     }
 
-    fn handle_batch(&mut self, batch: &Batch) {
+    fn handle_batch(&mut self, now: Now, batch: Batch) {
+        let (rest, live) = self.session.divide(now, batch);
+        if let Some(frame) = self.store(&rest) {
+            self.session.handle_stored(frame.range);
+        }
+        if let Some(frame) = self.store(&live) {
+            self.session.handle_frame(frame);
+        }
+    }
+
+    /// Numbers the records and gives them to the spool; `None` when there are none.
+    fn store(&mut self, batch: &Batch) -> Option<Frame> {
+        let newest = batch.records().iter().map(|record| record.time).max()?;
         let records = batch.records().len() as u64;
         let range = SequenceRange::new(self.next, self.next + records);
         self.next = range.end;
         self.stats.accepted_records += records;
-        let newest = batch.records().iter().map(|record| record.time).max().unwrap_or_default();
         let frame = Frame { range, newest, bytes: codec::encode(batch, self.registry.table()).into() };
         if self.spool.append(frame.clone()).is_err() {
             debug!(%range, "the disk does not keep up: not stored");
         }
-        self.session.handle_frame(frame);
+        Some(frame)
     }
 
     fn handle_session_events(&mut self) {

@@ -19,7 +19,7 @@ use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
 use tern_shared::id::{Epoch, SchemaId, Token};
 use tern_shared::message::{
-    FrameMessage, Gap, GapReason, Hello, Lane, MAX_FRAME_BYTES, PROTOCOL_VERSION, RefusalReason,
+    FrameMessage, Gap, GapReason, Hello, Lane, MAX_FRAME_BYTES, Object, PROTOCOL_VERSION, RefusalReason,
     SchemaAnnouncement, SchemaBody, ToGround, ToVehicle,
 };
 use tern_shared::record::{Record, Value};
@@ -213,7 +213,7 @@ fn frame(lane: Lane, first: u64, count: u64) -> ToGround {
         })
         .collect();
     let frame = codec::encode(&Batch::new(records), &SchemaTable::from([(id, Arc::new(schema))]));
-    ToGround::Frame(FrameMessage { lane, offset: first as i64, frame })
+    ToGround::Frame(FrameMessage { lane, object: Object { offset: first as i64, skips: Vec::new(), frame } })
 }
 
 #[tokio::test]

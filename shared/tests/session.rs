@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
+use tern_shared::datagram::Pins;
 use tern_shared::id::{Epoch, SchemaId, Token};
 use tern_shared::message::{GapReason, ToGround, ToVehicle};
 use tern_shared::range::{RangeSet, SequenceRange};
@@ -32,10 +33,10 @@ fn edge(base: u64, rate_bits_per_second: Option<u64>) -> EdgeSession {
     };
     let config = SendConfig {
         rate_bits_per_second,
-        overhead_bytes: 80,
-        retransmit_after: None,
+        overhead_bytes: Some(80),
         silence_limit: Duration::from_secs(5),
-        hold_after: Some(Duration::from_millis(2500)),
+        batch_window: None,
+        pins: Pins::default(),
     };
     EdgeSession::new(identity, config)
 }

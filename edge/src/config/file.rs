@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tern_shared::batch::BatchLimits;
 use tern_shared::id::{Token, VehicleId};
 
 use super::{Args, Config, ConfigError, LinkConfig, LogConfig, LogFormat, Precision};
@@ -95,8 +94,9 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
     }
     let status_interval_ms = args.status_interval_ms.or(file.status_interval_ms).unwrap_or(0);
     let window_ms = args.batch_window_ms.or(file.batch.window_ms);
-    let batch = BatchLimits::default();
-    let window = millis("batch.window_ms", window_ms, batch.window, 10..=10_000, "10 to 10000 ms")?;
+    let batch_window = window_ms
+        .map(|window| millis("batch.window_ms", Some(window), Duration::ZERO, 10..=10_000, "10 to 10000 ms"))
+        .transpose()?;
     let insecure = args.insecure.or(file.link.insecure).unwrap_or(false);
     let spool_path = args.spool.clone().or(file.spool.path).unwrap_or_else(|| "tern-edge.sqlite".into());
     let spool = SpoolConfig::new(spool_path);
@@ -108,7 +108,7 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
         sources,
         precision: args.precision.or(file.precision).unwrap_or_default(),
         link: resolve_link(file.link, args, insecure)?,
-        batch: BatchLimits { window, ..batch },
+        batch_window,
         spool: SpoolConfig {
             max_bytes: args.spool_max_bytes.or(file.spool.max_bytes).unwrap_or(spool.max_bytes),
             max_age: (max_age > 0).then(|| Duration::from_secs(max_age)),
@@ -153,8 +153,8 @@ fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfi
             expected,
         });
     }
-    let overhead = args.overhead_bytes.or(file.overhead_bytes).unwrap_or(80);
-    if overhead > 1000 {
+    let overhead = args.overhead_bytes.or(file.overhead_bytes);
+    if let Some(overhead) = overhead.filter(|&overhead| overhead > 1000) {
         let expected = "0 to 1000 bytes";
         return Err(ConfigError::Value { key: "link.overhead_bytes", value: overhead.to_string(), expected });
     }
@@ -163,7 +163,7 @@ fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfi
         ground,
         certificates: args.certificates.clone().or(file.certificates),
         rate_bits_per_second: (rate != 0).then_some(rate),
-        overhead_bytes: overhead as usize,
+        overhead_bytes: overhead.map(|overhead| overhead as usize),
         silence_limit: millis(
             "link.silence_limit_ms",
             silence,
@@ -197,7 +197,8 @@ fn millis(
 }
 
 pub(super) fn to_toml(config: &Config) -> String {
-    let Config { vehicle, token, sources, precision, link, batch, spool, status_interval, log } = config;
+    let Config { vehicle, token, sources, precision, link, batch_window, spool, status_interval, log } =
+        config;
     let file = FileConfig {
         vehicle: Some(vehicle.clone()),
         token: (!token.0.is_empty()).then(|| "***".to_owned()),
@@ -209,10 +210,10 @@ pub(super) fn to_toml(config: &Config) -> String {
             insecure: Some(!link.ground.is_encrypted() && !link.ground.is_loopback()),
             certificates: link.certificates.clone(),
             rate_bits_per_second: Some(link.rate_bits_per_second.unwrap_or(0)),
-            overhead_bytes: Some(link.overhead_bytes as u64),
+            overhead_bytes: link.overhead_bytes.map(|overhead| overhead as u64),
             silence_limit_ms: Some(link.silence_limit.as_millis() as u64),
         },
-        batch: FileBatch { window_ms: Some(batch.window.as_millis() as u64) },
+        batch: FileBatch { window_ms: batch_window.map(|window| window.as_millis() as u64) },
         spool: FileSpool {
             path: Some(spool.path.clone()),
             max_bytes: Some(spool.max_bytes),

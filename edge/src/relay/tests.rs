@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tern_shared::batch::BatchLimits;
 use tern_shared::codec::SchemaTable;
+use tern_shared::datagram::Pins;
 use tern_shared::message::{Acknowledgement, PROTOCOL_VERSION, ProbeReply, ToGround, ToVehicle, Welcome};
 use tern_shared::time::Timestamp;
 
@@ -35,10 +36,10 @@ fn relay() -> (Relay, Inputs, Ground) {
     };
     let send = SendConfig {
         rate_bits_per_second: Some(64_000),
-        overhead_bytes: 80,
-        retransmit_after: None,
+        overhead_bytes: Some(80),
         silence_limit: Duration::from_secs(5),
-        hold_after: Some(Duration::from_millis(2500)),
+        batch_window: None,
+        pins: Pins::default(),
     };
     let relay = Relay {
         clock: Clock::start(),

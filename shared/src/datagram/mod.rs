@@ -2,3 +2,8 @@
 //! the sky lost without asking for them.
 
 pub mod coding;
+mod loss;
+mod protection;
+
+pub use loss::{LossMeter, LossReport};
+pub use protection::{Pins, Protection};

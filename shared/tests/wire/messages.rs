@@ -1,10 +1,13 @@
 //! One message of every kind, and of every variant within.
 
+use tern_shared::datagram::LossReport;
+use tern_shared::datagram::coding::Symbol;
 use tern_shared::id::{Epoch, SchemaId, Token};
 use tern_shared::mavlink::dialect;
 use tern_shared::message::{
-    Acknowledgement, ClockEstimate, FrameMessage, Gap, GapReason, Hello, Lane, Probe, ProbeReply, Refusal,
-    RefusalReason, SchemaAnnouncement, SchemaBody, ToGround, ToVehicle, Welcome,
+    Acknowledgement, BacklogPacket, ClockEstimate, Feedback, FrameMessage, Gap, GapReason, Hello, Lane,
+    LivePacket, Object, PacketHeader, Payload, Probe, ProbeReply, Refusal, RefusalReason, SchemaAnnouncement,
+    SchemaBody, ToGround, ToVehicle, Welcome,
 };
 use tern_shared::range::SequenceRange;
 use tern_shared::schema::{Class, Field, FieldKind, MavlinkOrigin, Origin, Schema};
@@ -27,6 +30,12 @@ pub(crate) fn to_ground() -> Vec<(ToGround, &'static str)> {
         agent: "tern-edge 0.1.0".into(),
     };
     let estimate = ClockEstimate { offset_micros: -50_000, uncertainty_micros: 350_000 };
+    let header = PacketHeader { number: 300, sent_millis: 65_535 };
+    let payload = Payload { offset: -2, frame: vec![0xde, 0xad] }.encode();
+    let symbols = vec![Symbol { window: 6, index: 1, bytes: vec![0xbe, 0xef] }];
+    let live = LivePacket { header, payload_number: 200, payload, symbols };
+    let bytes = object(1000, vec![0, 300]).encode();
+    let backlog = BacklogPacket { header, number: 7, index: 1, count: 2, bytes };
     let gap = |offset, count, reason| ToGround::Gap(Gap { offset, count, reason });
     vec![
         (
@@ -43,14 +52,17 @@ pub(crate) fn to_ground() -> Vec<(ToGround, &'static str)> {
         (full_schema(sensor(Origin::MavlinkOpaque, Class::Bulk)), "010107000173020200"),
         (dialect_schema(Class::Live, false), "0101c8010101011e0100aba791c501"),
         (dialect_schema(Class::Critical, true), "0101c8010101011e0001aba791c501"),
-        (frame(Lane::Live, 0), "02000004deadbeef"),
-        (frame(Lane::Backlog, -300), "0201d70404deadbeef"),
+        (frame(Lane::Live, 0), "0200000004deadbeef"),
+        (frame(Lane::Backlog, -300), "0201d7040004deadbeef"),
         (gap(-300, 100, GapReason::Evicted), "03d7046400"),
         (gap(2, 1, GapReason::NotStored), "03040101"),
         (gap(-1, 1 << 40, GapReason::Absent), "030180808080802002"),
         (ToGround::Probe(Probe { sent: TIME, estimate: None }), "048080a0faa0ccd70500"),
         (ToGround::Probe(Probe { sent: TIME, estimate: Some(estimate) }), "048080a0faa0ccd705019f8d06b0ae15"),
         (ToGround::Goodbye, "05"),
+        (ToGround::Live(live.clone()), "06ac02ffff03c801040302dead011502beef"),
+        (ToGround::Live(LivePacket { payload: Vec::new(), ..live }), "06ac02ffff03c80100011502beef"),
+        (ToGround::Backlog(backlog), "07ac02ffff030701020bd00f0200ac0204deadbeef"),
     ]
 }
 
@@ -60,6 +72,15 @@ pub(crate) fn to_vehicle() -> Vec<(ToVehicle, &'static str)> {
     let committed = Acknowledgement::new(300, ranges);
     let welcome =
         Welcome { protocol: 1, agent: "tern-ground 0.1.0".into(), committed: Acknowledgement::default() };
+    let feedback = Feedback {
+        committed: committed.clone(),
+        largest: 1000,
+        missing: vec![(3, 2), (400, 1)],
+        arrived_millis: 65_535,
+        held_millis: 700,
+        loss: LossReport { loss_per_mille: 17, burst_tenths: 25 },
+        key_frame_wanted: true,
+    };
     let refused = |reason| ToVehicle::Refused(Refusal::new(reason, "no"));
     vec![
         (ToVehicle::Welcome(welcome.clone()), "0001117465726e2d67726f756e6420302e312e300000"),
@@ -74,13 +95,13 @@ pub(crate) fn to_vehicle() -> Vec<(ToVehicle, &'static str)> {
         (refused(RefusalReason::Dialect), "0104026e6f"),
         (refused(RefusalReason::Superseded), "0105026e6f"),
         (refused(RefusalReason::Unavailable), "0106026e6f"),
-        (ToVehicle::Acknowledge(committed), "02ac02020a1ea00101"),
-        (ToVehicle::SchemaWanted(SchemaId(300)), "03ac02"),
+        (ToVehicle::Acknowledge(committed.clone()), "02ac02020a1ea00101"),
         (
             ToVehicle::ProbeReply(ProbeReply { sent: TIME, ground: Timestamp(TIME.0 + 300_000) }),
-            "048080a0faa0ccd705c0cfc4faa0ccd705",
+            "038080a0faa0ccd705c0cfc4faa0ccd705",
         ),
-        (ToVehicle::Goodbye, "05"),
+        (ToVehicle::Goodbye, "04"),
+        (ToVehicle::Feedback(feedback), "05ac02020a1ea00101e807020302900301ffff03bc05111901"),
     ]
 }
 
@@ -123,5 +144,9 @@ fn dialect_schema(class: Class, exact: bool) -> ToGround {
 }
 
 fn frame(lane: Lane, offset: i64) -> ToGround {
-    ToGround::Frame(FrameMessage { lane, offset, frame: vec![0xde, 0xad, 0xbe, 0xef] })
+    ToGround::Frame(FrameMessage { lane, object: object(offset, vec![]) })
+}
+
+fn object(offset: i64, skips: Vec<u64>) -> Object {
+    Object { offset, skips, frame: vec![0xde, 0xad, 0xbe, 0xef] }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::head::{Continues, Head};
 use super::layout::Layouts;
 use super::range_coder::{self, BitCoder};
-use super::state::{Parts, State, Tables};
+use super::state::{Parts, Tables};
 use super::{Keep, Kept, MAX_STATES};
 use crate::codec::{self, DecodeError, SchemaTable};
 use crate::message::MAX_FRAME_BYTES;
@@ -50,7 +50,7 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// See [`FrameError`]. The state that the frame continued may be gone after an error; nothing wrong is returned but
+    /// See [`FrameError`]. Nothing has changed then; nothing wrong is returned but
     /// for one case in 65536 (256 for a frame of one record) of a state that is not the encoder's, which no encoder of
     /// this crate brings about.
     pub fn decode(
@@ -66,12 +66,15 @@ impl Decoder {
         let Some(head) = Head::UNKNOWN.code(&mut coder) else {
             return Ok(vec![codec::decode(bytes, schemas)?]);
         };
-        let state = match head.continues {
-            Continues::Nothing => Some(State::default()),
-            Continues::Previous => self.previous(first),
-            Continues::Since(back) => self.kept.get(&first.wrapping_sub(back)).map(|kept| kept.state.clone()),
+        let base = match head.continues {
+            Continues::Nothing => None,
+            Continues::Previous => Some(self.kept.iter().rev().find(|(_, kept)| kept.end == first)),
+            Continues::Since(back) => Some(self.kept.get_key_value(&first.wrapping_sub(back))),
         };
-        let mut state = state.ok_or(FrameError::NoBase { first })?;
+        let base = base.map(|base| base.ok_or(FrameError::NoBase { first })).transpose()?;
+        let used_up = base.filter(|(_, kept)| !kept.lasting).map(|(&at, _)| at);
+        // A copy: a frame that cannot be decoded for want of a schema is tried again when that is there.
+        let mut state = base.map(|(_, kept)| kept.state.clone()).unwrap_or_default();
         state.begin(first);
         let mut tables = Tables { schemas, layouts: &mut self.layouts, micros: &BTreeSet::new() };
         let coded = state.code(&mut coder, &mut tables, Parts::Coded(head.parts));
@@ -85,12 +88,18 @@ impl Decoder {
             Err(error) if head.continues == Continues::Nothing => return Err(error.into()),
             _ => return Err(FrameError::Desync { first }),
         };
+        if let Some(at) = used_up {
+            self.kept.remove(&at);
+        }
         if head.keep != Keep::Nothing {
             let end = first.wrapping_add(count as u64);
             let lasting = head.keep == Keep::ForAll;
             self.kept.insert(first, Kept { end, state, lasting, acknowledged: false });
             while self.kept.len() > MAX_STATES {
-                self.kept.pop_first();
+                // Those that any frame may continue outlive those that only the next one may.
+                let passing = self.kept.iter().find(|(_, kept)| !kept.lasting).map(|(&at, _)| at);
+                let oldest = passing.or(self.kept.keys().next().copied());
+                oldest.map(|at| self.kept.remove(&at));
             }
         }
         Ok(parts)
@@ -104,10 +113,5 @@ impl Decoder {
     /// How many states are kept, at most [`MAX_STATES`].
     pub fn kept_states(&self) -> usize {
         self.kept.len()
-    }
-
-    fn previous(&mut self, first: u64) -> Option<State> {
-        let (&at, kept) = self.kept.iter().rev().find(|(_, kept)| kept.end == first)?;
-        if kept.lasting { Some(kept.state.clone()) } else { self.kept.remove(&at).map(|kept| kept.state) }
     }
 }

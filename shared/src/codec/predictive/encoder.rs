@@ -18,7 +18,8 @@ use crate::record::Record;
 pub enum Base {
     /// Nothing: a key frame, which decodes whatever came before.
     Key,
-    /// The frame whose records end where this one's begin; a key frame where that was not kept.
+    /// The frame whose records end where this one's begin, else the newest of those before that were kept; a key frame
+    /// where none was.
     Previous,
     /// The newest frame that was acknowledged; a key frame where none was.
     Acknowledged,
@@ -94,7 +95,7 @@ impl Encoder {
             [batch] => Some(codec::encode(batch, schemas)).filter(|frame| frame.len() <= max_bytes),
             _ => None,
         };
-        let (continues, mut state) = self.base(first, base);
+        let (continues, at, mut state) = self.base(first, base);
         let head = Head { continues, keep, parts: parts.len() };
         let mut coder = range_coder::Encoder::new(max_bytes);
         head.code(&mut coder);
@@ -116,7 +117,10 @@ impl Encoder {
         {
             return Ok(simple);
         }
-        self.use_up(first);
+        // What was kept for the next frame only is used up.
+        if at.is_some_and(|at| self.kept.get(&at).is_some_and(|kept| !kept.lasting)) {
+            self.kept.retain(|kept, _| Some(*kept) != at);
+        }
         if keep != Keep::Nothing {
             let end = first.wrapping_add(count as u64);
             let lasting = keep == Keep::ForAll;
@@ -143,22 +147,21 @@ impl Encoder {
         self.kept.len()
     }
 
-    fn base(&self, first: u64, base: Base) -> (Continues, State) {
+    /// What the frame continues, the first record of that, and its state.
+    fn base(&self, first: u64, base: Base) -> (Continues, Option<u64>, State) {
         let found = match base {
             Base::Key => None,
-            Base::Previous => self.kept.iter().rev().find(|(_, kept)| kept.end == first),
+            Base::Previous => {
+                let before = self.kept.range(..first).rev();
+                before.clone().find(|(_, kept)| kept.end == first).or(before.clone().next())
+            }
             Base::Acknowledged => self.kept.iter().rev().find(|(_, kept)| kept.acknowledged),
         };
         match found {
-            None => (Continues::Nothing, State::default()),
-            Some((_, kept)) if kept.end == first => (Continues::Previous, kept.state.clone()),
-            Some((&at, kept)) => (Continues::Since(first.wrapping_sub(at)), kept.state.clone()),
+            None => (Continues::Nothing, None, State::default()),
+            Some((&at, kept)) if kept.end == first => (Continues::Previous, Some(at), kept.state.clone()),
+            Some((&at, kept)) => (Continues::Since(first.wrapping_sub(at)), Some(at), kept.state.clone()),
         }
-    }
-
-    /// Forgets the state before `first` if it was kept for the next frame only.
-    fn use_up(&mut self, first: u64) {
-        self.kept.retain(|_, kept| kept.lasting || kept.end != first);
     }
 
     /// Keeps to [`MAX_STATES`]: the newest acknowledged state stays, then the oldest go first.

@@ -146,7 +146,8 @@ fn the_parts_of_a_backlog_frame_keep_their_numbers() {
                 (first + 480, encode(&mut Encoder::new(), &batches[0], &schemas, 0, Base::Key, keep));
             assert!(frame.len() < singles.len() * batches.len() / 2, "{}", frame.len());
             let frame = encode(&mut encoder, &next[0], &schemas, end, Base::Previous, Keep::Nothing);
-            let continued = if keep == Keep::ForAll { Continues::Previous } else { Continues::Nothing };
+            let since = Continues::Since(end - 88);
+            let continued = if keep == Keep::ForAll { Continues::Previous } else { since };
             assert_eq!(continues(&frame), continued);
             assert_carried(
                 &schemas,
