@@ -2,3 +2,5 @@
 //! the sky lost without asking for them.
 
 pub mod coding;
+pub mod loss;
+pub mod protection;
