@@ -14,11 +14,10 @@ use std::time::Duration;
 
 use tern_shared::batch::{Batch, BatchLimits, Batcher};
 use tern_shared::codec;
-use tern_shared::datagram::Pins;
 use tern_shared::range::SequenceRange;
 use tern_shared::record::{MAX_RECORD_BYTES, Record};
 use tern_shared::schema::Class;
-use tern_shared::session::{Carrier, EdgeEvent, EdgeSession, Frame, Identity, SendConfig};
+use tern_shared::session::{Carrier, EdgeEvent, EdgeSession, Frame, Identity, Pins, SendConfig};
 use tern_shared::time::Now;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;

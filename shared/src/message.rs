@@ -6,8 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::datagram::LossReport;
 use crate::datagram::coding::Symbol;
+use crate::datagram::loss::LossReport;
 use crate::id::{Epoch, SchemaId, Token, VehicleId};
 use crate::mavlink::dialect;
 use crate::range::SequenceRange;

@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
-use tern_shared::datagram::Pins;
 use tern_shared::id::{Epoch, SchemaId, Token};
 use tern_shared::message::{GapReason, ToGround, ToVehicle};
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
 use tern_shared::session::{
-    Carrier, EdgeEvent, EdgeSession, Frame, GroundEvent, GroundSession, Identity, SendConfig,
+    Carrier, EdgeEvent, EdgeSession, Frame, GroundEvent, GroundSession, Identity, Pins, SendConfig,
 };
 use tern_shared::time::{Instant, Now, Timestamp};
 

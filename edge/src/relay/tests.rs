@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use tern_shared::batch::BatchLimits;
 use tern_shared::codec::SchemaTable;
-use tern_shared::datagram::Pins;
 use tern_shared::message::{Acknowledgement, PROTOCOL_VERSION, ProbeReply, ToGround, ToVehicle, Welcome};
 use tern_shared::time::Timestamp;
 

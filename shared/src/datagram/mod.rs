@@ -2,8 +2,5 @@
 //! the sky lost without asking for them.
 
 pub mod coding;
-mod loss;
-mod protection;
-
-pub use loss::{LossMeter, LossReport};
-pub use protection::{Pins, Protection};
+pub mod loss;
+pub mod protection;

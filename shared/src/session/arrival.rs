@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::packets::millis_of;
-use crate::datagram::{LossMeter, LossReport};
+use crate::datagram::loss::{LossMeter, LossReport};
 use crate::message::{MAX_ACK_RANGES, PacketHeader};
 use crate::range::{RangeSet, SequenceRange};
 use crate::time::{Instant, Now};
@@ -73,7 +73,7 @@ impl Arrivals {
             missing,
             arrived_millis: newest.arrived_millis,
             held_millis: u16::try_from(held.as_millis()).unwrap_or(u16::MAX),
-            loss: self.loss.report(),
+            loss: self.loss.report().unwrap_or(LossReport::ASSUMED),
         })
     }
 

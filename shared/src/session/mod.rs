@@ -25,4 +25,5 @@ mod transmit;
 
 pub use receive::{GroundEvent, GroundSession};
 pub use send::{EdgeEvent, EdgeSession, Frame, Identity, SendConfig, SendStats};
+pub use shield::Pins;
 pub use transmit::{Carrier, Channel, Transmit};

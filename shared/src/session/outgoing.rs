@@ -157,7 +157,7 @@ impl EdgeSession {
             && datagrams.shield.owes(now.instant)
         {
             let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
-            let (payload_number, symbols) = datagrams.shield.symbols_alone(room);
+            let (payload_number, symbols) = datagrams.shield.symbols_alone(now.instant, room);
             let header =
                 PacketHeader { number: datagrams.packets.next_number(), sent_millis: millis_of(now) };
             let lost = datagrams.packets.sent(now, Content::Symbols);

@@ -9,12 +9,12 @@ use super::ledger::{AcknowledgedUnsent, Ledger};
 use super::live::LiveLane;
 use super::pacing::Pacer;
 use super::packets::{Content, Packets};
-use super::shield::Shield;
+use super::shield::{Pins, Shield};
 use super::transmit::{Carrier, Transmit};
 use crate::batch::Batch;
 use crate::clock::ClockFilter;
 use crate::codec::{self, SchemaTable};
-use crate::datagram::{LossReport, Pins};
+use crate::datagram::loss::LossReport;
 use crate::id::{Epoch, SchemaId, Token, VehicleId};
 use crate::message::{
     Acknowledgement, ClockEstimate, Feedback, GapReason, PROTOCOL_VERSION, Refusal, RefusalReason, ToVehicle,
@@ -137,7 +137,7 @@ pub struct SendStats {
     /// The last measured round trip, on datagrams.
     pub round_trip: Option<Duration>,
     /// How the link to the ground loses packets, as the ground sees it.
-    pub loss: LossReport,
+    pub loss: Option<LossReport>,
     /// The last packet's one-way delay to the ground, milliseconds, as uncertain as the clock estimate.
     pub one_way_millis: Option<i64>,
 }
@@ -314,7 +314,12 @@ impl EdgeSession {
             Carrier::Datagrams { max_bytes } => Some(Datagrams {
                 max_bytes,
                 packets: Packets::default(),
-                shield: Shield::new(self.config.pins, self.config.rate_bits_per_second, self.stats.loss),
+                shield: Shield::new(
+                    self.config.pins,
+                    self.config.rate_bits_per_second,
+                    self.config.overhead_bytes.unwrap_or(DATAGRAM_OVERHEAD),
+                    self.stats.loss.unwrap_or(LossReport::ASSUMED),
+                ),
                 bases: BTreeMap::new(),
                 unheard_since: None,
                 silent: false,
@@ -467,10 +472,10 @@ impl EdgeSession {
         self.handle_acknowledgement(&feedback.committed);
         let Some(datagrams) = &mut self.datagrams else { return };
         let fate = datagrams.packets.handle_feedback(now.instant, feedback, datagrams.shield.window());
-        datagrams.shield.handle_loss(feedback.loss);
         datagrams.round_trip = fate.round_trip.or(datagrams.round_trip);
+        datagrams.shield.handle_report(now.instant, feedback.loss, datagrams.round_trip);
         self.stats.round_trip = datagrams.round_trip;
-        self.stats.loss = feedback.loss;
+        self.stats.loss = Some(feedback.loss);
         if let (Some(raw), Some(clock)) = (fate.raw_delay_millis, self.clock.estimate(now)) {
             // Both clocks are told modulo 65,536 ms, and so is their difference.
             let delay = i64::from(raw) - clock.offset_micros.div_euclid(1000);

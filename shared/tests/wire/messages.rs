@@ -1,7 +1,7 @@
 //! One message of every kind, and of every variant within.
 
-use tern_shared::datagram::LossReport;
 use tern_shared::datagram::coding::Symbol;
+use tern_shared::datagram::loss::LossReport;
 use tern_shared::id::{Epoch, SchemaId, Token};
 use tern_shared::mavlink::dialect;
 use tern_shared::message::{

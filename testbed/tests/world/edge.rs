@@ -8,13 +8,12 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
-use tern_shared::datagram::Pins;
 use tern_shared::id::{Epoch, SchemaId, Token};
 use tern_shared::message::GapReason;
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
-use tern_shared::session::{EdgeEvent, EdgeSession, Frame, Identity, SendConfig};
+use tern_shared::session::{EdgeEvent, EdgeSession, Frame, Identity, Pins, SendConfig};
 use tern_shared::time::{Instant, Now, Timestamp};
 
 use super::ground::REFUSED;
