@@ -17,15 +17,15 @@ use tern_shared::codec;
 use tern_shared::range::SequenceRange;
 use tern_shared::record::{MAX_RECORD_BYTES, Record};
 use tern_shared::schema::Class;
-use tern_shared::session::{Carrier, EdgeEvent, EdgeSession, Frame, Identity, Pins, SendConfig};
+use tern_shared::session::{EdgeEvent, EdgeSession, Frame, Identity, Pins, SendConfig, Transmit};
 use tern_shared::time::Now;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
 use crate::clock::{Clock, wall_now};
 use crate::config::Config;
-use crate::link::{Connection, Link, TlsError};
+use crate::link::{Connection, LinkError, Links};
 use crate::registry::Registry;
 use crate::source::{self, Counters, Sample, SourceError};
 use crate::spool::{OpenError, SpoolEvent, SpoolHandle, SpoolState};
@@ -46,9 +46,9 @@ const GOODBYE_LIMIT: Duration = Duration::from_millis(500);
 /// Why the edge cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
-    /// TLS cannot be set up.
+    /// The links cannot be set up.
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Link(#[from] LinkError),
     /// The spool belongs to another process, or to a newer release.
     #[error(transparent)]
     Spool(#[from] OpenError),
@@ -62,7 +62,7 @@ pub enum RelayError {
 
 /// Runs the edge until `shutdown` is done.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), RelayError> {
-    let link = Link::new(config.link.clone())?;
+    let links = Links::new(config.link.clone())?;
     let (spool_sender, spool_events) = mpsc::channel(SPOOL_EVENTS);
     let (spool, opened) = match SpoolHandle::open(&config.spool, wall_now(), spool_sender.clone()) {
         Ok(opened) => opened,
@@ -96,6 +96,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     for (&id, schema) in &opened.schemas {
         session.handle_schema(id, schema.clone());
     }
+    let (silent_sender, silent) = watch::channel(false);
     let mut relay = Relay {
         clock: Clock::start(),
         batcher: Batcher::new(BatchLimits::default()),
@@ -108,6 +109,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         sources: Vec::new(),
         stats: RelayStats::default(),
         printer: Printer::start(status::print)?,
+        silent: silent_sender,
         closed: false,
     };
 
@@ -121,11 +123,14 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     }
     drop(samples_sender);
     let (connection_sender, connections) = mpsc::channel(1);
-    let link = tokio::spawn(link.run(connection_sender));
+    let mut links = tokio::spawn(links.run(connection_sender, silent));
 
     let inputs = Inputs { samples, sources, connections, spool_events };
     let result = relay.run(inputs, config.status_interval, shutdown).await;
-    link.abort();
+    relay.connection = None;
+    // The last messages and the end of the connection are on their way.
+    let _ = tokio::time::timeout(GOODBYE_LIMIT, &mut links).await;
+    links.abort();
     let status = relay.close();
     info!(held_records = status.held.records, "ended");
     result
@@ -154,6 +159,8 @@ struct Relay {
     sources: Vec<WatchedSource>,
     stats: RelayStats,
     printer: Printer,
+    /// Tells the links whether nothing is heard on the connection in use.
+    silent: watch::Sender<bool>,
     closed: bool,
 }
 
@@ -180,6 +187,7 @@ impl Relay {
             let timeout =
                 self.timeout(polled.unwrap_or_else(|| self.clock.now())).map(|at| self.clock.deadline(at));
             let outgoing = self.connection.as_ref().map(|connection| connection.outgoing.clone());
+            let stream = self.connection.as_ref().map(|connection| connection.stream_has_room.clone());
             tokio::select! {
                 biased;
                 // Priority 1: being told to end.
@@ -202,19 +210,25 @@ impl Relay {
                     None => self.disconnect(),
                 },
                 Some(connection) = inputs.connections.recv() => {
+                    self.silent.send_replace(false);
+                    self.stats.ground = Some(connection.ground.clone());
+                    self.session.handle_connected(self.clock.now(), connection.carrier);
                     self.connection = Some(connection);
-                    self.session.handle_connected(self.clock.now(), Carrier::Stream);
                 }
                 // Priority 3: the link can take a message.
                 permit = room(outgoing), if polled.is_none() => {
                     let now = self.clock.now();
                     // A closed channel is noticed by `receive`.
-                    match permit.and_then(|permit| Some((permit, self.session.poll_transmit(now, true)?))) {
-                        Some((permit, transmit)) => _ = permit.send(transmit.bytes),
+                    let stream_has_room = self.connection.as_ref().is_some_and(Connection::stream_has_room);
+                    let transmit =
+                        permit.and_then(|permit| Some((permit, self.session.poll_transmit(now, stream_has_room)?)));
+                    match transmit {
+                        Some((permit, transmit)) => _ = permit.send(transmit),
                         None => polled = Some(now),
                     }
                     continue;
                 }
+                () = more_room(stream) => {}
                 // Priority 4: the disk and the timers.
                 Some(event) = inputs.spool_events.recv() => self.handle_spool_event(event),
                 () = sleep_until(timeout) => self.handle_timeout(self.clock.now()),
@@ -336,7 +350,10 @@ impl Relay {
                 }
                 EdgeEvent::Acknowledged(ranges) => self.spool.acknowledge(&ranges),
                 EdgeEvent::FetchBacklog { range, max_bytes } => self.spool.fetch(range, max_bytes),
-                EdgeEvent::Silent(_) => {}
+                EdgeEvent::Silent(is_silent) => {
+                    info!(is_silent, "the ground on the connection in use");
+                    self.silent.send_replace(is_silent);
+                }
                 EdgeEvent::Clock(estimate) => self.stats.clock = Some(estimate),
                 EdgeEvent::Closed => self.closed = true,
             }
@@ -395,7 +412,9 @@ impl Relay {
 
     fn disconnect(&mut self) {
         self.connection = None;
+        self.silent.send_replace(false);
         self.stats.connected = false;
+        self.stats.ground = None;
         self.session.handle_disconnected();
     }
 
@@ -414,10 +433,22 @@ async fn receive(connection: &mut Option<Connection>) -> Option<Vec<u8>> {
 }
 
 /// Room for a message on the connection, `None` when it broke; never without one.
-async fn room(outgoing: Option<mpsc::Sender<Vec<u8>>>) -> Option<mpsc::OwnedPermit<Vec<u8>>> {
+async fn room(outgoing: Option<mpsc::Sender<Transmit>>) -> Option<mpsc::OwnedPermit<Transmit>> {
     match outgoing {
         Some(outgoing) => outgoing.reserve_owned().await.ok(),
         None => std::future::pending().await,
+    }
+}
+
+/// Done when the connection's stream has room again; never while it has.
+async fn more_room(stream_has_room: Option<watch::Receiver<bool>>) {
+    match stream_has_room {
+        Some(mut stream) if !*stream.borrow() => {
+            if stream.wait_for(|has_room| *has_room).await.is_err() {
+                std::future::pending().await
+            }
+        }
+        _ => std::future::pending().await,
     }
 }
 

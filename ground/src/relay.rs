@@ -24,6 +24,7 @@ use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use crate::accept::quic::{self, QuicError};
 use crate::accept::{self, Accept, VehicleTokens, ViewerToken};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
@@ -52,6 +53,13 @@ pub struct Relay {
     connections_gone: mpsc::Receiver<()>,
     vehicles: Arc<Vehicles>,
     history: JoinHandle<()>,
+    quic: Option<Quic>,
+}
+
+/// Vehicles by QUIC.
+struct Quic {
+    endpoint: quinn::Endpoint,
+    server: tokio::task::JoinHandle<()>,
 }
 
 /// Why the ground does not start.
@@ -63,6 +71,9 @@ pub enum StartError {
     /// Certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// QUIC cannot be served.
+    #[error(transparent)]
+    Quic(#[from] QuicError),
     /// The history cannot be used.
     #[error(transparent)]
     History(#[from] HistoryError),
@@ -97,6 +108,8 @@ impl Relay {
         let listen_failed = |error| StartError::Listen { address: config.listen, error };
         let listener = TcpListener::bind(config.listen).await.map_err(listen_failed)?;
         let address = listener.local_addr().map_err(listen_failed)?;
+        let endpoint =
+            config.quic.as_ref().map(|quic| quic::listen(quic, &config.history.path)).transpose()?;
 
         let (pieces, _) = broadcast::channel::<Piece>(CLIENT_QUEUE);
         let hub = Arc::new(Hub::new(pieces));
@@ -111,18 +124,21 @@ impl Relay {
         let vehicles = Arc::new(Vehicles::new(config.max_vehicles, hub.clone(), history));
 
         let clock = Clock::start();
+        let has_client_ca = config.quic.as_ref().is_some_and(|quic| quic.client_ca.is_some());
+        let max_connections = config.max_vehicles + SPARE_CONNECTIONS;
         let (shutdown, shutdown_seen) = watch::channel(false);
         let (alive, connections_gone) = mpsc::channel(1);
         let client_places = Arc::new(Semaphore::new(config.max_clients));
         let accept = Arc::new(Accept {
             clock,
             agent: concat!("tern-ground ", env!("CARGO_PKG_VERSION")).to_owned(),
-            tokens: VehicleTokens::new(config.vehicles),
+            tokens: VehicleTokens::new(config.vehicles, has_client_ca),
             vehicles: vehicles.clone(),
             health: health.clone(),
             shutdown: shutdown_seen.clone(),
             alive: alive.clone(),
-            connections: Arc::new(Semaphore::new(config.max_vehicles + SPARE_CONNECTIONS)),
+            connections: Arc::new(Semaphore::new(max_connections)),
+            max_connections,
             idle_timeout: config.idle_timeout,
             next_session: AtomicU64::new(0),
         });
@@ -144,18 +160,30 @@ impl Relay {
             viewer_token_required,
         });
         let router = Router::new()
-            .route("/vehicle", get(accept::upgrade).with_state(accept))
+            .route("/vehicle", get(accept::upgrade).with_state(accept.clone()))
             .route("/ws", get(browser::upgrade).with_state(browsers))
             .route("/healthz", get(dashboard::healthz).with_state(monitor.clone()))
             .route("/", get(dashboard::page).with_state(monitor));
         info!(%address, tls = tls.is_some(), history = %config.history.path.display(), "listening");
+        let quic = endpoint.map(|endpoint| {
+            if let Ok(address) = endpoint.local_addr() {
+                info!(%address, client_certificates = has_client_ca, "listening for QUIC");
+            }
+            let server = tokio::spawn(quic::serve(endpoint.clone(), accept, shutdown_seen.clone()));
+            Quic { endpoint, server }
+        });
         let server = tokio::spawn(serve(router, listener, tls, shutdown_seen));
-        Ok(Relay { address, shutdown, server, connections_gone, vehicles, history: history_thread })
+        Ok(Relay { address, shutdown, server, connections_gone, vehicles, history: history_thread, quic })
     }
 
     /// Where it listens; tells the port where the configuration left it to the system.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for QUIC, when it does.
+    pub fn quic_address(&self) -> Option<SocketAddr> {
+        self.quic.as_ref().and_then(|quic| quic.endpoint.local_addr().ok())
     }
 
     /// Ends everything in order: sessions after their last acknowledgement, vehicles, the history with all that came.
@@ -166,6 +194,10 @@ impl Relay {
             warn!("connections do not end, leaving them");
         }
         self.server.abort();
+        if let Some(Quic { endpoint, server }) = self.quic.take() {
+            server.abort();
+            quic::close(&endpoint).await;
+        }
         self.vehicles.close();
         let history = tokio::task::spawn_blocking(move || self.history.join());
         match timeout(SHUTDOWN_LIMIT, history).await {

@@ -15,6 +15,7 @@ pub mod id;
 pub mod mavlink;
 pub mod message;
 pub mod quantity;
+pub mod quic;
 pub mod range;
 pub mod record;
 pub mod schema;

@@ -6,10 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tern_shared::id::{Token, VehicleId};
 
-use super::{Args, Config, ConfigError, LinkConfig, LogConfig, LogFormat, Precision};
+use super::{Args, Config, ConfigError, LinkConfig, LogConfig, LogFormat, OwnCertificate, Precision};
 use crate::link::GroundUrl;
 use crate::source::SourceUrl;
 use crate::spool::{SpoolConfig, Synchronous};
+
+/// The most links: each is a handshake now and then.
+const MAX_GROUNDS: usize = 8;
 
 /// The file as it is written: everything may be left out.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -34,12 +37,22 @@ pub(super) struct FileConfig {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileLink {
-    ground: Option<String>,
+    ground: Option<FileGrounds>,
     insecure: Option<bool>,
     certificates: Option<PathBuf>,
+    client_certificate: Option<PathBuf>,
+    client_key: Option<PathBuf>,
     rate_bits_per_second: Option<u64>,
     overhead_bytes: Option<u64>,
     silence_limit_ms: Option<u64>,
+}
+
+/// One address or several.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum FileGrounds {
+    One(String),
+    Several(Vec<String>),
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -131,19 +144,35 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
 }
 
 fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfig, ConfigError> {
-    let from_file = file
-        .ground
-        .map(|text| text.parse::<GroundUrl>())
-        .transpose()
-        .map_err(|error| ConfigError::Invalid { key: "link.ground", error: error.to_string() })?;
-    let ground = args.ground.clone().or(from_file).ok_or(ConfigError::Missing {
-        key: "link.ground",
-        variable: "TERN_EDGE_GROUND",
-        flag: "--ground",
-    })?;
-    if !(ground.is_encrypted() || ground.is_loopback() || insecure) {
-        return Err(ConfigError::Insecure { ground });
+    let grounds = match file.ground {
+        _ if !args.ground.is_empty() => args.ground.clone(),
+        Some(FileGrounds::One(text)) => parse_grounds(&[text])?,
+        Some(FileGrounds::Several(texts)) => parse_grounds(&texts)?,
+        None => Vec::new(),
+    };
+    if grounds.is_empty() {
+        return Err(ConfigError::Missing {
+            key: "link.ground",
+            variable: "TERN_EDGE_GROUND",
+            flag: "--ground",
+        });
     }
+    if grounds.len() > MAX_GROUNDS {
+        let value = format!("{} addresses", grounds.len());
+        return Err(ConfigError::Value { key: "link.ground", value, expected: "1 to 8 addresses" });
+    }
+    let is_safe = |ground: &GroundUrl| ground.is_encrypted() || ground.is_loopback() || insecure;
+    if let Some(ground) = grounds.iter().find(|ground| !is_safe(ground)) {
+        return Err(ConfigError::Insecure { ground: ground.clone() });
+    }
+    let certificate = args.client_certificate.clone().or(file.client_certificate);
+    let key = args.client_key.clone().or(file.client_key);
+    let own_certificate = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(OwnCertificate { certificate, key }),
+        (None, None) => None,
+        (Some(_), None) => return Err(ConfigError::HalfCertificate { missing: "link.client_key" }),
+        (None, Some(_)) => return Err(ConfigError::HalfCertificate { missing: "link.client_certificate" }),
+    };
     let rate = args.rate_bits_per_second.or(file.rate_bits_per_second).unwrap_or(64_000);
     if rate != 0 && !(300..=1_000_000_000).contains(&rate) {
         let expected = "300 bit/s to 1 Gbit/s, or 0 for no limit";
@@ -160,7 +189,8 @@ fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfi
     }
     let silence = args.silence_limit_ms.or(file.silence_limit_ms);
     Ok(LinkConfig {
-        ground,
+        grounds,
+        own_certificate,
         certificates: args.certificates.clone().or(file.certificates),
         rate_bits_per_second: (rate != 0).then_some(rate),
         overhead_bytes: overhead.map(|overhead| overhead as usize),
@@ -172,6 +202,14 @@ fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfi
             "2000 to 600000 ms",
         )?,
     })
+}
+
+fn parse_grounds(texts: &[String]) -> Result<Vec<GroundUrl>, ConfigError> {
+    let invalid = |error: crate::link::InvalidGroundUrl| ConfigError::Invalid {
+        key: "link.ground",
+        error: error.to_string(),
+    };
+    texts.iter().map(|text| text.parse().map_err(invalid)).collect()
 }
 
 fn parse_sources(texts: &[String]) -> Result<Vec<SourceUrl>, ConfigError> {
@@ -206,8 +244,13 @@ pub(super) fn to_toml(config: &Config) -> String {
         precision: Some(*precision),
         status_interval_ms: Some(status_interval.map_or(0, |interval| interval.as_millis() as u64)),
         link: FileLink {
-            ground: Some(link.ground.to_string()),
-            insecure: Some(!link.ground.is_encrypted() && !link.ground.is_loopback()),
+            ground: Some(match link.grounds.as_slice() {
+                [one] => FileGrounds::One(one.to_string()),
+                several => FileGrounds::Several(several.iter().map(ToString::to_string).collect()),
+            }),
+            insecure: Some(link.grounds.iter().any(|ground| !ground.is_encrypted() && !ground.is_loopback())),
+            client_certificate: link.own_certificate.as_ref().map(|own| own.certificate.clone()),
+            client_key: link.own_certificate.as_ref().map(|own| own.key.clone()),
             certificates: link.certificates.clone(),
             rate_bits_per_second: Some(link.rate_bits_per_second.unwrap_or(0)),
             overhead_bytes: link.overhead_bytes.map(|overhead| overhead as u64),

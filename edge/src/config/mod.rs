@@ -57,16 +57,27 @@ pub enum Precision {
 /// The link to the ground.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkConfig {
-    /// Where the ground is.
-    pub ground: GroundUrl,
+    /// Where the ground is, or grounds are: in order of preference, at least one.
+    pub grounds: Vec<GroundUrl>,
     /// PEM file with the certificates to trust instead of the system's.
     pub certificates: Option<PathBuf>,
+    /// What the vehicle shows of itself to a ground by QUIC; `None` for its token only.
+    pub own_certificate: Option<OwnCertificate>,
     /// The rate to keep to, bits a second on the wire; `None` for no limit.
     pub rate_bits_per_second: Option<u64>,
     /// What a packet costs on the wire beside our bytes; `None` for what the transport's headers are.
     pub overhead_bytes: Option<usize>,
     /// How long the ground may be silent while it owes an acknowledgement, before the connection is made anew.
     pub silence_limit: Duration,
+}
+
+/// The vehicle's own certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnCertificate {
+    /// PEM file with the certificate chain, the vehicle's own first.
+    pub certificate: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
 }
 
 /// How the process logs, to standard error.
@@ -139,10 +150,16 @@ pub enum ConfigError {
         /// What is wrong with it.
         error: String,
     },
+    /// Only one of the vehicle's certificate and key is given.
+    #[error("link.client_certificate and link.client_key go together: {missing} is missing")]
+    HalfCertificate {
+        /// The key that is missing.
+        missing: &'static str,
+    },
     /// Plain WebSocket to another computer.
     #[error(
         "link.ground = {ground} is not encrypted and not on this computer: everybody on the way could read the token \
-         and the telemetry. Use wss://, or --insecure if you mean it"
+         and the telemetry. Use quic:// or wss://, or --insecure if you mean it"
     )]
     Insecure {
         /// The address.

@@ -8,15 +8,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocket};
 use tern_shared::message::{Hello, Refusal, RefusalReason};
 use tern_shared::range::SequenceRange;
-use tern_shared::session::{Carrier, GroundEvent, GroundSession, Transmit};
+use tern_shared::session::{GroundEvent, GroundSession};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, trace, warn};
 
 use super::Accept;
+use super::socket::{Received, Socket};
 use crate::history::{Health, Outcome};
 use crate::relay::until_true;
 use crate::vehicle::{Attach, SessionNumber, ToVehicleTask, Verdict};
@@ -33,7 +33,7 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 const MAX_SEQUENCE: u64 = i64::MAX as u64;
 
 pub(super) struct Connection {
-    socket: WebSocket,
+    socket: Socket,
     session: GroundSession,
     accept: Arc<Accept>,
     shutdown: watch::Receiver<bool>,
@@ -71,15 +71,10 @@ enum State {
 }
 
 impl Connection {
-    pub(super) fn new(
-        socket: WebSocket,
-        accept: Arc<Accept>,
-        peer: SocketAddr,
-        number: SessionNumber,
-    ) -> Self {
+    pub(super) fn new(socket: Socket, accept: Arc<Accept>, peer: SocketAddr, number: SessionNumber) -> Self {
         Connection {
+            session: GroundSession::new(accept.agent.clone(), socket.carrier()),
             socket,
-            session: GroundSession::new(accept.agent.clone(), Carrier::Stream),
             shutdown: accept.shutdown.clone(),
             health: accept.health.clone(),
             peer,
@@ -149,7 +144,7 @@ impl Connection {
                 // Priority 5: the session's timers.
                 () = sleep_until(timer) => self.session.handle_timeout(self.accept.clock.now()),
                 // Priority 6: what the vehicle sends.
-                message = self.socket.recv(), if reads => self.handle_message(message)?,
+                received = self.socket.receive(), if reads => self.handle_received(received)?,
                 // Priority 7: nothing for too long.
                 () = tokio::time::sleep_until(self.deadline), if ends => self.handle_deadline(),
             }
@@ -182,7 +177,11 @@ impl Connection {
     async fn handle_hello(&mut self, hello: Hello) {
         debug!(peer = %self.peer, ?hello, "hello");
         let Hello { vehicle, epoch, token, agent, .. } = hello;
-        if let Err(refusal) = self.accept.tokens.check(&vehicle, &token) {
+        let authorized = match self.socket.names(&vehicle) {
+            Some(named) => named,
+            None => self.accept.tokens.check(&vehicle, &token),
+        };
+        if let Err(refusal) = authorized {
             return self.session.refuse(refusal);
         }
         let task = match self.accept.vehicles.task(&vehicle) {
@@ -253,26 +252,18 @@ impl Connection {
         }
     }
 
-    fn handle_message(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), String> {
+    fn handle_received(&mut self, received: Received) -> Result<(), String> {
         if self.state == State::Open {
             self.deadline = Instant::now() + self.accept.idle_timeout;
         }
-        match message {
-            Some(Ok(Message::Binary(bytes))) => {
+        match received {
+            Received::Message(bytes) => {
                 trace!(peer = %self.peer, bytes = bytes.len(), "message");
                 self.session.handle_message(self.accept.clock.now(), &bytes);
             }
-            Some(Ok(Message::Text(_))) => {
-                self.session.refuse(Refusal::new(RefusalReason::Malformed, "messages are binary, not text"));
-            }
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-            Some(Ok(Message::Close(_))) | None => return Err("closed by the vehicle".to_owned()),
-            // What tungstenite cannot read, a message of excessive size above all. On a dead socket the refusal
-            // cannot be sent, and that ends the connection.
-            Some(Err(error)) => {
-                let message = format!("unreadable WebSocket message: {error}");
-                self.session.refuse(Refusal::new(RefusalReason::Malformed, message));
-            }
+            Received::Nothing => {}
+            Received::Unreadable(refusal) => self.session.refuse(refusal),
+            Received::Closed(reason) => return Err(reason),
         }
         Ok(())
     }
@@ -297,25 +288,18 @@ impl Connection {
     }
 
     async fn transmit(&mut self) -> Result<(), String> {
-        while let Some(Transmit { bytes, .. }) = self.session.poll_transmit() {
-            match timeout(SEND_LIMIT, self.socket.send(Message::Binary(bytes.into()))).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return Err(error.to_string()),
+        while let Some(transmit) = self.session.poll_transmit() {
+            match timeout(SEND_LIMIT, self.socket.send(transmit)).await {
+                Ok(sent) => sent?,
                 Err(_) => return Err("the vehicle does not take what is sent".to_owned()),
             }
         }
         Ok(())
     }
 
-    /// Closes the WebSocket and waits for the other end to do the same: a socket that is dropped with unread bytes is
-    /// reset, which takes the last messages away from the vehicle.
+    /// Closes once the vehicle has the last messages.
     async fn close(&mut self) {
-        let closing = async {
-            if self.socket.send(Message::Close(None)).await.is_ok() {
-                while let Some(Ok(_)) = self.socket.recv().await {}
-            }
-        };
-        if timeout(END_LIMIT, closing).await.is_err() {
+        if timeout(END_LIMIT, self.socket.close()).await.is_err() {
             debug!(peer = %self.peer, "the vehicle does not close its end");
         }
     }

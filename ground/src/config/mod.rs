@@ -31,6 +31,8 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// Certificate and key; `None` serves plain HTTP.
     pub tls: Option<TlsConfig>,
+    /// Vehicles by QUIC; `None` for WebSocket only.
+    pub quic: Option<QuicConfig>,
     /// The history.
     pub history: HistoryConfig,
     /// Vehicles that may connect, with their tokens. Empty: any vehicle, without a token.
@@ -48,6 +50,18 @@ pub struct TlsConfig {
     pub certificate: PathBuf,
     /// PEM file with the private key.
     pub key: PathBuf,
+}
+
+/// How vehicles connect by QUIC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuicConfig {
+    /// The UDP address.
+    pub listen: SocketAddr,
+    /// Certificate and key; those of HTTP unless it has its own.
+    pub tls: TlsConfig,
+    /// PEM file with the certificates by which vehicles' certificates are verified. A vehicle with a certificate that
+    /// names it needs no token. `None`: vehicles have tokens only.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// How the history is kept.
@@ -128,17 +142,25 @@ pub enum ConfigError {
     #[error("--vehicle (TERN_GROUND_VEHICLES): {0}")]
     Vehicle(String),
     /// Only one of certificate and key is given.
-    #[error("tls.certificate and tls.key go together: {missing} is missing")]
+    #[error("a certificate and its key go together: {missing} is missing")]
     HalfTls {
         /// The key that is missing.
         missing: &'static str,
     },
+    /// QUIC is always encrypted.
+    #[error("quic.listen needs a certificate and its key: [tls] or [quic] certificate and key")]
+    QuicWithoutTls,
+    /// There is something to serve QUIC with, but no address.
+    #[error("quic.listen is missing: where should vehicles connect by QUIC?")]
+    QuicWithoutListen,
     /// A non-loopback address without what makes it safe.
     #[error(
-        "listen = {listen} is reachable from other computers, but {missing} not configured. \
+        "{key} = {listen} is reachable from other computers, but {missing} not configured. \
          Configure that, listen on 127.0.0.1, or accept the risk with --insecure"
     )]
     Unprotected {
+        /// The key, as in the file.
+        key: &'static str,
         /// The address.
         listen: SocketAddr,
         /// What is not there.
@@ -155,6 +177,7 @@ impl Default for Config {
             max_clients: 256,
             idle_timeout: Duration::from_secs(300),
             tls: None,
+            quic: None,
             history: HistoryConfig {
                 path: PathBuf::from("tern-ground.sqlite"),
                 synchronous: Synchronous::Full,
@@ -176,31 +199,40 @@ impl Config {
 
     /// Whether it is safe to start: a non-loopback address needs TLS and tokens, or `insecure`.
     pub fn check_exposure(&self) -> Result<(), ConfigError> {
-        if self.insecure || self.listen.ip().is_loopback() {
+        if self.insecure {
             return Ok(());
         }
-        let mut missing = Vec::new();
-        if self.tls.is_none() {
-            missing.push("TLS ([tls] certificate and key)");
-        }
-        if self.vehicles.is_empty() {
-            missing.push("vehicle tokens ([vehicles.NAME] token)");
-        }
-        if self.viewer_token.is_none() {
-            missing.push("a token for web clients ([viewer] token)");
-        }
-        let missing = match missing.as_slice() {
-            [] => return Ok(()),
-            [one] => format!("{one} is"),
-            several => format!("{} are", several.join(" and ")),
-        };
-        Err(ConfigError::Unprotected { listen: self.listen, missing })
+        let has_client_ca = self.quic.as_ref().is_some_and(|quic| quic.client_ca.is_some());
+        let vehicles_are_known = !self.vehicles.is_empty() || has_client_ca;
+        let vehicles = (vehicles_are_known, "vehicle tokens ([vehicles.NAME] token)");
+        let tls = (self.tls.is_some(), "TLS ([tls] certificate and key)");
+        let viewer = (self.viewer_token.is_some(), "a token for web clients ([viewer] token)");
+        check_address("listen", self.listen, &[tls, vehicles, viewer])?;
+        self.quic.as_ref().map_or(Ok(()), |quic| check_address("quic.listen", quic.listen, &[vehicles]))
     }
 
     /// The configuration as a file would say it, tokens as `***`.
     pub fn to_toml(&self) -> String {
         file::to_toml(self)
     }
+}
+
+/// Whether an address that others can reach has all that protects it.
+fn check_address(
+    key: &'static str,
+    listen: SocketAddr,
+    protections: &[(bool, &'static str)],
+) -> Result<(), ConfigError> {
+    if listen.ip().is_loopback() {
+        return Ok(());
+    }
+    let missing: Vec<&str> = protections.iter().filter(|(there, _)| !there).map(|&(_, what)| what).collect();
+    let missing = match missing.as_slice() {
+        [] => return Ok(()),
+        [one] => format!("{one} is"),
+        several => format!("{} are", several.join(" and ")),
+    };
+    Err(ConfigError::Unprotected { key, listen, missing })
 }
 
 #[cfg(test)]
@@ -231,6 +263,11 @@ mod tests {
         let sample = include_str!("../../tern-ground.toml");
         let everything = Config {
             tls: Some(TlsConfig { certificate: "c".into(), key: "k".into() }),
+            quic: Some(QuicConfig {
+                listen: SocketAddr::from(([127, 0, 0, 1], 443)),
+                tls: TlsConfig { certificate: "d".into(), key: "l".into() },
+                client_ca: Some("ca".into()),
+            }),
             vehicles: BTreeMap::from([("alpha".parse().unwrap(), Token("t".to_owned()))]),
             viewer_token: Some(Token("v".to_owned())),
             ..Config::default()
@@ -305,6 +342,25 @@ mod tests {
                     [vehicles.alpha]\ntoken = \"x\"\n[viewer]\ntoken = \"y\"";
         load(safe, &[]).unwrap().check_exposure().unwrap();
         Config::default().check_exposure().unwrap();
+    }
+
+    #[test]
+    fn quic_takes_the_certificate_of_http_unless_it_has_its_own() {
+        let listen = "[quic]\nlisten = \"0.0.0.0:443\"\n";
+        let tls = "[tls]\ncertificate = \"c\"\nkey = \"k\"\n";
+        let error = |text: &str| load(text, &[]).unwrap_err().to_string();
+        assert!(error(listen).contains("certificate"));
+        assert!(error("[quic]\nclient_ca = \"ca\"").contains("quic.listen"));
+        assert!(error(&format!("{listen}key = \"q\"\n")).contains("quic.certificate"));
+        let config = load(&format!("{listen}{tls}"), &[]).unwrap();
+        assert_eq!(config.quic.as_ref().unwrap().tls, config.tls.clone().unwrap());
+        let exposed = config.check_exposure().unwrap_err().to_string();
+        assert!(exposed.contains("quic.listen") && exposed.contains("vehicles"), "{exposed}");
+        let args = ["--quic-certificate", "q", "--quic-key", "r", "--quic-client-ca", "ca"];
+        let own = load(&format!("{listen}{tls}"), &args).unwrap();
+        assert_eq!(own.quic.as_ref().unwrap().tls.certificate, PathBuf::from("q"));
+        own.check_exposure().unwrap();
+        assert_eq!(load(&own.to_toml(), &[]).unwrap(), own);
     }
 
     #[test]

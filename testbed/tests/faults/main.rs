@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod certificate;
 mod client;
 mod clock;
 mod configuration;
@@ -12,6 +13,7 @@ mod disk;
 mod end;
 mod mavlink;
 mod messages;
+mod quic;
 mod site;
 mod spool_file;
 mod tls;
