@@ -351,7 +351,7 @@ impl Relay {
                 EdgeEvent::Acknowledged(ranges) => self.spool.acknowledge(&ranges),
                 EdgeEvent::FetchBacklog { range, max_bytes } => self.spool.fetch(range, max_bytes),
                 EdgeEvent::Silent(is_silent) => {
-                    info!(is_silent, "the ground on the connection in use");
+                    info!(is_silent, "the link in use");
                     self.silent.send_replace(is_silent);
                 }
                 EdgeEvent::Clock(estimate) => self.stats.clock = Some(estimate),

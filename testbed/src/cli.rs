@@ -12,7 +12,7 @@ use tern_testbed::link::{Outage, OutageSchedule, PathProfile, builtin_profile, p
 use tern_testbed::path::LinkKind;
 use tern_testbed::proxy::ProxyOptions;
 use tern_testbed::run::RunOptions;
-use tern_testbed::scenario::{Scenario, ScenarioError, Workload};
+use tern_testbed::scenario::{Scenario, ScenarioError, Transport, Workload};
 
 #[derive(Debug, Parser)]
 #[command(name = "tern-testbed", version, about)]
@@ -59,6 +59,9 @@ pub(crate) struct RunArguments {
     /// What makes the link.
     #[arg(long, value_enum, default_value_t = LinkKind::Auto)]
     link: LinkKind,
+    /// Let the edge reach the ground this way instead of the scenario's. The proxy carries WebSocket only.
+    #[arg(long, value_enum)]
+    transport: Option<Transport>,
     /// Fly this recording instead of the scenario's workload.
     #[arg(long, value_name = "FILE.tlog")]
     flight: Option<PathBuf>,
@@ -181,6 +184,7 @@ impl RunArguments {
             let mut scenario = Scenario::load(name)?;
             scenario.seed = self.seed.unwrap_or(scenario.seed);
             scenario.length = self.seconds.map_or(scenario.length, Duration::from_secs);
+            scenario.edge.transport = self.transport.unwrap_or(scenario.edge.transport);
             if let Some(flight) = &self.flight {
                 scenario.workload = Workload::Flight(flight.clone());
             }

@@ -8,8 +8,9 @@ use tokio::net::lookup_host;
 
 use super::GroundUrl;
 
-/// How long the name service may take before the addresses it gave last are used.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the name service may take: at first, and before the addresses that it gave last are used.
+const FIRST_LOOKUP_LIMIT: Duration = Duration::from_secs(5);
+const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
 
 /// A name and its addresses as last looked up: the name service is on the other side of the link, too.
 #[derive(Debug)]
@@ -43,7 +44,8 @@ impl Addresses {
     }
 
     async fn look_up(&mut self) -> io::Result<()> {
-        match tokio::time::timeout(LOOKUP_TIMEOUT, lookup_host((self.host.as_str(), self.port))).await {
+        let limit = if self.known.is_empty() { FIRST_LOOKUP_LIMIT } else { LOOKUP_LIMIT };
+        match tokio::time::timeout(limit, lookup_host((self.host.as_str(), self.port))).await {
             Ok(found) => {
                 let found: Vec<SocketAddr> = found?.collect();
                 if found.is_empty() {

@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use quinn::ZeroRttAccepted;
 use quinn::crypto::rustls::NoInitialCipherSuite;
 use tern_shared::message::MAX_MESSAGE_BYTES;
 use tern_shared::session::Carrier;
@@ -36,7 +35,7 @@ use crate::config::LinkConfig;
 use connection::{End, pair};
 use dial::Dialer;
 use plan::{Ending, Plan};
-use quic::{Quic, QuicDialer};
+use quic::{EarlyAnswer, Quic, QuicDialer};
 
 /// How long an attempt to replace a connection by a WebSocket may take. Without a connection there is no such limit.
 const REPLACEMENT_LIMIT: Duration = Duration::from_secs(20);
@@ -95,7 +94,7 @@ type Attempt = Pin<Box<dyn Future<Output = Result<Established, ConnectError>> + 
 /// A transport on which a session can begin.
 enum Established {
     WebSocket(websocket::Socket),
-    Quic(Quic, Option<ZeroRttAccepted>),
+    Quic(Quic, Option<EarlyAnswer>),
 }
 
 /// The connection in use.
@@ -107,8 +106,8 @@ struct Active {
 }
 
 struct Early {
-    /// `None` once it has answered that it does not take it, and the driver is about to end.
-    accepted: Option<ZeroRttAccepted>,
+    /// `None` once the ground has answered that it does not take it, and the driver is about to end.
+    answer: Option<EarlyAnswer>,
     /// For another start.
     again: Option<Quic>,
 }
@@ -117,8 +116,8 @@ struct Early {
 enum Event {
     Attempted(usize, Result<Established, ConnectError>),
     Ended(End),
-    /// What was sent ahead of the handshake has arrived with it, or not.
-    Accepted(bool),
+    /// What was sent ahead of the handshake was taken, or not, or nothing answered in time.
+    EarlyAnswered(Option<bool>),
     Silent(bool),
     Due,
     /// Nobody takes connections any more.
@@ -150,12 +149,10 @@ impl Links {
                     self.plan.failed(link, self.clock.now().instant, rand::random());
                 }
                 Event::Ended(end) => self.handle_end(end, &connections).await,
-                Event::Accepted(accepted) => {
-                    // Otherwise its driver ends, and there is another start.
-                    if accepted {
-                        self.confirm();
-                    }
-                }
+                Event::EarlyAnswered(Some(true)) => self.confirm(),
+                // Its driver ends, and there is another start.
+                Event::EarlyAnswered(Some(false)) => {}
+                Event::EarlyAnswered(None) => self.give_up_early(),
                 Event::Silent(is_silent) => {
                     self.plan.silent(is_silent, self.clock.now().instant, rand::random());
                 }
@@ -188,17 +185,17 @@ impl Links {
         });
         let active = async {
             let Some(Active { driver, early, .. }) = &mut self.active else { return pending().await };
-            let accepted = async {
-                let Some(Early { accepted, .. }) = early else { return pending().await };
-                let Some(answer) = accepted else { return pending().await };
-                let is_accepted = answer.await;
-                *accepted = None;
-                is_accepted
+            let answered = async {
+                let Some(Early { answer, .. }) = early else { return pending().await };
+                let Some(waiting) = answer else { return pending().await };
+                let answered = waiting.await;
+                *answer = None;
+                answered
             };
             tokio::select! {
                 biased;
                 end = driver => Event::Ended(end.unwrap_or_else(|error| End::Broken(error.to_string()))),
-                accepted = accepted => Event::Accepted(accepted),
+                answered = answered => Event::EarlyAnswered(answered),
             }
         };
         tokio::select! {
@@ -219,9 +216,9 @@ impl Links {
                 let (connection, driven) = pair(Carrier::Stream, ground);
                 (tokio::spawn(websocket::run(socket, driven)), connection, None)
             }
-            Established::Quic(quic, accepted) => {
+            Established::Quic(quic, answer) => {
                 let (connection, driven) = pair(quic.carrier(), ground);
-                let early = accepted.map(|accepted| Early { accepted: Some(accepted), again: quic.again() });
+                let early = answer.map(|answer| Early { answer: Some(answer), again: quic.again() });
                 (tokio::spawn(quic::run(quic, driven)), connection, early)
             }
         };
@@ -244,6 +241,15 @@ impl Links {
         if let Some(active) = &mut self.active {
             active.early = None;
             self.plan.connected(active.link, self.clock.now().instant, rand::random());
+        }
+    }
+
+    /// Nothing answered what was sent ahead of a handshake.
+    fn give_up_early(&mut self) {
+        if let Some(Active { link, driver, .. }) = self.active.take() {
+            warn!(ground = %self.links[link].ground, "cannot connect: no answer to what was sent ahead of the handshake");
+            driver.abort();
+            self.plan.failed(link, self.clock.now().instant, rand::random());
         }
     }
 
@@ -306,9 +312,9 @@ impl Link {
         let ground = self.ground.clone();
         match self.dialer.clone() {
             LinkDialer::Quic(dialer) => Box::pin(async move {
-                let (quic, accepted) =
+                let (quic, answer) =
                     dialer.lock().await.dial(is_down).await.map_err(ConnectError::Handshake)?;
-                Ok(Established::Quic(quic, accepted))
+                Ok(Established::Quic(quic, answer))
             }),
             LinkDialer::WebSocket { dialer, tls } => {
                 let silence_limit = self.silence_limit;

@@ -6,14 +6,16 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use quinn::crypto::rustls::{NoInitialCipherSuite, QuicClientConfig};
 use quinn::{
     ConnectionError, Endpoint, EndpointConfig, RecvStream, SendDatagramError, SendStream, TokioRuntime,
 };
-use quinn::{ReadError, VarInt, WriteError, ZeroRttAccepted};
+use quinn::{ReadError, VarInt, WriteError};
 use tern_shared::quic::{Deframer, frame, transport_config, vehicle_ids};
 use tern_shared::session::{Carrier, Channel, Transmit};
 use tokio::sync::{mpsc, watch};
@@ -49,6 +51,9 @@ pub(super) struct QuicDialer {
     round: usize,
 }
 
+/// What became of what was sent ahead of a handshake; `None` when nothing answered in time.
+pub(super) type EarlyAnswer = Pin<Box<dyn Future<Output = Option<bool>> + Send>>;
+
 /// A connection that stands, or is about to.
 pub(super) struct Quic {
     endpoint: Endpoint,
@@ -77,8 +82,8 @@ impl QuicDialer {
     }
 
     /// Connects. With `early`, a ground that was reached before is not waited for: the connection is there at once, and
-    /// what it comes to is told by the second value. Says why it cannot.
-    pub(super) async fn dial(&mut self, early: bool) -> Result<(Quic, Option<ZeroRttAccepted>), String> {
+    /// whether the ground takes it is told by the second value. Says why it cannot.
+    pub(super) async fn dial(&mut self, early: bool) -> Result<(Quic, Option<EarlyAnswer>), String> {
         let result = self.try_dial(early).await;
         if result.is_err() {
             self.round += 1;
@@ -87,7 +92,7 @@ impl QuicDialer {
         result
     }
 
-    async fn try_dial(&mut self, early: bool) -> Result<(Quic, Option<ZeroRttAccepted>), String> {
+    async fn try_dial(&mut self, early: bool) -> Result<(Quic, Option<EarlyAnswer>), String> {
         let addresses = self.addresses.get().await.map_err(|error| error.to_string())?;
         let address = addresses[self.round % addresses.len()];
         let endpoint = open(address).map_err(|error| format!("cannot reach {address}: {error}"))?;
@@ -96,11 +101,8 @@ impl QuicDialer {
             .map_err(|error| error.to_string())?;
         let connecting = match if early { connecting.into_0rtt() } else { Err(connecting) } {
             Ok((connection, accepted)) => {
-                // A ground whose former connection had no room for datagrams has none in its early one.
-                if let Some(max_datagram_bytes) = connection.max_datagram_size() {
-                    return Ok((Quic { endpoint, connection, max_datagram_bytes }, Some(accepted)));
-                }
-                return Err("the ground takes no datagrams".to_owned());
+                let answer = Box::pin(timeout(self.handshake_limit, accepted).map(Result::ok));
+                return Ok((Quic::new(endpoint, connection)?, Some(answer)));
             }
             Err(connecting) => connecting,
         };
@@ -111,22 +113,25 @@ impl QuicDialer {
                 return Err(format!("no answer from {address} (UDP) within {seconds} s"));
             }
         };
-        let max_datagram_bytes =
-            connection.max_datagram_size().ok_or_else(|| "the ground takes no datagrams".to_owned())?;
-        Ok((Quic { endpoint, connection, max_datagram_bytes }, None))
+        Ok((Quic::new(endpoint, connection)?, None))
     }
 }
 
 impl Quic {
+    fn new(endpoint: Endpoint, connection: quinn::Connection) -> Result<Quic, String> {
+        match connection.max_datagram_size() {
+            Some(max_datagram_bytes) => Ok(Quic { endpoint, connection, max_datagram_bytes }),
+            None => Err("the ground takes no datagrams".to_owned()),
+        }
+    }
+
     pub(super) fn carrier(&self) -> Carrier {
         Carrier::Datagrams { max_bytes: self.max_datagram_bytes }
     }
 
     /// The same connection for another start: the ground has refused what was sent early, and nothing else.
     pub(super) fn again(&self) -> Option<Quic> {
-        let max_datagram_bytes = self.connection.max_datagram_size()?;
-        let (endpoint, connection) = (self.endpoint.clone(), self.connection.clone());
-        self.connection.close_reason().is_none().then_some(Quic { endpoint, connection, max_datagram_bytes })
+        Quic::new(self.endpoint.clone(), self.connection.clone()).ok()
     }
 }
 

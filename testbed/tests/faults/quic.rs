@@ -4,6 +4,8 @@ use std::net::{SocketAddr, UdpSocket};
 
 use crate::certificate::{Authority, Certificate};
 use crate::common::{binary, edge_arguments};
+use crate::flood::begin_handshakes;
+use crate::middlebox::Middlebox;
 use crate::site::{Site, Watched};
 
 const TOKEN: &str = "a-secret";
@@ -149,6 +151,83 @@ async fn where_udp_does_not_pass_a_websocket_is_used_and_quic_once_it_does() {
 }
 
 #[tokio::test]
+async fn a_connection_survives_a_change_of_the_vehicles_address() {
+    let site = Site::new();
+    let tls = Certificate::of_ground(&site, "ground");
+    let quic = free_udp_address();
+    let ground = start_ground(&site, quic, &tls, &[]).await;
+    let nat = Middlebox::start(quic, true).await;
+    let mut edge = start_edge(&site, &[nat.address], &tls, &["--token", TOKEN]);
+    edge.line("source listening").await;
+    for change in 1..=3 {
+        site.send_numbers((change - 1) * 100..change * 100).await;
+        edge.accepted(change * 100).await;
+        edge.settled().await;
+        nat.change_address().await;
+    }
+    edge.never_said("connection ended");
+    edge.end().await;
+    ground.end().await;
+    assert_eq!(site.exported_numbers().await, (0..300).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn packets_that_somebody_sends_again_change_nothing() {
+    let site = Site::new();
+    let tls = Certificate::of_ground(&site, "ground");
+    let quic = free_udp_address();
+    let mut ground = start_ground(&site, quic, &tls, &["--log-level=debug"]).await;
+    let attacker = Middlebox::start(quic, true).await;
+    let mut edge = start_edge(&site, &[attacker.address], &tls, &["--token", TOKEN]);
+    edge.line("source listening").await;
+    site.send_numbers(0..100).await;
+    edge.settled().await;
+    // The second connection sends its hello and records ahead of the handshake.
+    ground.kill().await.unwrap();
+    let mut ground = start_ground(&site, quic, &tls, &["--log-level=debug"]).await;
+    site.send_numbers(100..200).await;
+    edge.line("early=true").await;
+    edge.accepted(200).await;
+    edge.settled().await;
+    edge.never_said("did not take what was sent ahead");
+
+    attacker.replay().await;
+    site.send_numbers(200..300).await;
+    edge.accepted(300).await;
+    edge.settled().await;
+    // The ticket was good once: nobody took the vehicle's place.
+    ground.never_said("a new session takes over");
+    edge.never_said("connecting anew");
+    edge.end().await;
+    ground.end().await;
+    assert_eq!(site.exported_numbers().await, (0..300).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn handshakes_that_nobody_means_keep_no_vehicle_out_and_take_little_memory() {
+    let site = Site::new();
+    let tls = Certificate::of_ground(&site, "ground");
+    let quic = free_udp_address();
+    let ground = start_ground(&site, quic, &tls, &[]).await;
+    // Forged addresses receive no answers.
+    let forger = Middlebox::start(quic, false).await;
+    let before = resident_kb(&ground);
+    begin_handshakes(forger.address, &tls.certificate, 500).await;
+    let early = resident_kb(&ground);
+    begin_handshakes(forger.address, &tls.certificate, 1500).await;
+    let late = resident_kb(&ground);
+    assert!(late - before < 16 * 1024 && late - early < 2 * 1024, "{before} kB, {early} kB, {late} kB");
+
+    let mut edge = start_edge(&site, &[quic], &tls, &["--token", TOKEN]);
+    edge.line("source listening").await;
+    site.send_numbers(0..100).await;
+    edge.settled().await;
+    edge.end().await;
+    ground.end().await;
+    assert_eq!(site.exported_numbers().await, (0..100).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn missing_certificates_and_keys_are_named_at_the_start() {
     let site = Site::new();
     let missing = site.path("none.pem");
@@ -197,6 +276,13 @@ fn start_edge(site: &Site, grounds: &[SocketAddr], trusted: &Certificate, more: 
 fn own_certificate(own: &Certificate) -> [&str; 4] {
     let (certificate, key) = (own.certificate.to_str().unwrap(), own.key.to_str().unwrap());
     ["--client-certificate", certificate, "--client-key", key]
+}
+
+/// What the process holds in memory.
+fn resident_kb(process: &Watched) -> i64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id().unwrap())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// An address whose UDP port was free a moment ago.
