@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How late a packet may come, in numbers, and still count as received.
+/// A packet that comes fewer numbers late than this still counts as received.
 const REORDERING: u32 = 16;
 /// A run of this many losses is an outage: no code bridges it, so it shall not make the code thicker.
 const OUTAGE: u32 = 64;
@@ -27,8 +27,8 @@ impl LossReport {
 
 /// Counts the packets of one direction.
 ///
-/// Packets may be reordered by up to [`REORDERING`] numbers and come twice. A number further behind makes it begin again
-/// from there, keeping what it learnt. Every call takes bounded time, whatever the number.
+/// Packets may come up to 15 numbers late, and twice. A number further behind makes it begin again from there, keeping
+/// what it learnt. A run of 64 losses or more is an outage, and no part of the report. Every call takes bounded time, whatever the number.
 #[derive(Clone, Debug, Default)]
 pub struct LossMeter {
     newest: Option<u32>,
@@ -83,7 +83,7 @@ impl LossMeter {
             .then(|| LossReport { loss_per_mille: per_mille.min(1000), burst_tenths: tenths.max(10) })
     }
 
-    /// How many runs of [`OUTAGE`] losses or more there were.
+    /// How many outages there were: runs of 64 losses or more.
     pub fn outages(&self) -> u64 {
         self.outages
     }
