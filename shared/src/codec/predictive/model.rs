@@ -53,8 +53,8 @@ static STEP: [u16; 256] = {
 
 /// A mean after one more event, that remembers about `limit` of them and has seen `seen` so far.
 pub(super) fn step_mean(mean: u16, event: u32, seen: u8, limit: u8) -> u16 {
-    let step = i64::from(STEP[usize::from(seen.min(limit))]);
-    (i64::from(mean) + (((i64::from(event) - i64::from(mean)) * step) >> 16)) as u16
+    let step = i32::from(STEP[usize::from(seen.min(limit))]);
+    (i32::from(mean) + (((event as i32 - i32::from(mean)) * step) >> 16)) as u16
 }
 
 /// The learnt probability that a decision is 1.
