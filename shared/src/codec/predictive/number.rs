@@ -17,6 +17,8 @@ const OWN: usize = 5;
 const PREDICTORS: usize = OWN + HINTS + 1;
 /// The mean of the others, weighted.
 const BLEND: usize = PREDICTORS - 1;
+/// How many costs a mean cost remembers.
+const JUDGED: u8 = 18;
 /// So many zero residuals in a row make a column quiet: it is then only held.
 const QUIET: u16 = 8;
 /// Predictions are not told apart farther than this from the last value.
@@ -54,7 +56,9 @@ pub(super) struct Number {
     means: [i64; 2],
     /// Mean cost of each predictor's residuals.
     costs: [u16; PREDICTORS],
-    judged: [u8; PREDICTORS],
+    /// How many of them there were: of the column's own predictors and the mean, and of each hint.
+    judged: u8,
+    hints_judged: [u8; HINTS],
     quiet: u16,
     /// The greatest common divisor of the differences so far, how many there were.
     step: u64,
@@ -82,7 +86,8 @@ impl Number {
             before: 0,
             means: [0; 2],
             costs: [0; PREDICTORS],
-            judged: [0; PREDICTORS],
+            judged: 0,
+            hints_judged: [0; HINTS],
             quiet: 0,
             step: 0,
             steps: 0,
@@ -266,11 +271,17 @@ impl Number {
     }
 
     fn judge(&mut self, predictions: &Predictions, value: i64) {
-        for i in 0..PREDICTORS {
-            if i == BLEND || predictions.there[i] {
+        for i in (0..OWN).chain([BLEND]) {
+            let cost = cost(value.wrapping_sub(predictions.values[i]));
+            self.costs[i] = step_mean(self.costs[i], cost, self.judged, JUDGED);
+        }
+        self.judged = self.judged.saturating_add(1);
+        for (hint, judged) in self.hints_judged.iter_mut().enumerate() {
+            let i = OWN + hint;
+            if predictions.there[i] {
                 let cost = cost(value.wrapping_sub(predictions.values[i]));
-                self.costs[i] = step_mean(self.costs[i], cost, self.judged[i], 18);
-                self.judged[i] = self.judged[i].saturating_add(1);
+                self.costs[i] = step_mean(self.costs[i], cost, *judged, JUDGED);
+                *judged = judged.saturating_add(1);
             }
         }
     }
