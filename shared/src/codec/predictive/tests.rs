@@ -370,38 +370,3 @@ fn states_are_bounded() {
     assert_eq!(encoder.kept_states(), MAX_STATES);
     assert_eq!(decoder.kept_states(), MAX_STATES);
 }
-
-/// The bytes are the protocol: a change here is a new version of it.
-#[test]
-fn golden_frames() {
-    let schemas = table(vec![
-        Field::new("time_boot_ms", FieldKind::U32).with_unit("ms"),
-        Field::new("roll", FieldKind::F32).with_unit("rad").with_decimals(4),
-        Field::new("note", FieldKind::Text).optional(),
-    ]);
-    let sample = |index: i64| {
-        let note = if index % 3 == 1 { Value::Text("calm".into()) } else { Value::Null };
-        let roll = if index == 5 { f32::NAN } else { 0.01 * index as f32 };
-        let time = 1_790_000_000_000_000 + index * 100_000;
-        record(time, vec![Value::Int(5000 + index * 100), Value::F32(roll), note])
-    };
-    let batch = |from: i64| Batch::new((from..from + 2).map(sample).collect());
-    let mut encoder = Encoder::new();
-    let key = encode(&mut encoder, &batch(0), &schemas, 0, Base::Key, Keep::ForAll);
-    encoder.acknowledge(0);
-    let next = encode(&mut encoder, &batch(2), &schemas, 2, Base::Previous, Keep::ForNext);
-    let since = encode(&mut encoder, &batch(4), &schemas, 4, Base::Acknowledged, Keep::Nothing);
-    let mut decoder = Decoder::new();
-    for (first, frame) in [(0, &key), (2, &next), (4, &since)] {
-        assert_carried(
-            &schemas,
-            batch(first).records(),
-            &decode(&mut decoder, frame, &schemas, first as u64).unwrap(),
-        );
-    }
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    assert_eq!([hex(&key), hex(&next), hex(&since)], GOLDEN);
-}
-
-const GOLDEN: [&str; 3] =
-    ["f34cc96ecca0f754d7d9fcb7ac79f21c2f723ef21b79", "78ca72fb1567cc33", "a7924d27c4ce90e788c612ab1724cbe0"];
