@@ -129,7 +129,7 @@ fn shape(field: &Field) -> Shape {
 }
 
 /// About how many bits the numbers of a field have: what vehicles and the weather make of its unit.
-fn usual_length(field: &Field) -> u8 {
+pub(super) fn usual_length(field: &Field) -> u8 {
     // Magnitude in the unit itself, before the grid of floats.
     let bits = match field.unit.as_str() {
         "rad" => -3,
