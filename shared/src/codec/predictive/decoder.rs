@@ -15,6 +15,8 @@ use crate::record::Record;
 #[derive(Debug, Default)]
 pub struct Decoder {
     kept: BTreeMap<u64, Kept>,
+    /// The newest frame that another continued by its name.
+    base: u64,
     layouts: Layouts,
 }
 
@@ -99,11 +101,23 @@ impl Decoder {
     /// Forgets all states.
     pub fn restart(&mut self) {
         self.kept.clear();
+        self.base = 0;
     }
 
     /// How many states are kept, at most [`MAX_STATES`].
     pub fn kept_states(&self) -> usize {
         self.kept.len()
+    }
+
+    /// The encoder goes back no further than before: what is older than the base before this one, which a frame that
+    /// was overtaken may still name, is not needed.
+    fn since(&mut self, at: u64) -> Option<State> {
+        let state = self.kept.get(&at)?.state.clone();
+        if at > self.base {
+            self.kept = self.kept.split_off(&self.base);
+            self.base = at;
+        }
+        Some(state)
     }
 
     fn previous(&mut self, first: u64) -> Option<State> {
