@@ -17,7 +17,7 @@ use tern_shared::codec;
 use tern_shared::range::SequenceRange;
 use tern_shared::record::{MAX_RECORD_BYTES, Record};
 use tern_shared::schema::Class;
-use tern_shared::session::{EdgeEvent, EdgeSession, Frame, Identity, SendConfig};
+use tern_shared::session::{Carrier, EdgeEvent, EdgeSession, Frame, Identity, SendConfig};
 use tern_shared::time::Now;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -203,14 +203,14 @@ impl Relay {
                 },
                 Some(connection) = inputs.connections.recv() => {
                     self.connection = Some(connection);
-                    self.session.handle_connected(self.clock.now());
+                    self.session.handle_connected(self.clock.now(), Carrier::Stream);
                 }
                 // Priority 3: the link can take a message.
                 permit = room(outgoing), if polled.is_none() => {
                     let now = self.clock.now();
                     // A closed channel is noticed by `receive`.
-                    match permit.and_then(|permit| Some((permit, self.session.poll_transmit(now)?))) {
-                        Some((permit, message)) => _ = permit.send(message),
+                    match permit.and_then(|permit| Some((permit, self.session.poll_transmit(now, true)?))) {
+                        Some((permit, transmit)) => _ = permit.send(transmit.bytes),
                         None => polled = Some(now),
                     }
                     continue;
@@ -324,6 +324,7 @@ impl Relay {
                 }
                 EdgeEvent::Acknowledged(ranges) => self.spool.acknowledge(&ranges),
                 EdgeEvent::FetchBacklog { range, max_bytes } => self.spool.fetch(range, max_bytes),
+                EdgeEvent::Silent(_) => {}
                 EdgeEvent::Clock(estimate) => self.stats.clock = Some(estimate),
                 EdgeEvent::Closed => self.closed = true,
             }

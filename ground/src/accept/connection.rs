@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::extract::ws::{Message, WebSocket};
 use tern_shared::message::{Hello, Refusal, RefusalReason};
 use tern_shared::range::SequenceRange;
-use tern_shared::session::{GroundEvent, GroundSession};
+use tern_shared::session::{Carrier, GroundEvent, GroundSession, Transmit};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, trace, warn};
@@ -79,7 +79,7 @@ impl Connection {
     ) -> Self {
         Connection {
             socket,
-            session: GroundSession::new(accept.agent.clone()),
+            session: GroundSession::new(accept.agent.clone(), Carrier::Stream),
             shutdown: accept.shutdown.clone(),
             health: accept.health.clone(),
             peer,
@@ -297,7 +297,7 @@ impl Connection {
     }
 
     async fn transmit(&mut self) -> Result<(), String> {
-        while let Some(bytes) = self.session.poll_transmit() {
+        while let Some(Transmit { bytes, .. }) = self.session.poll_transmit() {
             match timeout(SEND_LIMIT, self.socket.send(Message::Binary(bytes.into()))).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return Err(error.to_string()),

@@ -8,6 +8,8 @@ mod ledger;
 mod pacing;
 mod receive;
 mod send;
+mod transmit;
 
 pub use receive::{GroundEvent, GroundSession};
 pub use send::{EdgeEvent, EdgeSession, Frame, Identity, SendConfig, SendStats};
+pub use transmit::{Carrier, Channel, Transmit};

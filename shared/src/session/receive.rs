@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::transmit::{Carrier, Channel, Transmit};
 use crate::batch::Batch;
 use crate::codec::{self, DecodeError, SchemaTable};
 use crate::id::SchemaId;
@@ -98,8 +99,8 @@ pub struct GroundSession {
 }
 
 impl GroundSession {
-    /// A session that waits for a hello. `agent` is this program's name and version.
-    pub fn new(agent: String) -> Self {
+    /// A session that waits for a hello on a connection of this kind. `agent` is this program's name and version.
+    pub fn new(agent: String, _carrier: Carrier) -> Self {
         GroundSession {
             agent,
             phase: Phase::Silent,
@@ -200,8 +201,9 @@ impl GroundSession {
     }
 
     /// The next message to send.
-    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        self.transmits.pop_front().map(|message| message.encode())
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        let message = self.transmits.pop_front()?;
+        Some(Transmit { channel: Channel::Stream, bytes: message.encode() })
     }
 
     /// The next thing to act on.

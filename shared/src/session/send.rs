@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::ledger::{AcknowledgedUnsent, Ledger};
 use super::pacing::Pacer;
+use super::transmit::{Carrier, Channel, Transmit};
 use crate::clock::ClockFilter;
 use crate::codec::{self, SchemaTable};
 use crate::id::{Epoch, SchemaId, Token, VehicleId};
@@ -103,6 +104,9 @@ pub enum EdgeEvent {
         /// About this many bytes of frames, but at least one frame.
         max_bytes: usize,
     },
+    /// On [`Carrier::Datagrams`]: whether the ground has been silent over the limit while something was sent. While it
+    /// is, a new connection should be tried beside this one, which stays in use until the new one stands.
+    Silent(bool),
     /// A new estimate of the ground's clock.
     Clock(ClockEstimate),
     /// [`EdgeSession::close`] is done: nothing more will be sent.
@@ -244,7 +248,7 @@ impl EdgeSession {
     }
 
     /// A transport is up.
-    pub fn handle_connected(&mut self, now: Now) {
+    pub fn handle_connected(&mut self, now: Now, _carrier: Carrier) {
         self.handle_disconnected();
         self.phase = Phase::Greeting { sent: None };
         self.heard = now.instant;
@@ -343,8 +347,13 @@ impl EdgeSession {
         [self.silence_deadline(), pacing, overdue, greeting, probe].into_iter().flatten().min()
     }
 
-    /// The next message to send, if there is one and the rate allows it.
-    pub fn poll_transmit(&mut self, now: Now) -> Option<Vec<u8>> {
+    /// The next message to send, if there is one and the rate allows it. `stream_has_room` says whether a message on
+    /// [`Channel::Stream`] can be taken; when one waits for room, [`poll_timeout`](Self::poll_timeout) says when to ask
+    /// again.
+    pub fn poll_transmit(&mut self, now: Now, stream_has_room: bool) -> Option<Transmit> {
+        if !stream_has_room {
+            return None;
+        }
         self.want_backlog();
         if !self.has_message(now.instant) || self.pacer.ready(now.instant).is_err() {
             return None;
@@ -355,7 +364,7 @@ impl EdgeSession {
         let wire_bytes = message.len() + packets * self.config.overhead_bytes;
         self.pacer.charge(wire_bytes);
         self.stats.wire_bytes += wire_bytes as u64;
-        Some(message)
+        Some(Transmit { channel: Channel::Stream, bytes: message })
     }
 
     /// The next thing to act on.
