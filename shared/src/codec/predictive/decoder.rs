@@ -71,7 +71,7 @@ impl Decoder {
         let state = match head.continues {
             Continues::Nothing => Some(State::default()),
             Continues::Previous => self.previous(first),
-            Continues::Since(back) => self.kept.get(&first.wrapping_sub(back)).map(|kept| kept.state.clone()),
+            Continues::Since(back) => self.since(first.wrapping_sub(back)),
         };
         let mut state = state.ok_or(FrameError::NoBase { first })?;
         state.begin(first);
