@@ -124,7 +124,7 @@ fn fly(noise: &mut Noise, message: usize, place: usize, field: &Field, millis: i
         ("time_usec", _) => return Value::UInt((60_000 + millis) as u64 * 1000 + 55),
         ("time_unix_usec", _) => return Value::UInt((START + millis * 1000) as u64),
         ("roll" | "pitch", _) => 0.2 * sin + jitter * 2e-4,
-        ("yaw", _) => ((turns + 0.5).rem_euclid(1.0) - 0.5) * 6.2831 + jitter * 1e-4,
+        ("yaw", _) => ((turns + 0.5).rem_euclid(1.0) - 0.5) * std::f64::consts::TAU + jitter * 1e-4,
         ("rollspeed" | "pitchspeed", _) => 0.0628 * cos + jitter * 1e-3,
         ("yawspeed", _) => 0.314 + jitter * 1e-3,
         ("lat", _) => 473_977_000.0 + 4491.0 * sin + jitter,
