@@ -254,15 +254,12 @@ impl EdgeSession {
     /// spool ([`handle_stored`](Self::handle_stored)), and those that it takes ([`handle_frame`](Self::handle_frame)).
     /// Either may be empty. The former get the lower sequence numbers.
     pub fn divide(&mut self, now: Now, batch: Batch) -> (Batch, Batch) {
-        let window = self.batch_window();
-        let since = now.instant.since(self.divided).min(window * 2);
+        let since = now.instant.since(self.divided).min(self.batch_window() * 3);
         self.divided = now.instant;
         let Some(rate) = self.config.rate_bits_per_second else { return (Batch::default(), batch) };
-        let coded =
-            self.datagrams.as_ref().map_or(1.0, |datagrams| 1.0 + datagrams.shield.symbols_per_payload());
-        // A tenth is left for the backlog and for control.
+        // A tenth is left for the backlog and for control. Symbols take what the records leave of the rest.
         let bytes = rate as f64 / 8.0 * since.as_secs_f64() * 0.9 - self.overhead_bytes() as f64;
-        let (rest, live) = self.live.divide(batch.into_records(), &self.schemas, bytes.max(0.0) / coded);
+        let (rest, live) = self.live.divide(batch.into_records(), &self.schemas, bytes.max(0.0));
         (Batch::new(rest), Batch::new(live))
     }
 

@@ -49,6 +49,8 @@ pub struct TooLarge {
 #[derive(Debug, Default)]
 pub struct Encoder {
     kept: BTreeMap<u64, Kept>,
+    /// The end of the last frame whose state was ever kept.
+    kept_until: u64,
     layouts: Layouts,
     micros: BTreeSet<SchemaId>,
 }
@@ -70,6 +72,9 @@ impl Encoder {
     ///
     /// What the models would only make larger (noise), and a batch of more streams than a state holds, comes as a frame
     /// of the simple codec if it is the only one. Such a frame continues nothing and is not continued.
+    ///
+    /// The state after a frame is kept only if the frame has records, all of them with numbers above those of every frame
+    /// whose state was kept before.
     ///
     /// Record times are rounded to milliseconds but for streams that [carry microseconds](Self::carry_microseconds).
     ///
@@ -96,13 +101,15 @@ impl Encoder {
             _ => None,
         };
         let (continues, at, mut state) = self.base(first, base);
+        let count = parts.iter().map(|batch| batch.records().len()).sum();
+        // So that two frames never end alike: which one a frame continues must not depend on what was lost.
+        let keep = if count == 0 || first < self.kept_until { Keep::Nothing } else { keep };
         let head = Head { continues, keep, parts: parts.len() };
         let mut coder = range_coder::Encoder::new(max_bytes);
         head.code(&mut coder);
         state.begin(first);
         let mut tables = Tables { schemas, layouts: &mut self.layouts, micros: &self.micros };
         let coded = state.code(&mut coder, &mut tables, Parts::Given(parts));
-        let count = parts.iter().map(|batch| batch.records().len()).sum();
         coder.code_raw(head.check_bits(count), state.hash().into());
         let frame = coder.finish();
         if coded.is_err() || frame.len() > max_bytes {
@@ -123,6 +130,7 @@ impl Encoder {
         }
         if keep != Keep::Nothing {
             let end = first.wrapping_add(count as u64);
+            self.kept_until = end;
             let lasting = keep == Keep::ForAll;
             self.kept.insert(first, Kept { end, state, lasting, acknowledged: false });
             self.forget();
@@ -138,6 +146,7 @@ impl Encoder {
     }
 
     /// Forgets all states: the next frame is a key frame. For when the other end asks for one, or another end begins.
+    /// Numbers go on; another epoch takes another encoder.
     pub fn restart(&mut self) {
         self.kept.clear();
     }

@@ -34,6 +34,8 @@ mod stream;
 mod text;
 
 #[cfg(test)]
+mod document;
+#[cfg(test)]
 mod tests;
 
 pub use self::decoder::{Decoder, FrameError};

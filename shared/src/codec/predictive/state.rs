@@ -1,10 +1,9 @@
 //! The state that frames continue, and how records change it.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
-use super::events::Events;
+use super::events::{Event, Events};
 use super::layout::Layouts;
 use super::quantities::Quantities;
 use super::range_coder::BitCoder;
@@ -27,7 +26,8 @@ pub(super) struct State {
     text: Arc<SharedText>,
     events: Arc<Events>,
     quantities: Arc<Quantities>,
-    streams: BTreeMap<SchemaId, Arc<Stream>>,
+    /// By the index that the events give them.
+    streams: Vec<Arc<Stream>>,
     columns: usize,
     hash: u32,
 }
@@ -48,7 +48,7 @@ impl State {
             text: Arc::new(SharedText::new()),
             events: Arc::new(Events::new()),
             quantities: Arc::new(Quantities::new()),
-            streams: BTreeMap::new(),
+            streams: Vec::new(),
             columns: 0,
             hash: 0x811c_9dc5,
         }
@@ -107,29 +107,29 @@ impl State {
             let id = record.map_or(SchemaId(0), |record| record.schema);
             let is_fine = tables.micros.contains(&id);
             let time = record.map_or(0, |record| record.time.0);
-            let (id, time) = timing
+            let event = timing
                 .code(coder, residuals, id, is_fine, time)
                 .ok_or(DecodeError::Malformed("no such stream"))?;
+            let Event { stream, id, time } = event;
             self.hash = mix(mix(self.hash, id.0), time as u32);
-            let layout = tables.layouts.get(id, tables.schemas).ok_or(DecodeError::UnknownSchema(id))?;
-            left.values =
-                left.values.checked_sub(layout.columns.len() + 1).ok_or(DecodeError::OverLimit("values"))?;
-            let stream = match self.streams.entry(id) {
-                Entry::Occupied(stream) => stream.into_mut(),
-                Entry::Vacant(place) => {
-                    self.columns += layout.columns.len() + 1;
-                    if self.columns > MAX_COLUMNS {
-                        return Err(DecodeError::OverLimit("columns"));
-                    }
-                    place.insert(Arc::new(Stream::new(&layout)))
+            if stream == self.streams.len() {
+                let stream = tables.layouts.begin(id, tables.schemas);
+                let stream = stream.ok_or(DecodeError::UnknownSchema(id))?;
+                self.columns += stream.columns() + 1;
+                if self.columns > MAX_COLUMNS {
+                    return Err(DecodeError::OverLimit("columns"));
                 }
-            };
+                self.streams.push(stream);
+            }
+            let stream = self.streams.get_mut(stream).ok_or(DecodeError::Malformed("no such stream"))?;
+            left.values =
+                left.values.checked_sub(stream.columns() + 1).ok_or(DecodeError::OverLimit("values"))?;
             let stream = Arc::make_mut(stream);
             let mut common =
                 Common { residuals, text, quantities, hash: &mut self.hash, bytes_left: &mut left.bytes };
             let input: &[Value] = record.map_or(&[], |record| &record.values);
             let owner = (u64::from(id.0) + 1) << 16;
-            let values = stream.code(coder, &mut common, &layout, owner, time, input);
+            let values = stream.code(coder, &mut common, owner, time, input);
             if left.bytes.is_none() {
                 return Err(DecodeError::OverLimit("text and bytes"));
             }
