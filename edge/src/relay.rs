@@ -445,7 +445,7 @@ async fn more_room(stream_has_room: Option<watch::Receiver<bool>>) {
     match stream_has_room {
         Some(mut stream) if !*stream.borrow() => {
             if stream.wait_for(|has_room| *has_room).await.is_err() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
         _ => std::future::pending().await,

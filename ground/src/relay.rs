@@ -125,7 +125,6 @@ impl Relay {
 
         let clock = Clock::start();
         let has_client_ca = config.quic.as_ref().is_some_and(|quic| quic.client_ca.is_some());
-        let max_connections = config.max_vehicles + SPARE_CONNECTIONS;
         let (shutdown, shutdown_seen) = watch::channel(false);
         let (alive, connections_gone) = mpsc::channel(1);
         let client_places = Arc::new(Semaphore::new(config.max_clients));
@@ -137,8 +136,7 @@ impl Relay {
             health: health.clone(),
             shutdown: shutdown_seen.clone(),
             alive: alive.clone(),
-            connections: Arc::new(Semaphore::new(max_connections)),
-            max_connections,
+            connections: Arc::new(Semaphore::new(config.max_vehicles + SPARE_CONNECTIONS)),
             idle_timeout: config.idle_timeout,
             next_session: AtomicU64::new(0),
         });

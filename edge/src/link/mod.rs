@@ -93,7 +93,7 @@ type Attempt = Pin<Box<dyn Future<Output = Result<Established, ConnectError>> + 
 
 /// A transport on which a session can begin.
 enum Established {
-    WebSocket(websocket::Socket),
+    WebSocket(Box<websocket::Socket>),
     Quic(Quic, Option<EarlyAnswer>),
 }
 
@@ -214,7 +214,7 @@ impl Links {
         let (driver, connection, early) = match established {
             Established::WebSocket(socket) => {
                 let (connection, driven) = pair(Carrier::Stream, ground);
-                (tokio::spawn(websocket::run(socket, driven)), connection, None)
+                (tokio::spawn(websocket::run(*socket, driven)), connection, None)
             }
             Established::Quic(quic, answer) => {
                 let (connection, driven) = pair(quic.carrier(), ground);
@@ -327,7 +327,7 @@ impl Link {
                     let limit = silence_limit.max(Duration::from_secs(5));
                     let socket = tokio::time::timeout(limit, handshake).await;
                     let socket = socket.map_err(|_| ConnectError::Timeout(limit))?;
-                    Ok(Established::WebSocket(socket.map_err(ConnectError::Handshake)?))
+                    Ok(Established::WebSocket(Box::new(socket.map_err(ConnectError::Handshake)?)))
                 };
                 if is_down {
                     return Box::pin(connect);

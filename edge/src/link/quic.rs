@@ -282,6 +282,8 @@ fn end(error: &ConnectionError) -> End {
         ConnectionError::ApplicationClosed(close) => {
             End::Closed(format!("closed by the ground: {}", String::from_utf8_lossy(&close.reason)))
         }
+        // It does not like the vehicle's certificate, above all.
+        ConnectionError::ConnectionClosed(close) => End::Closed(format!("refused by the ground: {close}")),
         ConnectionError::LocallyClosed => End::by_the_edge(),
         ConnectionError::Reset => {
             End::Broken("the ground does not know the connection: it has restarted".to_owned())

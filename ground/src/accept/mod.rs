@@ -48,8 +48,6 @@ pub struct Accept {
     pub alive: mpsc::Sender<()>,
     /// Bounds connections, those without a hello included.
     pub connections: Arc<Semaphore>,
-    /// How many places `connections` has.
-    pub max_connections: usize,
     /// After how long without a message a connection is ended.
     pub idle_timeout: Duration,
     /// Numbers sessions.

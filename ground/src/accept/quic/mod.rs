@@ -1,9 +1,10 @@
 //! Where vehicles connect by QUIC: one UDP socket for all of them.
 //!
-//! What peers can make the ground hold before they have said who they are: 256 handshakes of 30 s, about 30 kB each.
-//! From 32 on, an address has to show that it receives what it is sent before it takes a place (Retry), which keeps
-//! out floods with forged addresses; when all places are taken, the oldest gives way. Beyond a handshake, a connection
-//! takes one of the places that it shares with WebSocket connections.
+//! What peers can make the ground hold before they have said who they are: 512 connections of about 20 kB that are
+//! shaking hands, for 30 s at most, or have ended and linger for some seconds; 256 of them shake hands, and the oldest
+//! gives way. From 32 on, an address has to show that it receives what it is sent before it takes a place (Retry), which
+//! keeps out floods with forged addresses. Beyond a handshake, a connection takes one of the places that it shares with
+//! WebSocket connections.
 //!
 //! A vehicle that has been here before sends its hello and first telemetry with its first packet (0-RTT), which somebody
 //! on the way could send again. That changes nothing: a ticket for 0-RTT is good once, records have sequence numbers and
@@ -15,11 +16,11 @@ mod socket;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use quinn::crypto::rustls::{NoInitialCipherSuite, QuicServerConfig};
-use quinn::{Endpoint, EndpointConfig, Incoming, TokioRuntime};
+use quinn::{ConnectionError, Endpoint, EndpointConfig, Incoming, TokioRuntime};
 use tern_shared::quic::{ground_ids, transport_config};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
@@ -38,8 +39,10 @@ use crate::tls::{self, TlsError};
 
 /// The most handshakes at a time.
 const MAX_HANDSHAKES: usize = 256;
-/// From so many on, addresses have to be shown to be real.
+/// From so many connections without a session on, addresses have to be shown to be real.
 const RETRY_FROM: usize = 32;
+/// The most connections without a session.
+const MAX_STRANGERS: usize = 2 * MAX_HANDSHAKES;
 /// How long a handshake may take. It is 3 kB, which the narrowest link carries in 10 s.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
 /// Connection attempts that wait to be looked at, and what more of each and of all of them is kept.
@@ -94,7 +97,8 @@ pub fn listen(config: &QuicConfig, history: &Path) -> Result<Endpoint, QuicError
 pub async fn serve(endpoint: Endpoint, accept: Arc<Accept>, mut shutdown: watch::Receiver<bool>) {
     let mut handshakes = JoinSet::new();
     let mut by_age: VecDeque<AbortHandle> = VecDeque::new();
-    let max_connections = accept.max_connections + 2 * MAX_HANDSHAKES;
+    // Held by every session, which counts them.
+    let sessions = Arc::new(());
     loop {
         tokio::select! {
             biased;
@@ -102,12 +106,12 @@ pub async fn serve(endpoint: Endpoint, accept: Arc<Accept>, mut shutdown: watch:
             Some(_) = handshakes.join_next() => by_age.retain(|handshake| !handshake.is_finished()),
             incoming = endpoint.accept() => {
                 let Some(incoming) = incoming else { break };
-                // Those that have ended stay for a few seconds: they count here.
-                if endpoint.open_connections() >= max_connections {
+                let strangers = endpoint.open_connections().saturating_sub(Arc::strong_count(&sessions) - 1);
+                if strangers >= MAX_STRANGERS {
                     incoming.ignore();
                     continue;
                 }
-                if by_age.len() >= RETRY_FROM && !incoming.remote_address_validated() {
+                if strangers >= RETRY_FROM && !incoming.remote_address_validated() {
                     let _ = incoming.retry();
                     continue;
                 }
@@ -116,7 +120,7 @@ pub async fn serve(endpoint: Endpoint, accept: Arc<Accept>, mut shutdown: watch:
                 {
                     oldest.abort();
                 }
-                by_age.push_back(handshakes.spawn(handshake(incoming, accept.clone())));
+                by_age.push_back(handshakes.spawn(handshake(incoming, accept.clone(), Arc::downgrade(&sessions))));
             }
         }
     }
@@ -133,7 +137,7 @@ pub async fn close(endpoint: &Endpoint) {
 }
 
 /// Shakes hands, then leaves the connection to a task of its own.
-async fn handshake(incoming: Incoming, accept: Arc<Accept>) {
+async fn handshake(incoming: Incoming, accept: Arc<Accept>, sessions: Weak<()>) {
     let peer = incoming.remote_address();
     let connecting = match incoming.accept() {
         Ok(connecting) => connecting,
@@ -152,8 +156,13 @@ async fn handshake(incoming: Incoming, accept: Arc<Accept>) {
         Ok(stream) => stream,
         Err(_) => return debug!(%peer, "the QUIC handshake took too long"),
     };
-    if let Some(error) = connection.close_reason() {
-        return info!(%peer, %error, "QUIC handshake failed");
+    match connection.close_reason() {
+        None => {}
+        // People should know of a certificate that is not good; of peers that come and go, only who looks for them.
+        Some(error @ (ConnectionError::TransportError(_) | ConnectionError::ConnectionClosed(_))) => {
+            return info!(%peer, %error, "QUIC handshake failed");
+        }
+        Some(error) => return debug!(%peer, %error, "QUIC handshake failed"),
     }
     let Ok(permit) = accept.connections.clone().try_acquire_owned() else {
         connection.close(1u32.into(), b"too many connections, try again later");
@@ -161,8 +170,9 @@ async fn handshake(incoming: Incoming, accept: Arc<Accept>) {
     };
     let socket = Socket::Quic(Box::new(QuicSocket::new(connection, stream)));
     let connection = accept.connection(socket, peer);
+    let counted = sessions.upgrade();
     tokio::spawn(async move {
         connection.run().await;
-        drop(permit);
+        drop((permit, counted));
     });
 }
