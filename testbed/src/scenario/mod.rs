@@ -95,9 +95,9 @@ pub struct EdgeSettings {
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// Datagrams and a stream over UDP, encrypted.
+    #[default]
     Quic,
     /// WebSocket over TCP, not encrypted.
-    #[default]
     #[value(name = "websocket")]
     WebSocket,
 }

@@ -11,6 +11,9 @@ use crate::codec::{self, DecodeError, SchemaTable};
 use crate::message::MAX_FRAME_BYTES;
 use crate::record::Record;
 
+/// How many of the states are kept for the next frame only: one, and those whose next frame was lost or is late.
+const MAX_PASSING_STATES: usize = 8;
+
 /// Takes frames, and remembers what others may continue.
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -95,10 +98,11 @@ impl Decoder {
             let end = first.wrapping_add(count as u64);
             let lasting = head.keep == Keep::ForAll;
             self.kept.insert(first, Kept { end, state, lasting, acknowledged: false });
-            while self.kept.len() > MAX_STATES {
-                // Those that any frame may continue outlive those that only the next one may.
-                let passing = self.kept.iter().find(|(_, kept)| !kept.lasting).map(|(&at, _)| at);
-                let oldest = passing.or(self.kept.keys().next().copied());
+            // Those that only the next frame may continue do not drive out those that any may, nor these those.
+            let room = if lasting { MAX_STATES - MAX_PASSING_STATES } else { MAX_PASSING_STATES };
+            let alike = self.kept.iter().filter(|(_, kept)| kept.lasting == lasting);
+            if alike.clone().count() > room {
+                let oldest = alike.map(|(&at, _)| at).next();
                 oldest.map(|at| self.kept.remove(&at));
             }
         }
