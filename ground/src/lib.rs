@@ -1,7 +1,7 @@
 //! The ground's end of Tern: vehicles in, history and web clients out.
 //!
 //! Read in the order of the data flow: [`serve`] accepts connections, [`accept`] takes a vehicle's, [`vehicle`] is its one way in,
-//! [`history`] commits what came, [`publish`] brings it to web clients, [`export`] writes it out again. [`relay`]
+//! [`history`] commits what came, [`publish`] brings it to web clients, [`export`] writes it out again, [`page`] shows it. [`relay`]
 //! starts them all.
 
 pub mod accept;
@@ -11,6 +11,7 @@ pub mod dashboard;
 pub mod export;
 pub mod history;
 pub mod json;
+pub mod page;
 pub mod publish;
 pub mod relay;
 pub mod serve;

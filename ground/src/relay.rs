@@ -29,6 +29,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::dashboard::{self, Monitor};
 use crate::history::{self, Health, History, HistoryError, Store};
+use crate::page::{self, Page};
 use crate::publish::browser::{self, Browsers};
 use crate::publish::message::{self, Publication, VehicleStatus};
 use crate::publish::{Hub, Piece};
@@ -127,7 +128,7 @@ impl Relay {
             next_session: AtomicU64::new(0),
         });
         let viewer = ViewerToken::new(config.viewer_token);
-        let viewer_token_required = viewer.is_required();
+        let page = Page::new(!viewer.is_required(), config.tiles.as_ref());
         let browsers = Arc::new(Browsers {
             hub,
             viewer,
@@ -141,13 +142,13 @@ impl Relay {
             vehicles: vehicles.clone(),
             free_clients: client_places,
             max_clients: config.max_clients,
-            viewer_token_required,
         });
         let router = Router::new()
             .route("/vehicle", get(accept::upgrade).with_state(accept))
             .route("/ws", get(browser::upgrade).with_state(browsers))
-            .route("/healthz", get(dashboard::healthz).with_state(monitor.clone()))
-            .route("/", get(dashboard::page).with_state(monitor));
+            .route("/healthz", get(dashboard::healthz).with_state(monitor))
+            .route("/assets/{name}", get(page::asset))
+            .route("/", get(page::index).with_state(page));
         info!(%address, tls = tls.is_some(), history = %config.history.path.display(), "listening");
         let server = tokio::spawn(serve(router, listener, tls, shutdown_seen));
         Ok(Relay { address, shutdown, server, connections_gone, vehicles, history: history_thread })

@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tern_shared::id::{Token, VehicleId};
 
+use crate::page::TileServer;
+
 use super::{Config, ConfigError, HistoryConfig, LogConfig, LogFormat, RunArgs, Synchronous, TlsConfig};
 
 /// The file as it is written: everything may be left out.
@@ -25,6 +27,8 @@ pub(super) struct FileConfig {
     history: FileHistory,
     #[serde(default, skip_serializing_if = "FileToken::is_empty")]
     viewer: FileToken,
+    #[serde(default, skip_serializing_if = "FilePage::is_empty")]
+    page: FilePage,
     #[serde(default)]
     log: FileLog,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -54,6 +58,13 @@ struct FileToken {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct FilePage {
+    tiles: Option<String>,
+    tiles_attribution: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct FileLog {
     format: Option<LogFormat>,
     level: Option<String>,
@@ -68,6 +79,19 @@ struct FileVehicle {
 impl FileTls {
     fn is_empty(&self) -> bool {
         self.certificate.is_none() && self.key.is_none()
+    }
+}
+
+impl FilePage {
+    fn is_empty(&self) -> bool {
+        self.tiles.is_none()
+    }
+
+    fn resolve(self) -> Result<Option<TileServer>, ConfigError> {
+        let Some(url) = self.tiles else { return Ok(None) };
+        TileServer::new(url.clone(), self.tiles_attribution.unwrap_or_default())
+            .map(Some)
+            .map_err(|expected| ConfigError::Value { key: "page.tiles", value: url, expected })
     }
 }
 
@@ -146,6 +170,7 @@ pub(super) fn resolve(file: FileConfig, args: &RunArgs) -> Result<Config, Config
         },
         vehicles,
         viewer_token: viewer_token.map(|token| checked_token("viewer.token", token)).transpose()?,
+        tiles: file.page.resolve()?,
         log: LogConfig {
             format: args.log_format.or(file.log.format).unwrap_or_default(),
             level: args.log_level.clone().or(file.log.level).unwrap_or(default.log.level),
@@ -171,6 +196,10 @@ pub(super) fn to_toml(config: &Config) -> String {
             commit_interval_ms: Some(config.history.commit_interval.as_millis() as u64),
         },
         viewer: FileToken { token: config.viewer_token.as_ref().map(|_| stars()) },
+        page: FilePage {
+            tiles: config.tiles.as_ref().map(|tiles| tiles.url.clone()),
+            tiles_attribution: config.tiles.as_ref().map(|tiles| tiles.attribution.clone()),
+        },
         log: FileLog { format: Some(config.log.format), level: Some(config.log.level.clone()) },
         vehicles: config.vehicles.keys().map(|id| (id.clone(), FileVehicle { token: stars() })).collect(),
     };

@@ -14,6 +14,8 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tern_shared::id::{Token, VehicleId};
 
+use crate::page::TileServer;
+
 pub use args::{Args, Command, ExportArgs, ExportFormat, RunArgs};
 
 /// Everything that can be configured, resolved.
@@ -37,6 +39,8 @@ pub struct Config {
     pub vehicles: BTreeMap<VehicleId, Token>,
     /// What web clients must know to see telemetry; `None` for nothing.
     pub viewer_token: Option<Token>,
+    /// Where the page may load map tiles from; `None` draws outlines only.
+    pub tiles: Option<TileServer>,
     /// Logging.
     pub log: LogConfig,
 }
@@ -162,6 +166,7 @@ impl Default for Config {
             },
             vehicles: BTreeMap::new(),
             viewer_token: None,
+            tiles: None,
             log: LogConfig { format: LogFormat::Text, level: "info".to_owned() },
         }
     }
@@ -233,6 +238,7 @@ mod tests {
             tls: Some(TlsConfig { certificate: "c".into(), key: "k".into() }),
             vehicles: BTreeMap::from([("alpha".parse().unwrap(), Token("t".to_owned()))]),
             viewer_token: Some(Token("v".to_owned())),
+            tiles: Some(TileServer::new("https://a/{z}/{x}/{y}".to_owned(), "b".to_owned()).unwrap()),
             ..Config::default()
         };
         for line in everything.to_toml().lines() {
@@ -285,6 +291,7 @@ mod tests {
             ("[history]\ncommit_interval_ms = 100000", "history.commit_interval_ms"),
             ("[vehicles.alpha]\ntoken = \"\"", "token"),
             ("[tls]\nkey = \"k\"", "tls.certificate"),
+            ("[page]\ntiles = \"https://a/b.png\"", "page.tiles"),
         ] {
             let error = load(text, &[]).unwrap_err().to_string();
             assert!(error.contains(key), "{error}");

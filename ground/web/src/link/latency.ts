@@ -2,6 +2,7 @@
 
 import uPlot from "uplot";
 import type { LatencyPoint } from "../model/quantile";
+import { timeTexts } from "../plots/chart";
 import { el } from "../ui/dom";
 import type { Theme } from "../ui/theme";
 
@@ -13,6 +14,7 @@ export class LatencyChart {
   readonly element = el("figure.latency", {}, el("figcaption", {}, "One-way latency, 15 min: median and p99, ms"));
   private plot: uPlot | null = null;
   private drawnAt = 0;
+  private top = 1000;
 
   constructor(private readonly theme: Theme) {
     theme.onChange(() => {
@@ -26,6 +28,9 @@ export class LatencyChart {
     if (width === 0 || (this.plot && now - this.drawnAt < 1 && this.plot.width === width)) return;
     this.drawnAt = now;
     const shown = points.filter(({ time }) => time >= now - LENGTH_S);
+    // What is later than so much would flatten all the rest; it runs out at the top.
+    const medians = shown.map(({ p50 }) => p50 ?? 0);
+    this.top = Math.min(Math.max(1000, ...shown.map(({ p99 }) => (p99 ?? 0) * 1.1)), Math.max(2000, ...medians.map((p50) => p50 * 1.5)));
     const data = [
       shown.map(({ time }) => time), shown.map(({ p99 }) => p99), shown.map(({ p50 }) => p50),
     ] as uPlot.AlignedData;
@@ -43,8 +48,8 @@ export class LatencyChart {
     };
     return {
       width, height: HEIGHT, padding: [6, 4, 0, 0], legend: { show: false }, cursor: { show: false },
-      scales: { x: { time: true }, y: { range: (_, __, max) => [0, Math.max(500, (max ?? 0) * 1.1)] } },
-      axes: [{ ...axis, size: 22, space: 70 }, { ...axis, size: 40, space: 26 }],
+      scales: { x: { time: true }, y: { range: () => [0, this.top] } },
+      axes: [{ ...axis, size: 22, space: 70, values: timeTexts }, { ...axis, size: 40, space: 26 }],
       series: [
         {},
         { stroke: theme.get("faded"), width: 1, points: { show: false } },

@@ -53,6 +53,25 @@ function trace(context: CanvasRenderingContext2D, view: View, points: readonly [
   }
 }
 
+/** Draws a net of round distances, which shows motion where there is nothing else to see. */
+export function drawNet(context: CanvasRenderingContext2D, view: View, anchor: Place, colour: string): void {
+  const perPixel = view.metresPerPixel(anchor.lat);
+  const step = roundDown(perPixel * Math.min(view.width, view.height) / 3) / perPixel;
+  const [x, y] = view.project(anchor);
+  context.beginPath();
+  for (let at = x - Math.ceil(x / step) * step; at < view.width; at += step) {
+    context.moveTo(Math.round(at) + 0.5, 0);
+    context.lineTo(Math.round(at) + 0.5, view.height);
+  }
+  for (let at = y - Math.ceil(y / step) * step; at < view.height; at += step) {
+    context.moveTo(0, Math.round(at) + 0.5);
+    context.lineTo(view.width, Math.round(at) + 0.5);
+  }
+  context.strokeStyle = colour;
+  context.lineWidth = 1;
+  context.stroke();
+}
+
 /** Draws rings of round distances around a place, three or four of which are on the map. */
 export function drawRings(context: CanvasRenderingContext2D, view: View, centre: Place, colours: LayerColours): void {
   const perPixel = view.metresPerPixel(centre.lat);

@@ -9,11 +9,13 @@ import { el, iconButton, setAttribute, setText } from "../ui/dom";
 import type { Theme } from "../ui/theme";
 import { attachGestures } from "./gestures";
 import { Land } from "./land";
-import { drawHome, drawRings, drawTrack, drawVehicle, type VehicleMark } from "./layers";
+import { drawHome, drawNet, drawRings, drawTrack, drawVehicle, type VehicleMark } from "./layers";
 import { Tiles } from "./tiles";
 import { View, roundDown } from "./view";
 
 const FIRST_ZOOM = 16.5;
+/** From this zoom on, land and sea say too little. */
+const NET_ZOOM = 11;
 /** While it follows, the vehicle stays this share of the map away from its edge. */
 const FOLLOW_MARGIN = 0.25;
 /** Faster than any vehicle that nobody measures the speed of, m/s. */
@@ -30,6 +32,7 @@ export class MapPanel {
   private readonly position = el("div.position", { role: "status", "aria-live": "off" });
   private readonly positionAge = el("strong");
   private readonly positionText = el("span");
+  private readonly coordinates = el("span.coordinates");
   private readonly scale = el("div.scale");
   private readonly land: Land;
   private readonly tiles: Tiles | null;
@@ -50,7 +53,7 @@ export class MapPanel {
       this.view.zoomAt([this.view.width / 2, this.view.height / 2], this.view.zoom + by);
       this.baseDirty = true;
     };
-    this.position.append(this.positionAge, this.positionText);
+    this.position.append(this.positionAge, this.positionText, this.coordinates);
     this.element = el("section.map", { "aria-label": "Map" }, this.surface, this.position,
       el("div.map-tools", {},
         iconButton("Zoom in (+)", "M12 5v14M5 12h14", zoom(1)),
@@ -92,6 +95,8 @@ export class MapPanel {
       live: this.theme.get("live"), backlog: this.theme.get("backlog"), gap: this.theme.get("gap"), text: this.theme.get("text"),
       quiet: this.theme.get("quiet"), panel: this.theme.get("panel"), grid: this.theme.get("coast"), warn: this.theme.get("warn"),
     };
+    const anchor = vehicle?.home ?? vehicle?.anchor;
+    if (anchor && view.zoom >= NET_ZOOM && !this.tiles) drawNet(context, view, anchor, this.theme.get("line"));
     if (vehicle) {
       if (vehicle.home) drawRings(context, view, vehicle.home, colours);
       drawTrack(context, view, this.pieces(vehicle), colours);
@@ -111,6 +116,7 @@ export class MapPanel {
     const level = this.store.isOnline ? ageLevel(age) : "old";
     setAttribute(this.position, "data-age", level);
     setText(this.positionAge, level === "fresh" ? ageText(age) : `${ageText(age)} ago`);
+    setText(this.coordinates, `${fix.lat.toFixed(5)}, ${fix.lon.toFixed(5)}`);
     const reach = distanceText(reachM(vehicle, now));
     setText(this.positionText, level === "fresh" ? "position" : `last position, now within ${reach.text} ${reach.unit}`);
   }

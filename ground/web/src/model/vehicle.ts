@@ -37,6 +37,8 @@ export class Vehicle {
   /** Arrival of the newest record, seconds since the Unix epoch by the ground's clock. */
   lastReceived: number | null = null;
   fix: Fix | null = null;
+  /** The first place that the page knew it at: something that stays where it is. */
+  anchor: Place | null = null;
   home: (Place & { captured: number }) | null = null;
   heartbeat: (Heartbeat & { captured: number }) | null = null;
   private readonly rate = new RateMeter();
@@ -102,6 +104,7 @@ export class Vehicle {
     const fix = readFix(stream, sample);
     if (!fix) return;
     this.track.add(fix);
+    this.anchor ??= fix;
     if (!this.fix || fix.captured >= this.fix.captured) this.fix = fix;
   }
 

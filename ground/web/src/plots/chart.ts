@@ -27,7 +27,7 @@ export interface ChartEvents {
   onRemove: () => void;
 }
 
-const HEIGHT = 148;
+const HEIGHT = 112;
 
 export class Chart {
   readonly element: HTMLElement;
@@ -51,7 +51,7 @@ export class Chart {
     this.element = el("article.chart", { "aria-label": `Plot of ${title}`, "data-field": `${field.stream}:${field.field}` },
       el("header", {},
         el("h3", { title: `${field.stream} · ${field.field}` }, fieldTitle(field.field), el("small", {}, name)),
-        el("span.figure", {}, this.value, this.unit), this.age,
+        el("div.newest", {}, el("span.figure", {}, this.value, this.unit), this.age),
         iconButton(`Remove the plot of ${title}`, "M6 6l12 12M18 6L6 18", events.onRemove)),
       this.canvas, this.note);
     theme.onChange(() => this.rebuild());
@@ -138,7 +138,7 @@ export class Chart {
       cursor: { drag: { x: true, y: false, setScale: false }, sync: { key: "tern" }, y: false },
       scales: { x: { time: true }, y: { range: padded } },
       axes: [
-        { ...axis, size: 26, space: 64 },
+        { ...axis, size: 24, space: 72, values: timeTexts },
         { ...axis, size: 48, space: 28, values: (_, ticks) => ticks.map(tickText) },
       ],
       series: [
@@ -163,8 +163,16 @@ export class Chart {
 /** Some room above and below, so that noise of a still sensor does not fill the chart. */
 function padded(_: uPlot, min: number | null, max: number | null): [number, number] {
   if (min === null || max === null) return [0, 1];
-  const room = Math.max((max - min) * 0.12, Math.abs(max) * 0.002, 1e-6);
+  const room = Math.max((max - min) * 0.12, Math.abs(max) * 0.005, 0.02);
   return [min - room, max + room];
+}
+
+/** Times of day; with seconds where the ticks are that close. */
+export function timeTexts(_: uPlot, seconds: number[], __: number, ___: number, step: number): string[] {
+  const format: Intl.DateTimeFormatOptions = step < 60
+    ? { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }
+    : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  return seconds.map((time) => new Date(time * 1e3).toLocaleTimeString(undefined, format));
 }
 
 function tickText(value: number): string {

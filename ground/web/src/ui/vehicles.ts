@@ -39,7 +39,7 @@ export class VehicleList {
   private version = -1;
 
   constructor(private readonly store: Store) {
-    this.element = el("section.panel", { "aria-label": "Vehicles" }, el("h2", {}, "Vehicles"), this.list, this.empty);
+    this.element = el("section.panel.fleet", { "aria-label": "Vehicles" }, el("h2", {}, "Vehicles"), this.list, this.empty);
   }
 
   /** Selects the vehicle of a digit key; returns whether there is one. */
