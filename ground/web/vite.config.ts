@@ -14,7 +14,7 @@ function compress(): Plugin {
     closeBundle() {
       for (const name of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
         const path = join(folder, name);
-        if (!name.endsWith(".gz") && statSync(path).isFile()) {
+        if (!/\.gz$|^\./.test(name) && statSync(path).isFile()) {
           writeFileSync(`${path}.gz`, gzipSync(readFileSync(path), { level: 9 }));
         }
       }

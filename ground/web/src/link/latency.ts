@@ -9,6 +9,8 @@ import type { Theme } from "../ui/theme";
 const HEIGHT = 96;
 /** How far back it shows, seconds. */
 const LENGTH_S = 900;
+/** The top of the chart at most. */
+const LATEST_MS = 2500;
 
 export class LatencyChart {
   readonly element = el("figure.latency", {}, el("figcaption", {}, "One-way latency, 15 min: median and p99, ms"));
@@ -29,8 +31,7 @@ export class LatencyChart {
     this.drawnAt = now;
     const shown = points.filter(({ time }) => time >= now - LENGTH_S);
     // What is later than so much would flatten all the rest; it runs out at the top.
-    const medians = shown.map(({ p50 }) => p50 ?? 0);
-    this.top = Math.min(Math.max(1000, ...shown.map(({ p99 }) => (p99 ?? 0) * 1.1)), Math.max(2000, ...medians.map((p50) => p50 * 1.5)));
+    this.top = Math.min(LATEST_MS, Math.max(1000, ...shown.map(({ p99 }) => (p99 ?? 0) * 1.1)));
     const data = [
       shown.map(({ time }) => time), shown.map(({ p99 }) => p99), shown.map(({ p50 }) => p50),
     ] as uPlot.AlignedData;

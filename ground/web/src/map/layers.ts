@@ -72,14 +72,18 @@ export function drawNet(context: CanvasRenderingContext2D, view: View, anchor: P
   context.stroke();
 }
 
-/** Draws rings of round distances around a place, three or four of which are on the map. */
-export function drawRings(context: CanvasRenderingContext2D, view: View, centre: Place, colours: LayerColours): void {
+/** Draws rings of round distances around a place, three or four of which are on the map; labels keep off `away`. */
+export function drawRings(
+  context: CanvasRenderingContext2D, view: View, centre: Place, away: Place | null, colours: LayerColours,
+): void {
   const perPixel = view.metresPerPixel(centre.lat);
   const step = roundDown((Math.min(view.width, view.height) * perPixel) / 3);
   const [x, y] = view.project(centre);
   const farthest = Math.hypot(
     Math.max(Math.abs(x), Math.abs(view.width - x)), Math.max(Math.abs(y), Math.abs(view.height - y)),
   );
+  const [awayX, awayY] = away ? view.project(away) : [x, y + 1];
+  const labelAngle = Math.atan2(y - awayY, x - awayX);
   context.font = "11px system-ui, sans-serif";
   context.textAlign = "center";
   context.textBaseline = "middle";
@@ -92,7 +96,8 @@ export function drawRings(context: CanvasRenderingContext2D, view: View, centre:
     context.lineWidth = 1;
     context.stroke();
     const { text, unit } = distanceText(ring * step);
-    outlined(context, `${text.replace(/\.0+$/, "")} ${unit}`, x, y - radius, colours.quiet, colours.panel);
+    const label = `${text.replace(/\.0+$/, "")} ${unit}`;
+    outlined(context, label, x + radius * Math.cos(labelAngle), y + radius * Math.sin(labelAngle), colours.quiet, colours.panel);
   }
 }
 

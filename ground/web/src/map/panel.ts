@@ -98,7 +98,7 @@ export class MapPanel {
     const anchor = vehicle?.home ?? vehicle?.anchor;
     if (anchor && view.zoom >= NET_ZOOM && !this.tiles) drawNet(context, view, anchor, this.theme.get("line"));
     if (vehicle) {
-      if (vehicle.home) drawRings(context, view, vehicle.home, colours);
+      if (vehicle.home) drawRings(context, view, vehicle.home, vehicle.fix, colours);
       drawTrack(context, view, this.pieces(vehicle), colours);
       if (vehicle.home) drawHome(context, view, vehicle.home, colours);
     }
@@ -118,7 +118,7 @@ export class MapPanel {
     setText(this.positionAge, level === "fresh" ? ageText(age) : `${ageText(age)} ago`);
     setText(this.coordinates, `${fix.lat.toFixed(5)}, ${fix.lon.toFixed(5)}`);
     const reach = distanceText(reachM(vehicle, now));
-    setText(this.positionText, level === "fresh" ? "position" : `last position, now within ${reach.text} ${reach.unit}`);
+    setText(this.positionText, level === "fresh" ? "position" : `last position, may have moved ${reach.text} ${reach.unit}`);
   }
 
   private keepInSight(vehicle: Vehicle, fix: Place): void {
@@ -160,7 +160,12 @@ export class MapPanel {
   private pieces(vehicle: Vehicle): TrackPiece[] {
     const { version } = vehicle.track;
     if (this.track?.vehicle !== vehicle || this.track.version !== version) {
-      this.track = { vehicle, version, pieces: vehicle.track.pieces() };
+      const pieces = vehicle.track.pieces();
+      this.track = { vehicle, version, pieces };
+      // For whoever cannot see it: how many gaps there are, and how many stretches came later.
+      const count = (kind: TrackPiece["kind"]) => String(pieces.filter((piece) => piece.kind === kind).length);
+      setAttribute(this.element, "data-gaps", count("gap"));
+      setAttribute(this.element, "data-later", count("backlog"));
     }
     return this.track.pieces;
   }

@@ -81,5 +81,5 @@ export function numberText(value: number, decimals: number | null): string {
 function plain(value: number): string {
   if (Number.isInteger(value)) return String(value);
   const size = Math.abs(value);
-  return size < 1e-4 ? value.toExponential(1) : value.toFixed(size < 1 ? 4 : size < 100 ? 2 : 1);
+  return size < 1e-4 ? value.toExponential(1) : value.toFixed(size < 0.01 ? 4 : size < 100 ? 2 : 1);
 }

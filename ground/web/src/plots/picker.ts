@@ -8,7 +8,7 @@ import type { ChartField } from "./chart";
 export class FieldPicker {
   readonly element = el("dialog.picker", { "aria-label": "Choose what to plot" });
   private readonly search = el("input", {
-    type: "search", placeholder: "Find a value: alt, volt, humidity…", "aria-label": "Find a value", autocomplete: "off",
+    type: "text", role: "searchbox", placeholder: "Find a value: alt, volt, humidity…", "aria-label": "Find a value", autocomplete: "off",
   });
   private readonly list = el("ul.fields");
 

@@ -23,7 +23,7 @@ interface Block {
 export class ValuesDialog {
   readonly element = el("dialog.values", { "aria-label": "All values" });
   private readonly search = el("input", {
-    type: "search", placeholder: "Find a stream or a value", "aria-label": "Find a stream or a value", autocomplete: "off",
+    type: "text", role: "searchbox", placeholder: "Find a stream or a value", "aria-label": "Find a stream or a value", autocomplete: "off",
   });
   private readonly grid = el("div.streams");
   private blocks: Block[] = [];
