@@ -39,6 +39,15 @@ impl Encoding {
     }
 }
 
+/// Bytes of a message's content.
+pub fn size(message: &Message) -> usize {
+    match message {
+        Message::Text(text) => text.len(),
+        Message::Binary(bytes) => bytes.len(),
+        _ => 0,
+    }
+}
+
 /// A message as JSON.
 pub fn json<T: Serialize>(message: &T) -> String {
     serde_json::to_string(message).expect("messages have text keys and plain values, which JSON always takes")

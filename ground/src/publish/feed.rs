@@ -9,11 +9,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::cursor::Position;
-use super::encode::Encoding;
+use super::encode::{Encoding, size};
 use super::filter::Filter;
 
 /// The longest that a message waits for a client.
-pub const MAX_WAIT: Duration = Duration::from_secs(2);
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(2);
 /// The most that waits for the clients of a feed, bytes.
 const MAX_BYTES: usize = 4 << 20;
 /// Messages of a piece: what a client is sent before something else may go first.
@@ -175,7 +175,7 @@ impl Queue {
             return;
         }
         let messages: Arc<[Message]> = self.open.drain(..).collect();
-        let bytes = messages.iter().map(size).sum();
+        let bytes = messages.iter().map(|message| size(message) + size_of::<Message>()).sum();
         self.bytes += bytes;
         self.pieces.push_back(Piece { published: now, up_to, records: self.records, messages, bytes });
         self.expire(now);
@@ -194,15 +194,6 @@ impl Queue {
             self.pieces.shrink_to_fit();
         }
     }
-}
-
-fn size(message: &Message) -> usize {
-    let bytes = match message {
-        Message::Text(text) => text.len(),
-        Message::Binary(bytes) => bytes.len(),
-        _ => 0,
-    };
-    bytes + size_of::<Message>()
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub enum Selection {
 }
 
 /// Why patterns are refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum InvalidFilter {
     /// Too many in a list.
     #[error("{0} patterns in a list, more than {MAX_PATTERNS}")]

@@ -12,8 +12,9 @@ use tern_shared::record::Record;
 use tern_shared::schema::{Class, MAX_SCHEMAS, Schema};
 use tern_shared::time::Timestamp;
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
+use super::counters::Counters;
 use super::cursor::{Cursor, Position};
 use super::feed::{Feed, Shape};
 use super::filter::Selection;
@@ -67,9 +68,10 @@ pub struct Arrival<'a> {
 #[derive(Debug)]
 pub struct Hub {
     positions: Arc<Positions>,
+    counters: Counters,
     state: Mutex<State>,
-    /// Told when a record has to be published later.
-    pub(super) thinned: Notify,
+    /// Told when a record has to be published later than now.
+    thinned: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -120,12 +122,17 @@ impl PublishedRecord {
 impl Hub {
     /// A hub without vehicles.
     pub fn new(positions: Arc<Positions>) -> Self {
-        Hub { positions, state: Mutex::default(), thinned: Notify::new() }
+        Hub { positions, counters: Counters::default(), state: Mutex::default(), thinned: Notify::new() }
     }
 
     /// Where records get their positions.
     pub fn positions(&self) -> &Arc<Positions> {
         &self.positions
+    }
+
+    /// What has arrived.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// A vehicle's state has changed.
@@ -248,6 +255,23 @@ impl Hub {
             }
         }
         state.due.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// Publishes what waits for its turn, when it is; ends with the process.
+    pub async fn pace(&self) {
+        loop {
+            let due = self.publish_due(Instant::now());
+            let next = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = next => {}
+                () = self.thinned.notified() => {}
+            }
+        }
     }
 
     /// Drops what has waited too long in the feeds.

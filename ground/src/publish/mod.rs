@@ -4,6 +4,7 @@
 //! serialised once for all of them. The hub never waits for a client: one that falls behind is told what it missed and
 //! goes on from the newest values.
 
+pub mod counters;
 pub mod cursor;
 pub mod encode;
 mod feed;

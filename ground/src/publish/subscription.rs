@@ -63,14 +63,15 @@ impl Subscription {
         self.live_after
     }
 
-    /// Says what the client has from before the feed began, while the rest of it is filled; `None` when all is.
+    /// Says what the client has from before the feed began, while the rest of it is filled; `None` when all is. A client that
+    /// falls behind has its fill ended.
     pub fn set_filling(&mut self, have: Option<Cursor>) {
         self.filling = have.map(|have| Cursor { live_after: Some(self.live_after), ..have });
     }
 
-    /// Whether it is being filled. A client that falls behind has its fill ended.
-    pub fn is_filling(&self) -> bool {
-        self.filling.is_some()
+    /// What the client has from before the feed began, while the rest is filled.
+    pub fn filling(&self) -> Option<&Cursor> {
+        self.filling.as_ref()
     }
 
     /// Whether everything has been given out.
@@ -90,7 +91,8 @@ impl Subscription {
             return Some(Arc::new([self.ready()]));
         }
         // Under the hub's lock, so that the feed begins where the snapshot ends.
-        let _state = self.hub.lock();
+        let hub = self.hub.clone();
+        let _state = hub.lock();
         match self.feed.next(&mut self.place, now) {
             feed::Next::Piece(piece) => {
                 self.delivered = piece.up_to;

@@ -6,7 +6,7 @@ use axum::extract::ws::Message;
 use tern_shared::schema::Class;
 
 use super::source::{Epochs, wants};
-use super::{Archive, unavailable};
+use super::Archive;
 use crate::history::PAGE_FRAMES;
 use crate::json::epoch_seconds;
 use crate::publish::cursor::{Cursor, Position};
@@ -47,6 +47,21 @@ impl Fill {
         let have = Cursor { live_after: Some(until), ..have };
         let (epochs, sent) = (Epochs::default(), BTreeMap::new());
         Fill { shape, have, until, next: None, epochs, sent, records: 0 }
+    }
+
+    /// Whether it has read anything yet.
+    pub fn has_begun(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// Where the subscription's live records begin.
+    pub fn until(&self) -> Position {
+        self.until
+    }
+
+    /// What is filled.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
     }
 
     /// The subscription that is filled.

@@ -19,7 +19,7 @@ use crate::publish::operation::HistoryRequest;
 
 pub use buckets::BucketQuery;
 pub use fill::{Fill, FillStep};
-pub use pool::Archive;
+pub use pool::{Archive, ReadingPlace};
 pub use records::RecordQuery;
 pub use seed::seed;
 

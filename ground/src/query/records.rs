@@ -11,7 +11,7 @@ use crate::publish::message::{ErrorCode, Problem, Sample, ToClient};
 use crate::publish::{Filter, PublishedRecord, Selection};
 
 /// Records of a message.
-const MAX_CHUNK: usize = 128;
+const MAX_CHUNK: usize = 64;
 /// Records of a request.
 const MAX_RECORDS: u64 = 100_000;
 
