@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use self::files::File;
-use crate::publish::origin::has_private_host;
+use crate::client::Clients;
 
 pub use tiles::TileServer;
 
@@ -27,27 +27,26 @@ const PUBLIC_NAME: &str = "Without a viewer token this ground serves its page by
      localhost or a local name only. To serve it by this name, configure [viewer] token.\n";
 
 /// What serving the page takes.
-#[derive(Debug)]
 pub struct Page {
-    private_names_only: bool,
+    clients: Arc<Clients>,
     html: String,
     policy: String,
 }
 
 impl Page {
-    /// A page whose map may load tiles. `private_names_only` where nothing but its name protects the telemetry.
-    pub fn new(private_names_only: bool, tiles: Option<&TileServer>) -> Arc<Page> {
+    /// A page for these clients, whose map may load tiles.
+    pub fn new(clients: Arc<Clients>, tiles: Option<&TileServer>) -> Arc<Page> {
         let (html, policy) = match files::find("index.html") {
             Some(index) => (with_tiles(&String::from_utf8_lossy(index.bytes), tiles), policy(tiles)),
             None => (PLAIN.to_owned(), PLAIN_POLICY.to_owned()),
         };
-        Arc::new(Page { private_names_only, html, policy })
+        Arc::new(Page { clients, html, policy })
     }
 }
 
 /// Serves `/`.
 pub async fn index(State(page): State<Arc<Page>>, request: HeaderMap) -> Response {
-    if page.private_names_only && !has_private_host(&request) {
+    if !page.clients.origins.is_named_safely(&request) {
         return (StatusCode::MISDIRECTED_REQUEST, PUBLIC_NAME).into_response();
     }
     let headers = [

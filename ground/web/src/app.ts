@@ -1,6 +1,7 @@
 /** Puts the page together: client into store, store into panels, a few times a second. */
 
 import { TernClient } from "../client/src";
+import { CommandPanel } from "./command/panel";
 import { LinkPanel } from "./link/panel";
 import { loadTrack } from "./map/past";
 import { MapPanel } from "./map/panel";
@@ -27,6 +28,9 @@ export function start(root: HTMLElement): void {
       store.isOnline = state.phase === "open";
       header.setState(state);
     },
+    onAccess: (access) => command.setAccess(access),
+    onCommand: (status) => command.log.take(status),
+    onControl: (status) => command.takeControl(status),
   });
   const values = new ValuesDialog(store);
   const header = new Header(theme, { onToken: () => client.connect(), onValues: () => values.open() });
@@ -35,6 +39,7 @@ export function start(root: HTMLElement): void {
   const readings = new ReadingsPanel(store);
   const plots = new PlotsPanel(store, theme, client);
   const link = new LinkPanel(store, theme);
+  const command = new CommandPanel(store, client);
   const texts = new TextsPanel(store);
   const tabs = new Tabs();
   root.append(
@@ -42,7 +47,7 @@ export function start(root: HTMLElement): void {
     el("main", {},
       el("div.column.left", {}, vehicles.element, link.element, texts.element),
       el("div.column.centre", {}, map.element, plots.element),
-      el("div.column.right", {}, readings.element)),
+      el("div.column.right", {}, readings.element, command.element)),
     tabs.element, values.element);
 
   client.subscribe({}, {
@@ -75,6 +80,7 @@ export function start(root: HTMLElement): void {
     map.draw(now);
     plots.draw(now);
     link.draw(now);
+    command.draw(now);
     texts.draw(now);
     values.draw(now);
     loadTrack(store, client, now);

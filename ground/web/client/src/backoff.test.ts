@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { Backoff } from "./backoff";
+import { Backoff } from "./backoff.js";
 
 it("attempts become rarer up to a bound, and start anew after a success", () => {
   const backoff = new Backoff(250, 4000, () => 0);

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Backoff } from "./backoff";
-import { TernClient } from "./client";
-import { GroundClock } from "./clock";
-import type { ConnectionState, Socket } from "./connection";
-import { HistoryError } from "./history";
-import type { RecordMessage } from "./messages";
+import { Backoff } from "./backoff.js";
+import { TernClient } from "./client.js";
+import { GroundClock } from "./clock.js";
+import type { ConnectionState, Socket } from "./connection.js";
+import { HistoryError } from "./history.js";
+import type { RecordMessage } from "./types.js";
 
 /** A socket whose other end is the test. */
 class FakeSocket {

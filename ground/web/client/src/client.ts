@@ -9,15 +9,17 @@
  * ```
  */
 
-import { Backoff } from "./backoff";
-import { GroundClock } from "./clock";
-import { Connection, type ConnectionState, type Socket } from "./connection";
-import { HistoryError, PendingHistory, type HistoryChunk, type HistoryQuery } from "./history";
+import { Backoff } from "./backoff.js";
+import { CommandError, commandId, type CommandRequest, type CommandStatus, type ControlStatus } from "./command.js";
+import { GroundClock } from "./clock.js";
+import { Connection, type ConnectionState, type Socket } from "./connection.js";
+import { HistoryError, PendingHistory, type HistoryChunk, type HistoryQuery } from "./history.js";
+import type { ToClient } from "./messages.js";
 import type {
-  AccessMessage, ErrorMessage, FilledMessage, MissedMessage, MissingMessage, ReadyMessage, RecordMessage, StreamMessage,
-  ToClient, VehicleMessage,
-} from "./messages";
-import { Subscription, type SubscriptionListener, type SubscriptionRequest } from "./subscription";
+  AccessMessage, ErrorMessage, FilledMessage, MissedMessage, MissingMessage,
+  ReadyMessage, RecordMessage, StreamMessage, VehicleMessage,
+} from "./types.js";
+import { Subscription, type SubscriptionListener, type SubscriptionRequest } from "./subscription.js";
 
 /** What a client takes. */
 export interface ClientOptions {
@@ -35,10 +37,18 @@ export interface ClientOptions {
 export interface ClientListener {
   onState?(state: ConnectionState): void;
   onAccess?(access: AccessMessage): void;
+  /** A command of a vehicle that this client may see has come further. */
+  onCommand?(status: CommandStatus): void;
+  /** A control follows set-points, or has stopped. */
+  onControl?(status: ControlStatus): void;
   /** Something was refused that no promise stands for. */
   onError?(error: ErrorMessage): void;
-  /** A message that is none of a subscription's or of a history request's. */
-  onOther?(message: ToClient): void;
+}
+
+/** Who waits for a command to be taken. */
+interface PendingCommand {
+  resolve: (status: CommandStatus) => void;
+  reject: (error: CommandError) => void;
 }
 
 /** Errors after which the ground ends the connection, and with the same token would do so again. */
@@ -49,6 +59,7 @@ export class TernClient {
   private readonly connection: Connection;
   private readonly subscriptions = new Map<string, Subscription>();
   private readonly histories = new Map<string, PendingHistory>();
+  private readonly commands = new Map<string, PendingCommand>();
   private nextHistory = 1;
 
   constructor(private readonly options: ClientOptions, private readonly listener: ClientListener = {}) {
@@ -128,9 +139,30 @@ export class TernClient {
     } while (after !== null);
   }
 
-  /** Sends a message of another kind; returns whether there is a connection to take it. */
-  send(message: object): boolean {
-    return this.connection.state.phase === "open" && this.connection.send(message);
+  /**
+   * Asks a vehicle to do something. Resolves once the ground has taken the command, whose further states
+   * {@link ClientListener.onCommand} tells; rejects with a {@link CommandError} when it has not.
+   *
+   * A command is not sent later than now: where there is no connection, this rejects.
+   */
+  command(vehicle: string, request: CommandRequest): Promise<CommandStatus> {
+    const id = commandId();
+    return new Promise((resolve, reject) => {
+      if (this.connection.state.phase !== "open" || !this.connection.send({ type: "command", vehicle, id, ...request })) {
+        reject(new CommandError("lost", "there is no connection to the ground"));
+        return;
+      }
+      this.commands.set(id, { resolve, reject });
+    });
+  }
+
+  /**
+   * Holds a control where it is wanted, -1 to 1 an axis, for `lifeMs` from now on: say it again before that. Nothing is
+   * kept for later; returns whether there is a connection to take it.
+   */
+  setPoint(vehicle: string, control: string, values: number[], lifeMs: number): boolean {
+    return this.connection.state.phase === "open"
+      && this.connection.send({ type: "control", vehicle, control, values, life_ms: lifeMs });
   }
 
   private onHello(authRequired: boolean): void {
@@ -168,8 +200,12 @@ export class TernClient {
         return;
       case "unsubscribed":
         return;
-      default:
-        this.listener.onOther?.(message);
+      case "command":
+        this.onCommand(message);
+        return;
+      case "control":
+        this.listener.onControl?.(message);
+        return;
     }
   }
 
@@ -181,9 +217,19 @@ export class TernClient {
     if (message.type === "ready" && this.connection.state.phase !== "open") this.connection.established();
   }
 
+  private onCommand(status: CommandStatus): void {
+    this.commands.get(status.id)?.resolve(status);
+    this.commands.delete(status.id);
+    this.listener.onCommand?.(status);
+  }
+
   private onError(error: ErrorMessage): void {
-    const history = error.id === undefined ? undefined : this.histories.get(error.id);
-    if (history) {
+    const command = error.id == null ? undefined : this.commands.get(error.id);
+    const history = error.id == null ? undefined : this.histories.get(error.id);
+    if (command) {
+      this.commands.delete(error.id!);
+      command.reject(new CommandError(error.code, error.message));
+    } else if (history) {
       history.finish(new HistoryError(error.code, error.message));
     } else if (FATAL.has(error.code)) {
       this.connection.refuse(error.message);
@@ -200,5 +246,9 @@ export class TernClient {
       history.finish(new HistoryError("lost", "the connection to the ground was lost"));
     }
     this.histories.clear();
+    for (const { reject } of this.commands.values()) {
+      reject(new CommandError("lost", "the connection was lost before the ground had answered"));
+    }
+    this.commands.clear();
   }
 }

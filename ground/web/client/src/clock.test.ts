@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { GroundClock } from "./clock";
+import { GroundClock } from "./clock.js";
 
 it("the ground's time is the latest that its messages allow", () => {
   let here = 100;

@@ -6,9 +6,9 @@
  * again.
  */
 
-import { Backoff } from "./backoff";
-import { GroundClock } from "./clock";
-import type { ToClient } from "./messages";
+import { Backoff } from "./backoff.js";
+import { GroundClock } from "./clock.js";
+import type { ToClient } from "./messages.js";
 
 /** The ground says its time every 5 s. */
 const SILENCE_LIMIT_MS = 12_000;

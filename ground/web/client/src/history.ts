@@ -1,6 +1,6 @@
 /** Requests for history, each an asynchronous sequence of chunks. */
 
-import type { BucketsMessage, HistoryEndMessage, RecordsMessage } from "./messages";
+import type { BucketsMessage, HistoryEndMessage, RecordsMessage } from "./types.js";
 
 /** What of the history is wanted. */
 export interface HistoryQuery {

@@ -1,7 +1,9 @@
-export { Backoff } from "./backoff";
-export { TernClient, type ClientListener, type ClientOptions } from "./client";
-export { GroundClock } from "./clock";
-export type { ConnectionState, Socket } from "./connection";
-export { HistoryError, type HistoryChunk, type HistoryQuery } from "./history";
-export type * from "./messages";
-export { Subscription, type SubscriptionListener, type SubscriptionRequest } from "./subscription";
+export { Backoff } from "./backoff.js";
+export { TernClient, type ClientListener, type ClientOptions } from "./client.js";
+export { GroundClock } from "./clock.js";
+export type { ConnectionState, Socket } from "./connection.js";
+export { HistoryError, type HistoryChunk, type HistoryQuery } from "./history.js";
+export type { VehicleStatus } from "./messages.js";
+export type * from "./types.js";
+export { CommandError, type CommandAction, type CommandRequest, type CommandStatus, type CommandStep, type ControlStatus } from "./command.js";
+export { Subscription, type SubscriptionListener, type SubscriptionRequest } from "./subscription.js";

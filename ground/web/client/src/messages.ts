@@ -1,5 +1,7 @@
 /** Messages of the ground's API (docs/API.md). */
 
+import type { CommandStatus, ControlStatus } from "./command.js";
+
 export type Lane = "live" | "backlog";
 export type Class = "critical" | "live" | "bulk";
 export type Phase = "snapshot" | "fill";
@@ -52,4 +54,5 @@ export interface ErrorMessage { type: "error"; code: string; message: string; id
 
 export type ToClient =
   | HelloMessage | AccessMessage | TimeMessage | VehicleMessage | StreamMessage | RecordMessage | ReadyMessage | MissedMessage
-  | MissingMessage | FilledMessage | UnsubscribedMessage | RecordsMessage | BucketsMessage | HistoryEndMessage | ErrorMessage;
+  | MissingMessage | FilledMessage | UnsubscribedMessage | RecordsMessage | BucketsMessage | HistoryEndMessage | ErrorMessage
+  | ({ type: "command" } & CommandStatus) | ({ type: "control" } & ControlStatus);

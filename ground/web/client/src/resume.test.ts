@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ResumePoint } from "./resume";
+import { ResumePoint } from "./resume.js";
 
 const record = (cursor: string, phase?: string) =>
   phase === undefined ? { type: "record" as const, cursor } : { type: "record" as const, cursor, phase };

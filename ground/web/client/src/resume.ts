@@ -5,7 +5,7 @@
  * fill is going on it moves with the fill, and `live` with what comes live meanwhile.
  */
 
-import type { ToClient } from "./messages";
+import type { ToClient } from "./messages.js";
 
 /** A message of a subscription, as far as its place is concerned. */
 type Placed = Pick<Extract<ToClient, { cursor?: unknown }>, "type"> & { cursor?: string | null; phase?: string };

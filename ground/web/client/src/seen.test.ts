@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { SeenRecords } from "./seen";
+import { SeenRecords } from "./seen.js";
 
 it("a record is new once, as far as memory goes", () => {
   const seen = new SeenRecords(2);

@@ -1,6 +1,6 @@
 /** Which records came lately: a ground that was killed may publish its last ones a second time. */
 
-import type { RecordMessage } from "./messages";
+import type { RecordMessage } from "./types.js";
 
 /** Remembers the last `max` records by their names. */
 export class SeenRecords {

@@ -1,10 +1,11 @@
 /** One subscription, over as many connections as it takes. */
 
 import type {
-  FilledMessage, MissedMessage, MissingMessage, ReadyMessage, RecordMessage, StreamMessage, TimeMessage, VehicleMessage,
-} from "./messages";
-import { ResumePoint } from "./resume";
-import { SeenRecords } from "./seen";
+  FilledMessage, MissedMessage, MissingMessage, ReadyMessage,
+  RecordMessage, StreamMessage, TimeMessage, VehicleMessage,
+} from "./types.js";
+import { ResumePoint } from "./resume.js";
+import { SeenRecords } from "./seen.js";
 
 /** How long after it was too slow a subscription asks for what it missed, milliseconds. */
 const CATCH_UP_MS = 5000;

@@ -22,6 +22,7 @@ const ROVER: Record<number, string> = {
   0: "Manual", 1: "Acro", 3: "Steering", 4: "Hold", 5: "Loiter", 6: "Follow", 7: "Simple", 10: "Auto", 11: "RTL",
   12: "Smart RTL", 15: "Guided", 16: "Initialising",
 };
+const TABLES = { copter: COPTER, plane: PLANE, rover: ROVER };
 const PX4_MAIN: Record<number, string> = {
   1: "Manual", 2: "Altitude", 3: "Position", 4: "Auto", 5: "Acro", 6: "Offboard", 7: "Stabilized", 8: "Rattitude",
 };
@@ -45,6 +46,20 @@ export interface Heartbeat {
   mode: string;
   armed: boolean;
   kind: Kind;
+  /** The autopilot's number of the mode. */
+  number: number;
+  /** Which numbers it has for modes; empty where that is not known. */
+  table: ModeTable;
+}
+
+/** Which numbers stand for modes. */
+export type ModeTable = "copter" | "plane" | "rover" | "";
+
+/** The modes that an autopilot may be switched to, by name. */
+export function modesOf(table: ModeTable): [number: number, name: string][] {
+  if (table === "") return [];
+  const modes = Object.entries(TABLES[table]).map(([number, name]): [number, string] => [Number(number), name]);
+  return modes.sort((a, b) => a[1].localeCompare(b[1]));
 }
 
 /** What a heartbeat says; `null` when it is none of an autopilot. */
@@ -53,14 +68,12 @@ export function readHeartbeat(fields: Record<string, unknown>): Heartbeat | null
   if (typeof custom !== "number" || typeof type !== "number" || typeof base !== "number") return null;
   if (autopilot === NO_AUTOPILOT) return null;
   const kind = kindOf(type);
-  return { mode: modeName(autopilot, kind, custom), armed: (base & ARMED_FLAG) !== 0, kind };
+  const table = autopilot !== ARDUPILOT ? "" : kind === "plane" || kind === "rover" ? kind : "copter";
+  const mode = table === "" ? modeName(autopilot, custom) : (TABLES[table][custom] ?? `Mode ${custom}`);
+  return { mode, armed: (base & ARMED_FLAG) !== 0, kind, number: custom, table };
 }
 
-function modeName(autopilot: unknown, kind: Kind, custom: number): string {
-  if (autopilot === ARDUPILOT) {
-    const table = kind === "plane" ? PLANE : kind === "rover" ? ROVER : COPTER;
-    return table[custom] ?? `Mode ${custom}`;
-  }
+function modeName(autopilot: unknown, custom: number): string {
   if (autopilot === PX4) {
     const [main, sub] = [(custom >>> 16) & 0xff, custom >>> 24];
     return (main === 4 ? PX4_AUTO[sub] : undefined) ?? PX4_MAIN[main] ?? `Mode ${main}.${sub}`;

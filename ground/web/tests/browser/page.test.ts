@@ -12,7 +12,7 @@ describe("the page", () => {
   const pages: Page[] = [];
 
   beforeAll(async () => {
-    system = await System.start(["--source", "simulated:"]);
+    system = await System.start(() => ["--source", "simulated:"]);
     browser = await launch();
   });
   afterAll(async () => {

@@ -15,8 +15,8 @@ class Program {
   private readonly process: ChildProcess;
   private log = "";
 
-  constructor(private readonly name: string, args: string[], env: Record<string, string> = {}) {
-    this.process = spawn(join(BINARIES, name), args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
+  constructor(private readonly name: string, args: string[]) {
+    this.process = spawn(join(BINARIES, name), args, { stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [this.process.stdout, this.process.stderr]) {
       stream?.on("data", (data: Buffer) => { this.log = (this.log + data.toString()).slice(-20_000); });
     }
@@ -103,8 +103,8 @@ export class System {
   private edge!: Program;
   private groundPort = 0;
 
-  /** Starts everything. `edgeArgs` are beside what names vehicle, ground and spool. */
-  static async start(edgeArgs: string[], edgeEnv: Record<string, string> = {}): Promise<System> {
+  /** Starts everything. `edgeArgs` are beside what names vehicle, ground and spool; they may need files in the folder. */
+  static async start(edgeArgs: (folder: string) => string[]): Promise<System> {
     const system = new System();
     system.ground = new Program("tern-ground", ["--listen", "127.0.0.1:0", "--history", join(system.folder, "history.sqlite")]);
     system.groundPort = Number((await system.ground.says(/listening.*?address=\S*?:(\d+)/))[1]);
@@ -112,8 +112,8 @@ export class System {
     system.web = await Cable.to(() => system.groundPort);
     system.edge = new Program("tern-edge", [
       "--vehicle", "alpha", "--ground", `ws://127.0.0.1:${system.satellite.port}/vehicle`,
-      "--spool", join(system.folder, "spool.sqlite"), ...edgeArgs,
-    ], edgeEnv);
+      "--spool", join(system.folder, "spool.sqlite"), ...edgeArgs(system.folder),
+    ]);
     return system;
   }
 

@@ -1,14 +1,16 @@
 //! What a monitor asks for over plain HTTP: `/healthz`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Serialize;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
+use crate::client::Clients;
 use crate::clock::Clock;
 use crate::history::Health;
 use crate::relay::Vehicles;
@@ -21,10 +23,8 @@ pub struct Monitor {
     pub health: watch::Receiver<Health>,
     /// The vehicles' tasks.
     pub vehicles: Arc<Vehicles>,
-    /// The places for web clients that are free.
-    pub free_clients: Arc<Semaphore>,
-    /// All places for web clients.
-    pub max_clients: usize,
+    /// The web clients.
+    pub clients: Arc<Clients>,
 }
 
 #[derive(Debug, Serialize)]
@@ -54,13 +54,14 @@ pub async fn healthz(State(monitor): State<Arc<Monitor>>) -> impl IntoResponse {
         None => (StatusCode::OK, "ok"),
         Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "failing"),
     };
+    let clients = &monitor.clients.counters;
     let report = HealthReport {
         status,
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: monitor.clock.now().instant.0.as_secs(),
         vehicles_connected: monitor.vehicles.connected(),
         vehicles_known: monitor.vehicles.known(),
-        clients: monitor.max_clients - monitor.free_clients.available_permits(),
+        clients: clients.websockets.load(Ordering::Relaxed) + clients.events.load(Ordering::Relaxed),
         history: HistoryReport { status, error },
     };
     (code, Json(report))
