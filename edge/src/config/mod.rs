@@ -7,6 +7,7 @@ mod file;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct Config {
     pub spool: SpoolConfig,
     /// Time between status lines on standard output; `None` for no such lines.
     pub status_interval: Option<Duration>,
+    /// Where `/metrics` is served; `None` for nowhere.
+    pub metrics: Option<SocketAddr>,
     /// Logging.
     pub log: LogConfig,
 }

@@ -464,4 +464,4 @@ fn same(one: &Arc<Schema>, other: &Arc<Schema>) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -162,7 +162,8 @@ export class MapPanel {
     if (this.track?.vehicle !== vehicle || this.track.version !== version) {
       const pieces = vehicle.track.pieces();
       this.track = { vehicle, version, pieces };
-      // For whoever cannot see it: how many gaps there are, and how many stretches came later.
+      // For whoever cannot see it: since when there is a track, how many gaps it has, how many stretches came later.
+      setAttribute(this.element, "data-since", pieces[0]?.from.toFixed(1) ?? null);
       const count = (kind: TrackPiece["kind"]) => String(pieces.filter((piece) => piece.kind === kind).length);
       setAttribute(this.element, "data-gaps", count("gap"));
       setAttribute(this.element, "data-later", count("backlog"));

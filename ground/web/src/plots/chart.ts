@@ -7,7 +7,7 @@ import type { Store } from "../model/store";
 import { numberText, shownUnit, valueText } from "../model/units";
 import type { Stream } from "../model/stream";
 import { paintAge } from "../ui/aged";
-import { el, iconButton, setText } from "../ui/dom";
+import { el, iconButton, setAttribute, setText } from "../ui/dom";
 import type { Theme } from "../ui/theme";
 import { columnsOf, type Columns } from "./columns";
 import { ChartHistory } from "./history";
@@ -115,6 +115,8 @@ export class Chart {
       this.plot!.setScale("x", { min: from, max: to });
     });
     const isEmpty = columns.times.length === 0;
+    // For whoever cannot see it: since when there is something.
+    setAttribute(this.element, "data-since", isEmpty ? null : columns.times[0]!.toFixed(1));
     this.note.hidden = !isEmpty;
     if (isEmpty) setText(this.note, this.history.problem ?? "Nothing in this stretch of time.");
   }

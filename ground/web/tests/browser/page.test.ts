@@ -71,9 +71,13 @@ describe("the page", () => {
     expect(await text(page, ".connection")).toBe("Reconnecting");
     await page.waitForSelector('[data-reading="altitude"][data-age="old"]');
     await picture(page, "no-ground");
+    // Long enough for a gap that would be seen.
+    await until("some seconds to pass", async () => /[4-9]\.\d s|\d\d s/.test(await text(page, ".banner")));
     system.web.mend();
     await page.waitForSelector(".banner", { state: "hidden" });
     await page.waitForSelector('[data-reading="altitude"][data-age="fresh"]');
+    await until("what was missed to be filled in", async () => (await page.getAttribute(".map", "data-gaps")) === "0"
+      && (await text(page, '[data-link-line="backlog"] .value')) === "nothing");
   });
 
   it("is readable in every theme and size", async () => {
@@ -128,6 +132,18 @@ describe("the page", () => {
     await page.waitForSelector('.chart[data-field*="SCALED_PRESSURE"]');
     await page.reload();
     await page.waitForSelector('.chart[data-field*="SCALED_PRESSURE"]');
+  });
+
+  it("looks back to before it was opened, in plots and on the map", async () => {
+    const opened = Date.now() / 1000;
+    const page = await show();
+    await page.click('.segments [data-seconds="300"]');
+    await until("history in a plot", async () => Number(await page.getAttribute(".chart", "data-since")) < opened - 5);
+    await until("history on the map", async () => Number(await page.getAttribute(".map", "data-since")) < opened - 5);
+    await page.click('[aria-label="Back in time"]');
+    expect(await text(page, ".when")).toMatch(/^\d\d:\d\d:\d\d – \d\d:\d\d:\d\d$/);
+    await page.keyboard.press("l");
+    expect(await text(page, ".when")).toBe("");
   });
 
   it("is small: the first view is under 400 kB on the wire", async () => {
