@@ -14,9 +14,8 @@ import { CommandError, commandId, type CommandRequest, type CommandStatus, type 
 import { GroundClock } from "./clock.js";
 import { Connection, type ConnectionState, type Socket } from "./connection.js";
 import { HistoryError, PendingHistory, type HistoryChunk, type HistoryQuery } from "./history.js";
-import type { ToClient } from "./messages.js";
 import type {
-  AccessMessage, ErrorMessage, FilledMessage, MissedMessage, MissingMessage,
+  AccessMessage, ErrorMessage, FilledMessage, FromGround, MissedMessage, MissingMessage,
   ReadyMessage, RecordMessage, StreamMessage, VehicleMessage,
 } from "./types.js";
 import { Subscription, type SubscriptionListener, type SubscriptionRequest } from "./subscription.js";
@@ -115,7 +114,7 @@ export class TernClient {
     if (this.subscriptions.get(subscription.id) !== subscription) return;
     subscription.detach();
     this.subscriptions.delete(subscription.id);
-    this.connection.send({ type: "unsubscribe", ...(subscription.id && { id: subscription.id }) });
+    this.connection.send({ type: "unsubscribe", id: subscription.id });
   }
 
   /**
@@ -178,7 +177,7 @@ export class TernClient {
     if (this.subscriptions.size === 0) this.connection.established();
   }
 
-  private onMessage(message: ToClient): void {
+  private onMessage(message: FromGround): void {
     switch (message.type) {
       case "time":
         if (message.cursor) for (const subscription of this.subscriptions.values()) subscription.take(message);

@@ -1,19 +1,10 @@
 /** Requests for history, each an asynchronous sequence of chunks. */
 
+import type { HistoryRequest } from "./messages.js";
 import type { BucketsMessage, HistoryEndMessage, RecordsMessage } from "./types.js";
 
-/** What of the history is wanted. */
-export interface HistoryQuery {
-  vehicle: string;
-  /** Patterns; everything by default. */
-  streams?: string[];
-  fields?: string[];
-  /** Capture times, seconds since the Unix epoch by the vehicle's clock; `to` exclusive. */
-  from?: number;
-  to?: number;
-  /** Downsampled to so many buckets (1 to 4000); every record by default. */
-  buckets?: number;
-}
+/** What of the history is wanted; times are those of capture, by the vehicle's clock. */
+export type HistoryQuery = Omit<HistoryRequest, "id" | "after">;
 
 /** A piece of an answer. */
 export type HistoryChunk = RecordsMessage | BucketsMessage;

@@ -2,27 +2,17 @@
 
 import type {
   FilledMessage, MissedMessage, MissingMessage, ReadyMessage,
-  RecordMessage, StreamMessage, TimeMessage, VehicleMessage,
+  RecordMessage, StreamMessage, TimeMessage, ToGround, VehicleMessage,
 } from "./types.js";
+import type { Subscribe } from "./messages.js";
 import { ResumePoint } from "./resume.js";
 import { SeenRecords } from "./seen.js";
 
 /** How long after it was too slow a subscription asks for what it missed, milliseconds. */
 const CATCH_UP_MS = 5000;
 
-/** What is wanted. Members that are left out stand for everything. */
-export interface SubscriptionRequest {
-  /** Names the subscription on its connection. */
-  id?: string;
-  /** Patterns, in which `*` stands for any characters. */
-  vehicles?: string[];
-  streams?: string[];
-  fields?: string[];
-  /** The most records a second of a stream. */
-  max_rate_hz?: number;
-  /** `false`: only what crossed the satellite link live. */
-  backlog?: boolean;
-}
+/** What is wanted: patterns, in which `*` stands for any characters. Members that are left out stand for everything. */
+export type SubscriptionRequest = Subscribe;
 
 /** Who is told what comes. */
 export interface SubscriptionListener {
@@ -54,7 +44,7 @@ export class Subscription {
   constructor(
     private readonly request: SubscriptionRequest,
     private readonly listener: SubscriptionListener,
-    private readonly sendMessage: (message: object) => boolean,
+    private readonly sendMessage: (message: ToGround) => boolean,
   ) {
     this.id = request.id ?? "";
   }

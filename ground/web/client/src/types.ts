@@ -1,6 +1,16 @@
 /** The messages of the API by name, out of the generated union of them. */
 
-import type { ToClient } from "./messages.js";
+import type { CommandRequest, CommandStatus, ControlStatus } from "./command.js";
+import type { FromClient, ToClient } from "./messages.js";
+
+/** Every message from the ground. */
+export type FromGround = ToClient | ({ type: "command" } & CommandStatus) | ({ type: "control" } & ControlStatus);
+
+/** Every message to the ground. */
+export type ToGround =
+  | FromClient
+  | ({ type: "command"; vehicle: string; id: string } & CommandRequest)
+  | { type: "control"; vehicle: string; control: string; values: number[]; life_ms: number };
 
 type Message<Type extends ToClient["type"]> = Extract<ToClient, { type: Type }>;
 
