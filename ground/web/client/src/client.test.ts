@@ -158,9 +158,11 @@ describe("a client", () => {
     socket().say(hello(), ready("c0"));
     const read = async () => { for await (const _ of client.history({ vehicle: "beta" })); };
     const refused = read();
+    await vi.advanceTimersByTimeAsync(0);
     socket().say({ type: "error", code: "unknown-vehicle", message: "no such vehicle", id: "h1" });
     await expect(refused).rejects.toThrow("no such vehicle");
     const lost = read();
+    await vi.advanceTimersByTimeAsync(0);
     socket().drop();
     await expect(lost).rejects.toSatisfy((error) => error instanceof HistoryError && error.code === "lost");
   });
@@ -169,6 +171,7 @@ describe("a client", () => {
     const client = open();
     socket().say(hello(), ready("c0"));
     const read = (async () => { for await (const _ of client.history({ vehicle: "alpha" })) break; })();
+    await vi.advanceTimersByTimeAsync(0);
     socket().say({ type: "records", id: "h1", vehicle: "alpha", records: [] });
     await read;
     expect(socket().sent.at(-1)).toEqual({ type: "cancel", id: "h1" });

@@ -18,6 +18,7 @@ import type {
   AccessMessage, ErrorMessage, FilledMessage, FromGround, MissedMessage, MissingMessage,
   ReadyMessage, RecordMessage, StreamMessage, VehicleMessage,
 } from "./types.js";
+import { Slots } from "./slots.js";
 import { Subscription, type SubscriptionListener, type SubscriptionRequest } from "./subscription.js";
 
 /** What a client takes. */
@@ -50,6 +51,8 @@ interface PendingCommand {
   reject: (error: CommandError) => void;
 }
 
+/** The ground takes so many requests for history of a connection at a time. */
+const MAX_HISTORIES = 4;
 /** Errors after which the ground ends the connection, and with the same token would do so again. */
 const FATAL = new Set(["not-authorized", "expired"]);
 
@@ -58,6 +61,7 @@ export class TernClient {
   private readonly connection: Connection;
   private readonly subscriptions = new Map<string, Subscription>();
   private readonly histories = new Map<string, PendingHistory>();
+  private readonly historySlots = new Slots(MAX_HISTORIES);
   private readonly commands = new Map<string, PendingCommand>();
   private nextHistory = 1;
 
@@ -122,20 +126,12 @@ export class TernClient {
    * Throws a {@link HistoryError}: what the ground said, or `lost` when the connection was.
    */
   async *history(query: HistoryQuery): AsyncGenerator<HistoryChunk> {
-    let after: string | null = null;
-    do {
-      const id = `h${this.nextHistory++}`;
-      const pending = new PendingHistory();
-      this.histories.set(id, pending);
-      try {
-        if (!this.connection.send({ type: "history", id, ...query, ...(after !== null && { after }) })) {
-          throw new HistoryError("lost", "there is no connection to the ground");
-        }
-        after = yield* pending.read();
-      } finally {
-        if (this.histories.delete(id) && !pending.isEnded) this.connection.send({ type: "cancel", id });
-      }
-    } while (after !== null);
+    await this.historySlots.take();
+    try {
+      yield* this.parts(query);
+    } finally {
+      this.historySlots.release();
+    }
   }
 
   /**
@@ -162,6 +158,23 @@ export class TernClient {
   setPoint(vehicle: string, control: string, values: number[], lifeMs: number): boolean {
     return this.connection.state.phase === "open"
       && this.connection.send({ type: "control", vehicle, control, values, life_ms: lifeMs });
+  }
+
+  private async *parts(query: HistoryQuery): AsyncGenerator<HistoryChunk> {
+    let after: string | null = null;
+    do {
+      const id = `h${this.nextHistory++}`;
+      const pending = new PendingHistory();
+      this.histories.set(id, pending);
+      try {
+        if (!this.connection.send({ type: "history", id, ...query, ...(after !== null && { after }) })) {
+          throw new HistoryError("lost", "there is no connection to the ground");
+        }
+        after = yield* pending.read();
+      } finally {
+        if (this.histories.delete(id) && !pending.isEnded) this.connection.send({ type: "cancel", id });
+      }
+    } while (after !== null);
   }
 
   private onHello(authRequired: boolean): void {

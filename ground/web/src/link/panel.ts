@@ -7,7 +7,7 @@ import { numberText } from "../model/units";
 import type { Vehicle } from "../model/vehicle";
 import { el, setAttribute, setText } from "../ui/dom";
 import type { Theme } from "../ui/theme";
-import { linkState } from "../ui/vehicles";
+import { linkState, type LinkState } from "../ui/vehicles";
 import { LatencyChart } from "./latency";
 import { edgeStatus } from "./edge";
 
@@ -53,7 +53,7 @@ export class LinkPanel {
     const heard = vehicle.lastReceived === null ? "" : `heard ${spanText(Math.max(0, now - vehicle.lastReceived))} ago`;
     this.state.show(link.text, heard, level[link.state]);
     this.drawLatency(vehicle, now);
-    this.drawBacklog(vehicle, link.state === "up", now);
+    this.drawBacklog(vehicle, link.state, now);
     this.drawCosts(vehicle);
     if (this.element.offsetParent) this.chart.draw(vehicle.latency.points(now), now);
   }
@@ -69,10 +69,12 @@ export class LinkPanel {
     this.latency.show(`${p50.toFixed(0)} ms`, `p99 ${p99.toFixed(0)} ms${doubt}`, p99 <= 1000 ? "good" : "warn");
   }
 
-  private drawBacklog(vehicle: Vehicle, isUp: boolean, now: number): void {
+  private drawBacklog(vehicle: Vehicle, link: LinkState, now: number): void {
     const edge = edgeStatus(vehicle);
     const count = Math.max(vehicle.missing.count, edge.backlogRecords?.value ?? 0);
-    if (!isUp) {
+    if (link === "unknown") {
+      this.backlog.show("unknown", "", "warn");
+    } else if (link !== "up") {
       const silence = vehicle.lastReceived === null ? 0 : now - vehicle.lastReceived;
       this.backlog.show(`about ${rounded(count + silence * vehicle.usualRate)}`, "records, growing", "warn");
     } else if (count === 0) {

@@ -102,7 +102,7 @@ export class MapPanel {
       drawTrack(context, view, this.pieces(vehicle), colours);
       if (vehicle.home) drawHome(context, view, vehicle.home, colours);
     }
-    const marks = [...this.store.vehicles.values()].flatMap((other) => mark(other, vehicle, now) ?? []);
+    const marks = [...this.store.vehicles.values()].flatMap((other) => this.mark(other, now) ?? []);
     marks.sort((a, b) => Number(a.isSelected) - Number(b.isSelected));
     for (const each of marks) drawVehicle(context, view, each, colours);
     this.drawScale();
@@ -191,6 +191,16 @@ export class MapPanel {
     if (this.scale.style.width !== width) this.scale.style.width = width;
   }
 
+  private mark(vehicle: Vehicle, now: number): VehicleMark | null {
+    if (!vehicle.fix) return null;
+    const age = now - vehicle.fix.captured;
+    return {
+      name: vehicle.name, lat: vehicle.fix.lat, lon: vehicle.fix.lon, heading: vehicle.reading("heading", now)?.value ?? null,
+      fade: this.store.isOnline ? fade(age) : 1, reachM: ageLevel(age) === "fresh" ? 0 : reachM(vehicle, now),
+      isSelected: vehicle === this.store.selected,
+    };
+  }
+
   private resize(): void {
     const { clientWidth: width, clientHeight: height } = this.surface;
     if (width === 0 || height === 0) return;
@@ -207,13 +217,4 @@ export class MapPanel {
 function reachM(vehicle: Vehicle, now: number): number {
   const speed = vehicle.reading("speed", now)?.value ?? UNKNOWN_SPEED;
   return vehicle.fix ? Math.max(0, now - vehicle.fix.captured) * Math.max(speed, 1) : 0;
-}
-
-function mark(vehicle: Vehicle, selected: Vehicle | null, now: number): VehicleMark | null {
-  if (!vehicle.fix) return null;
-  const age = now - vehicle.fix.captured;
-  return {
-    name: vehicle.name, lat: vehicle.fix.lat, lon: vehicle.fix.lon, heading: vehicle.reading("heading", now)?.value ?? null,
-    fade: fade(age), reachM: ageLevel(age) === "fresh" ? 0 : reachM(vehicle, now), isSelected: vehicle === selected,
-  };
 }

@@ -1,5 +1,6 @@
 import type { Lane } from "./lane";
 import { Series } from "./series";
+import { valueText } from "./units";
 
 /** One record, as the page keeps it. */
 export interface Sample {
@@ -24,6 +25,9 @@ export class Stream {
   /** Counts what came, for whoever draws it. */
   version = 0;
 
+  /** Fields that ever had decimals: they keep them, so that digits stand still. */
+  private readonly fractional = new Set<string>();
+
   constructor(readonly name: string) {}
 
   /** The name without what all names of its kind begin with: `ATTITUDE`. */
@@ -34,6 +38,10 @@ export class Stream {
   /** Takes a record in. What fills a hole in the past is not the newest. */
   take(sample: Sample): void {
     this.series.insert(sample.captured, sample.lane, sample.fields);
+    for (const field in sample.fields) {
+      const value = sample.fields[field];
+      if (typeof value === "number" && !Number.isInteger(value)) this.fractional.add(field);
+    }
     if (this.newest === null || sample.captured >= this.newest.captured) this.newest = sample;
     this.version += 1;
   }
@@ -41,6 +49,11 @@ export class Stream {
   /** The newest value of a field. */
   value(field: string): unknown {
     return this.newest?.fields[field];
+  }
+
+  /** The newest value of a field as text, and its unit's sign. */
+  text(field: string): { text: string; unit: string } {
+    return valueText(this.name, this.unit(field), this.value(field), this.fractional.has(field));
   }
 
   /** Unit of a field; empty where it has none. */

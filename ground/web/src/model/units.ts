@@ -60,8 +60,10 @@ function isEpochMicros(value: number): boolean {
   return value > 1e15 && value < 2e15;
 }
 
-/** A value of any kind as text, and its unit's sign. */
-export function valueText(stream: string, unit: string, value: unknown): { text: string; unit: string } {
+/** A value of any kind as text, and its unit's sign. `isFractional` where whole numbers are to have decimals, too. */
+export function valueText(
+  stream: string, unit: string, value: unknown, isFractional = false,
+): { text: string; unit: string } {
   const shown = shownUnit(unit);
   if (value === null || value === undefined) return { text: "–", unit: shown.unit };
   if (typeof value !== "number") return { text: String(value), unit: shown.unit };
@@ -69,7 +71,8 @@ export function valueText(stream: string, unit: string, value: unknown): { text:
   if (unit === "us" && isEpochMicros(value)) {
     return { text: new Date(value / 1000).toISOString().slice(11, 21), unit: "UTC" };
   }
-  return { text: numberText(value * shown.factor, shown.decimals), unit: shown.unit };
+  const decimals = shown.decimals ?? (isFractional && Number.isInteger(value) ? 2 : null);
+  return { text: numberText(value * shown.factor, decimals), unit: shown.unit };
 }
 
 /** A number with `decimals`, or with as many as it needs, four at most. The minus is a typographic one. */

@@ -4,7 +4,7 @@ import uPlot from "uplot";
 import type { TernClient } from "../../client/src";
 import { ageText } from "../model/age";
 import type { Store } from "../model/store";
-import { numberText, shownUnit, valueText } from "../model/units";
+import { numberText, shownUnit } from "../model/units";
 import type { Stream } from "../model/stream";
 import { paintAge } from "../ui/aged";
 import { el, iconButton, setAttribute, setText } from "../ui/dom";
@@ -99,7 +99,7 @@ export class Chart {
       setText(this.age, "");
       return;
     }
-    const { text, unit } = valueText(stream.name, stream.unit(this.field.field), stream.value(this.field.field));
+    const { text, unit } = stream.text(this.field.field);
     setText(this.value, text);
     setText(this.unit, unit);
     setText(this.age, ageText(now - newest.captured));

@@ -1,7 +1,6 @@
 /** Choosing what to plot: every numeric field of the vehicle, to be found by any part of its name. */
 
 import type { Store } from "../model/store";
-import { valueText } from "../model/units";
 import { el } from "../ui/dom";
 import type { ChartField } from "./chart";
 
@@ -35,7 +34,7 @@ export class FieldPicker {
     const items = streams.flatMap((stream) => stream.series.fields.flatMap((field) => {
       const name = `${stream.name} ${field} ${stream.unit(field)}`.toLowerCase();
       if (!words.every((word) => name.includes(word))) return [];
-      const { text, unit } = valueText(stream.name, stream.unit(field), stream.value(field));
+      const { text, unit } = stream.text(field);
       const chart = { stream: stream.name, field };
       const box = el("input", { type: "checkbox", checked: this.isShown(chart) });
       box.addEventListener("change", () => this.onToggle(chart));

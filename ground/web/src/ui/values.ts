@@ -3,7 +3,6 @@
 import { ageText } from "../model/age";
 import type { Store } from "../model/store";
 import type { Stream } from "../model/stream";
-import { valueText } from "../model/units";
 import { paintAge } from "./aged";
 import { el, setAttribute, setText } from "./dom";
 
@@ -62,7 +61,7 @@ export class ValuesDialog {
     if (names.length !== block.rows.size || names.some((name) => !block.rows.has(name))) this.makeRows(block, names);
     for (const name of names) {
       const row = block.rows.get(name)!;
-      const { text, unit } = valueText(block.stream.name, block.stream.unit(name), newest.fields[name]);
+      const { text, unit } = block.stream.text(name);
       setText(row.value, text);
       setText(row.unit, unit);
     }
