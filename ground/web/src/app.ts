@@ -31,6 +31,10 @@ export function start(root: HTMLElement): void {
     onAccess: (access) => command.setAccess(access),
     onCommand: (status) => command.log.take(status),
     onControl: (status) => command.takeControl(status),
+    onError: ({ code, message }) => {
+      // A ground of another version may know less than this page.
+      if (code !== "unknown-operation") command.setProblem(message);
+    },
   });
   const values = new ValuesDialog(store);
   const header = new Header(theme, { onToken: () => client.connect(), onValues: () => values.open() });

@@ -167,6 +167,39 @@ describe("a client", () => {
     await expect(lost).rejects.toSatisfy((error) => error instanceof HistoryError && error.code === "lost");
   });
 
+  it("follows commands on every connection, and again where some were missed", () => {
+    const client = open();
+    socket().say(hello(), ready("c0"));
+    const follow = { type: "follow-commands", vehicles: ["alpha"] };
+    client.followCommands(["alpha"]);
+    expect(socket().sent.at(-1)).toEqual(follow);
+    socket().drop();
+    vi.advanceTimersByTime(100);
+    socket().say(hello());
+    expect(socket().sent.at(-1)).toEqual(follow);
+    socket().say(ready("c1"), { type: "commands-missed" });
+    expect(socket().sent.filter(({ type }) => type === "follow-commands").length).toBe(2);
+  });
+
+  it("hands a command to the ground once, and says what became of the asking", async () => {
+    const client = open();
+    await expect(client.command("alpha", { action: { kind: "rtl" } })).rejects.toThrow("no connection");
+    socket().say(hello(), ready("c0"));
+    const taken = client.command("alpha", { action: { kind: "rtl" }, ttl_ms: 5000 });
+    const asked = socket().sent.at(-1)!;
+    expect(asked).toMatchObject({ type: "command", vehicle: "alpha", action: { kind: "rtl" }, ttl_ms: 5000 });
+    expect(asked["id"]).toMatch(/^[0-9a-f]{16}$/);
+    socket().say({ type: "command", id: asked["id"], vehicle: "alpha", state: "queued", steps: [] });
+    expect((await taken).state).toBe("queued");
+    const refused = client.command("alpha", { action: { kind: "arm" } });
+    socket().say({ type: "error", code: "forbidden", message: "may not", id: socket().sent.at(-1)!["id"] });
+    await expect(refused).rejects.toThrow("may not");
+    const unanswered = client.command("alpha", { action: { kind: "land" } });
+    socket().drop();
+    await expect(unanswered).rejects.toThrow("lost before");
+    expect(client.setPoint("alpha", "drive", [0, 1], 1500)).toBe(false);
+  });
+
   it("cancels history that nobody reads any more", async () => {
     const client = open();
     socket().say(hello(), ready("c0"));

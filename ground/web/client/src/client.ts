@@ -63,6 +63,7 @@ export class TernClient {
   private readonly histories = new Map<string, PendingHistory>();
   private readonly historySlots = new Slots(MAX_HISTORIES);
   private readonly commands = new Map<string, PendingCommand>();
+  private followed: string[] = [];
   private nextHistory = 1;
 
   constructor(private readonly options: ClientOptions, private readonly listener: ClientListener = {}) {
@@ -135,6 +136,15 @@ export class TernClient {
   }
 
   /**
+   * Asks for news of commands and controls of these vehicles (patterns), now and on every later connection; an empty list
+   * ends it. Of vehicles that are named without `*`, the newest commands come first.
+   */
+  followCommands(vehicles: string[]): void {
+    this.followed = vehicles;
+    if (this.connection.state.phase === "open") this.connection.send({ type: "follow-commands", vehicles });
+  }
+
+  /**
    * Asks a vehicle to do something. Resolves once the ground has taken the command, whose further states
    * {@link ClientListener.onCommand} tells; rejects with a {@link CommandError} when it has not.
    *
@@ -187,6 +197,7 @@ export class TernClient {
       this.connection.send({ type: "authenticate", token });
     }
     for (const subscription of this.subscriptions.values()) subscription.send();
+    this.sendFollow();
     if (this.subscriptions.size === 0) this.connection.established();
   }
 
@@ -215,8 +226,11 @@ export class TernClient {
       case "command":
         this.onCommand(message);
         return;
-      case "control":
+      case "control-state":
         this.listener.onControl?.(message);
+        return;
+      case "commands-missed":
+        this.sendFollow();
         return;
     }
   }
@@ -227,6 +241,10 @@ export class TernClient {
     if (message.type === "record") this.clock.learn(message.received);
     this.subscriptions.get(message.sub ?? "")?.take(message);
     if (message.type === "ready" && this.connection.state.phase !== "open") this.connection.established();
+  }
+
+  private sendFollow(): void {
+    if (this.followed.length > 0) this.connection.send({ type: "follow-commands", vehicles: this.followed });
   }
 
   private onCommand(status: CommandStatus): void {

@@ -4,13 +4,18 @@ import type { CommandRequest, CommandStatus, ControlStatus } from "./command.js"
 import type { FromClient, ToClient } from "./messages.js";
 
 /** Every message from the ground. */
-export type FromGround = ToClient | ({ type: "command" } & CommandStatus) | ({ type: "control" } & ControlStatus);
+export type FromGround =
+  | ToClient
+  | ({ type: "command" } & CommandStatus)
+  | ({ type: "control-state" } & ControlStatus)
+  | { type: "commands-missed" };
 
 /** Every message to the ground. */
 export type ToGround =
   | FromClient
   | ({ type: "command"; vehicle: string; id: string } & CommandRequest)
-  | { type: "control"; vehicle: string; control: string; values: number[]; life_ms: number };
+  | { type: "control"; vehicle: string; control: string; values: number[]; life_ms: number }
+  | { type: "follow-commands"; vehicles: string[] };
 
 type Message<Type extends ToClient["type"]> = Extract<ToClient, { type: Type }>;
 

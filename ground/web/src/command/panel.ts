@@ -12,9 +12,13 @@ import { DeviceSwitch, switchKey, switchesOf } from "./switches";
 
 /** Until when a command may begin, milliseconds after it was given. */
 const TTL_MS = 10_000;
+/** No more vehicles are asked for their newest commands. */
+const MAX_FOLLOWED = 32;
 /** The control that the pad steers; its axes are steering and throttle. */
 const CONTROL = "drive";
 const MAX_SHOWN = 5;
+/** How long a refusal stands there, seconds. */
+const PROBLEM_S = 15;
 
 export class CommandPanel {
   readonly element: HTMLElement;
@@ -28,6 +32,9 @@ export class CommandPanel {
   private switches: DeviceSwitch[] = [];
   private vehicle: Vehicle | null = null;
   private shownVersion = -1;
+  private followed = 0;
+  private now = 0;
+  private problemSince = 0;
   private access: AccessMessage | null = null;
   private readonly controls = new Map<string, ControlStatus>();
 
@@ -44,6 +51,13 @@ export class CommandPanel {
     this.access = access;
   }
 
+  /** Something that was asked for was refused. */
+  setProblem(message: string): void {
+    setText(this.problem, `${message.charAt(0).toUpperCase()}${message.slice(1)}.`);
+    setAttribute(this.problem, "hidden", null);
+    this.problemSince = this.now;
+  }
+
   /** What a control does. */
   takeControl(status: ControlStatus): void {
     this.controls.set(`${status.vehicle} ${status.control}`, status);
@@ -51,7 +65,10 @@ export class CommandPanel {
 
   draw(now: number): void {
     const vehicle = this.store.selected;
+    this.now = now;
+    if (now - this.problemSince > PROBLEM_S) setAttribute(this.problem, "hidden", "");
     if (!vehicle) return;
+    this.follow();
     if (vehicle !== this.vehicle) {
       this.steer.release();
       this.vehicle = vehicle;
@@ -67,13 +84,20 @@ export class CommandPanel {
     this.drawLog(vehicle, now);
   }
 
+  /** Follows all vehicles; those that are known by name tell their newest commands first. */
+  private follow(): void {
+    const names = [...this.store.vehicles.keys()].slice(0, MAX_FOLLOWED);
+    if (names.length === this.followed) return;
+    this.followed = names.length;
+    this.client.followCommands([...names, "*"]);
+  }
+
   private command(request: CommandRequest): void {
     if (!this.vehicle) return;
     setAttribute(this.problem, "hidden", "");
     this.client.command(this.vehicle.name, { ttl_ms: TTL_MS, ...request }).catch((error: unknown) => {
       if (!(error instanceof CommandError)) throw error;
-      setText(this.problem, `Not sent: ${error.message}.`);
-      setAttribute(this.problem, "hidden", null);
+      this.setProblem(`not sent: ${error.message}`);
     });
   }
 
