@@ -183,6 +183,7 @@ fn to_ground(message: &[u8]) -> String {
         ToGround::Gap(gap) => format!("gap at {} of {}, {:?}", gap.offset, gap.count, gap.reason),
         ToGround::Probe(_) => "probe".into(),
         ToGround::Goodbye => "goodbye".into(),
+        ToGround::Answer(answer) => format!("{answer:?}"),
     }
 }
 

@@ -4,6 +4,7 @@
 //! happened (`handle_*`), send what [`poll_transmit`](EdgeSession::poll_transmit) gives, act on
 //! [`poll_event`](EdgeSession::poll_event), and call `handle_timeout` when `poll_timeout` says so.
 
+mod commands;
 mod ledger;
 mod pacing;
 mod receive;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::transmit::{Carrier, Channel, Transmit};
 use crate::batch::Batch;
 use crate::codec::{self, DecodeError, SchemaTable};
+use crate::command::Answer;
 use crate::id::SchemaId;
 use crate::message::{
     Acknowledgement, ClockEstimate, FrameMessage, Gap, GapReason, Hello, Lane, MAX_ACK_RANGES,
@@ -57,6 +58,8 @@ pub enum GroundEvent {
     },
     /// The vehicle's clock, compared to the ground's.
     Clock(ClockEstimate),
+    /// What became of an order.
+    Answer(Answer),
     /// The vehicle said goodbye: acknowledge what is still to be committed, send it, close the transport.
     Goodbye,
     /// The session was refused, by us or for a breach of the protocol: log it, send what is left, close the
@@ -216,6 +219,14 @@ impl GroundSession {
         &self.schemas
     }
 
+    pub(super) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    pub(super) fn transmit(&mut self, message: ToVehicle) {
+        self.transmits.push_back(message);
+    }
+
     fn handle_hello(&mut self, bytes: &[u8]) {
         let version = ToGround::hello_version(bytes);
         let refusal = match (version, ToGround::decode(bytes)) {
@@ -256,6 +267,10 @@ impl GroundSession {
             ToGround::Probe(Probe { sent, estimate }) => {
                 self.transmits.push_back(ToVehicle::ProbeReply(ProbeReply { sent, ground: now.wall }));
                 self.events.extend(estimate.map(GroundEvent::Clock));
+                Ok(())
+            }
+            ToGround::Answer(answer) => {
+                self.events.push_back(GroundEvent::Answer(answer));
                 Ok(())
             }
             ToGround::Goodbye => {
