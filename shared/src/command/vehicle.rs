@@ -111,16 +111,19 @@ impl Vehicle {
     /// A command arrived. `refusal` is why this vehicle does not take it, by its configuration.
     pub fn handle_command(&mut self, moment: Moment, command: Command, refusal: Option<(Reason, String)>) {
         let id = command.id;
-        if self.entries.contains_key(&id) {
-            self.news.insert(id);
-            return;
-        }
         let older = self.waiting.values().map(|waiting| &waiting.command).filter(|other| {
             other.key.is_some() && other.key == command.key && (other.issued, other.id) < (command.issued, id)
         });
-        // Also when it will not be run itself: its issuer does not want the older ones any more.
+        // Also when it is not to be run itself: its issuer does not want the older ones any more.
         for other in older.map(|other| other.id).collect::<Vec<_>>() {
             self.finish(other, Step::new(State::Cancelled, moment.now.wall).because(Reason::Superseded));
+        }
+        let key = command.key.clone().filter(|key| key.len() <= MAX_NAME_BYTES);
+        if let Some(known) = self.entries.get_mut(&id) {
+            // One that was taken back before it came is known by its id only.
+            (known.issued, known.expires, known.key) = (command.issued, command.expires(), key);
+            self.news.insert(id);
+            return;
         }
         let full = !self.make_room(moment);
         let refusal = match command.validate() {
@@ -131,13 +134,7 @@ impl Vehicle {
             }
             Ok(()) => None,
         };
-        let entry = Entry {
-            id,
-            issued: command.issued,
-            expires: command.expires(),
-            key: command.key.clone().filter(|key| key.len() <= MAX_NAME_BYTES),
-            steps: Vec::new(),
-        };
+        let entry = Entry { id, issued: command.issued, expires: command.expires(), key, steps: Vec::new() };
         let newer = |other: &Entry| other.key == entry.key && (other.issued, other.id) > (entry.issued, id);
         let superseded = entry.key.is_some() && self.entries.values().any(newer);
         if !full {
