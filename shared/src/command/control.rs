@@ -92,8 +92,6 @@ pub enum Follow {
     Ignore,
     /// Go there.
     Go {
-        /// Whether the control was stopped before.
-        first: bool,
         /// Not later than this.
         until: Instant,
     },
@@ -111,8 +109,8 @@ impl Follower {
         let left = Duration::from_micros(left as u64).min(Duration::from_millis(set_point.life_ms.into()));
         self.newest = Some(set_point.issued);
         let until = moment.now.instant + left;
-        let first = self.until.replace(until).is_none();
-        Follow::Go { first, until }
+        self.until = Some(until);
+        Follow::Go { until }
     }
 
     /// The connection is gone, and with it everything older than what comes by the next.
@@ -161,16 +159,16 @@ mod tests {
         let mut follower = Follower::default();
         // 300 ms on its way, 300 ms of doubt: 400 ms are left.
         let until = Instant(Duration::from_millis(700));
-        assert_eq!(follower.handle(at(300), &issued(0)), Follow::Go { first: true, until });
+        assert_eq!(follower.handle(at(300), &issued(0)), Follow::Go { until });
         let until = Instant(Duration::from_millis(900));
-        assert_eq!(follower.handle(at(500), &issued(200)), Follow::Go { first: false, until });
+        assert_eq!(follower.handle(at(500), &issued(200)), Follow::Go { until });
         // One that was overtaken.
         assert_eq!(follower.handle(at(510), &issued(100)), Follow::Ignore);
         assert_eq!(follower.handle(at(510), &issued(200)), Follow::Ignore);
         assert!(!follower.handle_timeout(Instant(Duration::from_millis(899))));
         assert!(follower.handle_timeout(Instant(Duration::from_millis(900))));
         assert_eq!(follower.poll_timeout(), None);
-        assert!(matches!(follower.handle(at(1000), &issued(600)), Follow::Go { first: true, .. }));
+        assert!(matches!(follower.handle(at(1000), &issued(600)), Follow::Go { .. }));
     }
 
     #[test]
