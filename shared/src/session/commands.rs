@@ -5,9 +5,10 @@
 
 use std::collections::VecDeque;
 
+use super::transmit::Channel;
 use super::{EdgeSession, GroundSession};
 use crate::command::{Answer, Order};
-use crate::message::ClockEstimate;
+use crate::message::{ClockEstimate, ToVehicle};
 use crate::time::Now;
 
 /// Answers that wait for the link. When there are more, the oldest goes: the ground asks again.
@@ -34,6 +35,14 @@ impl Answers {
     }
 }
 
+/// How an order travels. A set-point that does not arrive at once is worth nothing.
+pub(super) fn channel(order: &Order) -> Channel {
+    match order {
+        Order::Command(_) | Order::Cancel(_) => Channel::Stream,
+        Order::SetPoint(_) => Channel::Datagram,
+    }
+}
+
 impl EdgeSession {
     /// Answers the ground, before any frame; in vain while there is no open session.
     pub fn answer(&mut self, answer: Answer) {
@@ -52,7 +61,7 @@ impl GroundSession {
     /// Sends the vehicle an order; in vain while the session is not open.
     pub fn order(&mut self, order: Order) {
         if self.is_open() {
-            self.transmit(crate::message::ToVehicle::Order(order));
+            self.transmit(ToVehicle::Order(order));
         }
     }
 }

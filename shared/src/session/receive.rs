@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::commands;
 use super::transmit::{Carrier, Channel, Transmit};
 use crate::batch::Batch;
 use crate::codec::{self, DecodeError, SchemaTable};
@@ -206,7 +207,11 @@ impl GroundSession {
     /// The next message to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         let message = self.transmits.pop_front()?;
-        Some(Transmit { channel: Channel::Stream, bytes: message.encode() })
+        let channel = match &message {
+            ToVehicle::Order(order) => commands::channel(order),
+            _ => Channel::Stream,
+        };
+        Some(Transmit { channel, bytes: message.encode() })
     }
 
     /// The next thing to act on.
