@@ -6,6 +6,7 @@
 
 pub mod accept;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod dashboard;
 pub mod export;

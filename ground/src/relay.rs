@@ -26,6 +26,7 @@ use tracing::{debug, info, warn};
 
 use crate::accept::{self, Accept, VehicleTokens, ViewerToken};
 use crate::clock::Clock;
+use crate::command::{AuditError, Commands};
 use crate::config::{Config, ConfigError};
 use crate::dashboard::{self, Monitor};
 use crate::history::{self, Health, History, HistoryError, Store};
@@ -66,6 +67,9 @@ pub enum StartError {
     /// The history cannot be used.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// The commands' audit log cannot be used.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The history's thread cannot be started.
     #[error("cannot start the history's thread: {0}")]
     Thread(std::io::Error),
@@ -108,9 +112,10 @@ impl Relay {
             history::spawn(store, config.history.commit_interval, history_commands, health_told)
                 .map_err(StartError::Thread)?;
         let history = History::new(commands, health.clone());
-        let vehicles = Arc::new(Vehicles::new(config.max_vehicles, hub.clone(), history));
-
         let clock = Clock::start();
+        let commands = Commands::start(&config.audit_path(), clock)?;
+        let vehicles = Arc::new(Vehicles::new(config.max_vehicles, hub.clone(), history, commands));
+
         let (shutdown, shutdown_seen) = watch::channel(false);
         let (alive, connections_gone) = mpsc::channel(1);
         let client_places = Arc::new(Semaphore::new(config.max_clients));
@@ -187,12 +192,13 @@ pub struct Vehicles {
 
 struct OpenVehicles {
     history: History,
+    commands: Commands,
     tasks: BTreeMap<VehicleId, mpsc::Sender<ToVehicleTask>>,
 }
 
 impl Vehicles {
-    fn new(max: usize, hub: Arc<Hub>, history: History) -> Self {
-        let open = Mutex::new(Some(OpenVehicles { history, tasks: BTreeMap::new() }));
+    fn new(max: usize, hub: Arc<Hub>, history: History, commands: Commands) -> Self {
+        let open = Mutex::new(Some(OpenVehicles { history, commands, tasks: BTreeMap::new() }));
         Vehicles { max, hub, connected: Arc::default(), open }
     }
 
@@ -200,7 +206,7 @@ impl Vehicles {
     pub fn task(&self, vehicle: &VehicleId) -> Result<mpsc::Sender<ToVehicleTask>, Refusal> {
         let unavailable = |message: String| Refusal::new(RefusalReason::Unavailable, message);
         let mut open = self.lock();
-        let OpenVehicles { history, tasks } =
+        let OpenVehicles { history, commands, tasks } =
             open.as_mut().ok_or_else(|| unavailable("the ground is shutting down".to_owned()))?;
         if let Some(task) = tasks.get(vehicle).filter(|task| !task.is_closed()) {
             return Ok(task.clone());
@@ -212,8 +218,13 @@ impl Vehicles {
             )));
         }
         let (sender, messages) = mpsc::channel(VEHICLE_QUEUE);
-        let task =
-            VehicleTask::new(vehicle.clone(), self.hub.clone(), history.clone(), self.connected.clone());
+        let task = VehicleTask::new(
+            vehicle.clone(),
+            self.hub.clone(),
+            history.clone(),
+            commands.clone(),
+            self.connected.clone(),
+        );
         tokio::spawn(task.run(messages));
         tasks.insert(vehicle.clone(), sender.clone());
         debug!(%vehicle, "vehicle task");

@@ -211,6 +211,7 @@ impl World {
             }),
         };
         if self.ground.issue(self.ground_now(), draft).is_ok() {
+            self.ground.release(self.ground_now(), id);
             self.truth.issued.push((id, key));
             // Whoever issued it is told so once it is on the disk.
             self.keep();

@@ -197,6 +197,13 @@ impl Config {
         Err(ConfigError::Unprotected { listen: self.listen, missing })
     }
 
+    /// Where commands are logged: beside the history, `ground.sqlite` -> `ground-commands.sqlite`.
+    pub fn audit_path(&self) -> PathBuf {
+        let mut name = self.history.path.file_stem().unwrap_or_default().to_owned();
+        name.push("-commands.sqlite");
+        self.history.path.with_file_name(name)
+    }
+
     /// The configuration as a file would say it, tokens as `***`.
     pub fn to_toml(&self) -> String {
         file::to_toml(self)

@@ -109,8 +109,8 @@ impl Ground {
         ground
     }
 
-    /// Issues a command.
-    pub fn issue(&mut self, now: Now, draft: Draft) -> Result<Command, IssueError> {
+    /// Issues a command, which is not sent before [`release`](Self::release): make it durable in between.
+    pub fn issue(&mut self, now: Now, draft: Draft) -> Result<Tracked, IssueError> {
         let Draft { id, time_to_live, key, issuer, action } = draft;
         let ttl_ms = u32::try_from(time_to_live.as_millis()).unwrap_or(u32::MAX);
         let command = Command { id, issued: self.next_issued(now.wall), ttl_ms, key, issuer, action };
@@ -122,17 +122,21 @@ impl Ground {
             return Err(IssueError::Full);
         }
         self.newest = Some(command.issued);
-        let tracked = Tracked {
-            command: command.clone(),
-            steps: vec![Step::new(State::Queued, command.issued)],
-            cancel: None,
-        };
-        self.changes.push_back(tracked.clone());
         let deadline = now.instant + command.time_to_live();
-        self.open.insert(id, Open { tracked, sent: false, deadline, ask_at: deadline + GRACE });
-        self.supersede(now, &command);
-        self.outbox.insert((command.issued, id));
-        Ok(command)
+        let steps = vec![Step::new(State::Queued, command.issued)];
+        let tracked = Tracked { command, steps, cancel: None };
+        let open = Open { tracked: tracked.clone(), sent: false, deadline, ask_at: deadline + GRACE };
+        self.open.insert(id, open);
+        Ok(tracked)
+    }
+
+    /// Lets a command go that was issued, and takes back those that it supersedes.
+    pub fn release(&mut self, now: Now, id: CommandId) {
+        let Some(open) = self.open.get(&id) else { return };
+        let tracked = open.tracked.clone();
+        self.outbox.insert(open.place());
+        self.supersede(now, &tracked.command);
+        self.changes.push_back(tracked);
     }
 
     /// Takes a command back; `false` when it has ended or is not known.
@@ -235,7 +239,7 @@ impl Ground {
         self.open.values().map(|open| &open.tracked)
     }
 
-    /// Forgets a command that could not be made durable before it was sent.
+    /// Forgets a command that could not be made durable, and so is not to be released.
     pub fn withdraw(&mut self, id: CommandId) {
         self.close(id);
     }
