@@ -10,6 +10,7 @@
 //! One task owns the session; everything that happens reaches it through one `select!`.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ use crate::clock::{Clock, wall_now};
 use crate::command::{Commands, Happened};
 use crate::config::Config;
 use crate::link::{Connection, Link, TlsError};
+use crate::metrics::{self, Scrape};
 use crate::registry::Registry;
 use crate::source::{self, Counters, Port, Sample, SourceError};
 use crate::spool::{OpenError, SpoolEvent, SpoolHandle, SpoolState};
@@ -42,6 +44,8 @@ const SAMPLES_AT_ONCE: usize = 256;
 const SPOOL_EVENTS: usize = 64;
 /// News of commands that wait for the relay.
 const COMMAND_NEWS: usize = 64;
+/// Requests for metrics that wait for the relay.
+const SCRAPES: usize = 4;
 /// How long the last records may take to reach the ground when the edge is told to end.
 const CLOSING_LIMIT: Duration = Duration::from_secs(3);
 
@@ -57,6 +61,14 @@ pub enum RelayError {
     /// The spool belongs to another process, or to a newer release.
     #[error(transparent)]
     Spool(#[from] OpenError),
+    /// The address for `/metrics` cannot be listened on.
+    #[error("metrics = {address}: {error}")]
+    Metrics {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
     /// Not even a thread can be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -136,9 +148,20 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let (connection_sender, connections) = mpsc::channel(1);
     let link = tokio::spawn(link.run(connection_sender));
 
-    let inputs = Inputs { samples, sources, connections, spool_events, command_news };
+    let (scrape_sender, scrapes) = mpsc::channel(SCRAPES);
+    let metrics = match config.metrics {
+        Some(address) => {
+            let failed = |error| RelayError::Metrics { address, error };
+            let listener = metrics::listen(address).await.map_err(failed)?;
+            Some(tokio::spawn(metrics::serve(listener, scrape_sender)))
+        }
+        None => None,
+    };
+
+    let inputs = Inputs { samples, sources, connections, spool_events, command_news, scrapes };
     let result = relay.run(inputs, config.status_interval, shutdown).await;
     link.abort();
+    metrics.into_iter().for_each(|metrics| metrics.abort());
     let status = relay.close();
     info!(held_records = status.held.records, "ended");
     result
@@ -151,6 +174,7 @@ struct Inputs {
     connections: mpsc::Receiver<Connection>,
     spool_events: mpsc::Receiver<SpoolEvent>,
     command_news: mpsc::Receiver<Happened>,
+    scrapes: mpsc::Receiver<Scrape>,
 }
 
 /// The one owner of the session, and all that it decides with.
@@ -239,6 +263,8 @@ impl Relay {
                 Some(event) = inputs.spool_events.recv() => self.handle_spool_event(event),
                 () = sleep_until(timeout) => self.handle_timeout(self.clock.now()),
                 _ = status_timer.tick(), if status_interval.is_some() => self.print_status(),
+                // Fails when whoever asked has gone.
+                Some(scrape) = inputs.scrapes.recv() => drop(scrape.send(self.status_line())),
                 // Priority 6: new samples.
                 count = inputs.samples.recv_many(&mut samples, SAMPLES_AT_ONCE), if may_sample && !is_closing => {
                     may_sample = count > 0;
@@ -427,8 +453,11 @@ impl Relay {
     }
 
     fn print_status(&self) {
-        let line = status::line(&self.stats, &self.session.stats(), &self.spool.status(), &self.sources);
-        self.printer.print(line);
+        self.printer.print(self.status_line());
+    }
+
+    fn status_line(&self) -> String {
+        status::line(&self.stats, &self.session.stats(), &self.spool.status(), &self.sources)
     }
 }
 

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | connection -> vehicle | 64 messages a vehicle | the connection stops reading its socket |
 //! | vehicles -> history | 1024 entries | the vehicles wait, and with them their connections |
-//! | hub -> web clients | 1024 pieces of up to 64 messages, 2 s | a client that is behind starts again from a snapshot |
+//! | feed -> web clients | 2 s, 4 MB | a client that is behind is told so and goes on from the newest values |
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,33 +15,37 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::Router;
 use axum::routing::get;
+use axum::{Router, middleware};
 use tern_shared::id::VehicleId;
 use tern_shared::message::{Refusal, RefusalReason};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, broadcast, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use crate::accept::{self, Accept, VehicleTokens, ViewerToken};
-use crate::clock::Clock;
+use crate::accept::{self, Accept, VehicleTokens};
+use crate::access::{Access, JwtError, JwtKeys, Limits, Origins};
+use crate::client::{self, Clients, Counters};
+use crate::clock::{Clock, wall_now};
 use crate::command::{AuditError, Commands};
 use crate::config::{Config, ConfigError};
-use crate::dashboard::{self, Monitor};
-use crate::history::{self, Health, History, HistoryError, Store};
-use crate::publish::browser::{self, Browsers};
-use crate::publish::message::{self, Publication, VehicleStatus};
-use crate::publish::{Hub, Piece};
+use crate::history::{self, Health, History, HistoryError, HistoryReader, Store};
+use crate::http::{self, page::Monitor};
+use crate::publish::cursor::Position;
+use crate::publish::message::VehicleStatus;
+use crate::publish::{Hub, Positions};
+use crate::query::{self, Archive};
 use crate::serve::serve;
 use crate::tls::{self, TlsError};
 use crate::vehicle::{ToVehicleTask, VehicleTask};
 
 const VEHICLE_QUEUE: usize = 64;
 const HISTORY_QUEUE: usize = 1024;
-const CLIENT_QUEUE: usize = 1024;
 /// Connections of vehicles beyond their number: those without a hello yet, and those about to be superseded.
 const SPARE_CONNECTIONS: usize = 64;
+/// How often what has expired is dropped.
+const TIDY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long connections have to end by themselves.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(15);
 
@@ -49,7 +53,7 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(15);
 pub struct Relay {
     address: SocketAddr,
     shutdown: watch::Sender<bool>,
-    server: tokio::task::JoinHandle<()>,
+    tasks: [tokio::task::JoinHandle<()>; 3],
     connections_gone: mpsc::Receiver<()>,
     vehicles: Arc<Vehicles>,
     history: JoinHandle<()>,
@@ -64,6 +68,9 @@ pub enum StartError {
     /// Certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The keys of web clients' tokens cannot be used.
+    #[error(transparent)]
+    Jwt(#[from] JwtError),
     /// The history cannot be used.
     #[error(transparent)]
     History(#[from] HistoryError),
@@ -97,28 +104,30 @@ impl Relay {
         if config.history.path.parent().is_some_and(|dir| !dir.as_os_str().is_empty() && !dir.is_dir()) {
             return Err(StartError::NoFolder { path: config.history.path });
         }
-        let store = Store::open(&config.history.path, config.history.synchronous)?;
+        let jwt = config.jwt.map(|jwt| JwtKeys::read(&jwt.keys, jwt.issuer, jwt.audience)).transpose()?;
+        let mut store = Store::open(&config.history.path, config.history.synchronous)?;
+        let run = store.begin_run(wall_now())?;
         let listen_failed = |error| StartError::Listen { address: config.listen, error };
         let listener = TcpListener::bind(config.listen).await.map_err(listen_failed)?;
         let address = listener.local_addr().map_err(listen_failed)?;
 
-        let (pieces, _) = broadcast::channel::<Piece>(CLIENT_QUEUE);
-        let hub = Arc::new(Hub::new(pieces));
+        let positions = Arc::new(Positions::new(run.tag, Position::before_run(run.number)));
+        let hub = Arc::new(Hub::new(positions.clone()));
         publish_known_vehicles(&store, &hub)?;
+        query::seed(&HistoryReader::open(&config.history.path)?, &hub)?;
 
         let (commands, history_commands) = mpsc::channel(HISTORY_QUEUE);
         let (health_told, health) = watch::channel(Health::Good);
         let history_thread =
-            history::spawn(store, config.history.commit_interval, history_commands, health_told)
+            history::spawn(store, config.history.commit_interval, history_commands, health_told, positions)
                 .map_err(StartError::Thread)?;
         let history = History::new(commands, health.clone());
         let clock = Clock::start();
-        let commands = Commands::start(&config.audit_path(), clock)?;
+        let commands = Commands::start(&config.history.audit_path(), clock)?;
         let vehicles = Arc::new(Vehicles::new(config.max_vehicles, hub.clone(), history, commands));
 
         let (shutdown, shutdown_seen) = watch::channel(false);
         let (alive, connections_gone) = mpsc::channel(1);
-        let client_places = Arc::new(Semaphore::new(config.max_clients));
         let accept = Arc::new(Accept {
             clock,
             agent: concat!("tern-ground ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -131,31 +140,42 @@ impl Relay {
             idle_timeout: config.idle_timeout,
             next_session: AtomicU64::new(0),
         });
-        let viewer = ViewerToken::new(config.viewer_token);
-        let viewer_token_required = viewer.is_required();
-        let browsers = Arc::new(Browsers {
-            hub,
-            viewer,
+        let access = Access::new(config.viewer_token, config.clients, jwt);
+        let clients = Arc::new(Clients {
+            hub: hub.clone(),
+            archive: Archive::new(config.history.path.clone()),
+            origins: Origins::new(config.origins, access.is_required()),
+            access,
+            limits: Limits::new(config.max_clients_per_address),
             shutdown: shutdown_seen.clone(),
             alive,
-            connections: client_places.clone(),
+            places: Arc::new(Semaphore::new(config.max_clients)),
+            counters: Counters::default(),
         });
-        let monitor = Arc::new(Monitor {
-            clock,
-            health,
-            vehicles: vehicles.clone(),
-            free_clients: client_places,
-            max_clients: config.max_clients,
-            viewer_token_required,
-        });
+        let monitor =
+            Arc::new(Monitor { clock, health, vehicles: vehicles.clone(), clients: clients.clone() });
+        let api = Router::new()
+            .route("/vehicles", get(http::vehicles::vehicles))
+            .route("/vehicles/{id}/latest", get(http::vehicles::latest))
+            .route("/vehicles/{id}/history", get(http::history::history))
+            .route("/vehicles/{id}/export", get(http::export::export))
+            .route("/events", get(http::events::events))
+            .layer(middleware::from_fn_with_state(clients.clone(), http::cors::allow));
         let router = Router::new()
+            .route("/ws", get(client::upgrade))
+            .nest("/api", api)
+            .with_state(clients.clone())
             .route("/vehicle", get(accept::upgrade).with_state(accept))
-            .route("/ws", get(browser::upgrade).with_state(browsers))
-            .route("/healthz", get(dashboard::healthz).with_state(monitor.clone()))
-            .route("/", get(dashboard::page).with_state(monitor));
+            .route("/metrics", get(http::metrics::metrics).with_state(monitor.clone()))
+            .route("/healthz", get(http::page::healthz).with_state(monitor.clone()))
+            .route("/", get(http::page::page).with_state(monitor));
         info!(%address, tls = tls.is_some(), history = %config.history.path.display(), "listening");
-        let server = tokio::spawn(serve(router, listener, tls, shutdown_seen));
-        Ok(Relay { address, shutdown, server, connections_gone, vehicles, history: history_thread })
+        let tasks = [
+            tokio::spawn(serve(router, listener, tls, shutdown_seen)),
+            tokio::spawn(async move { hub.pace().await }),
+            tokio::spawn(tidy(clients)),
+        ];
+        Ok(Relay { address, shutdown, tasks, connections_gone, vehicles, history: history_thread })
     }
 
     /// Where it listens; tells the port where the configuration left it to the system.
@@ -166,11 +186,14 @@ impl Relay {
     /// Ends everything in order: sessions after their last acknowledgement, vehicles, the history with all that came.
     pub async fn shutdown(mut self) {
         self.shutdown.send_replace(true);
-        // Yields `None` when the last connection, and the server, has dropped its end.
+        // What serves drops its ends of the channel.
+        for task in &self.tasks {
+            task.abort();
+        }
+        // Yields `None` when the last connection has, too.
         if timeout(SHUTDOWN_LIMIT, self.connections_gone.recv()).await.is_err() {
             warn!("connections do not end, leaving them");
         }
-        self.server.abort();
         self.vehicles.close();
         let history = tokio::task::spawn_blocking(move || self.history.join());
         match timeout(SHUTDOWN_LIMIT, history).await {
@@ -257,6 +280,16 @@ pub(crate) async fn until_true(flag: &mut watch::Receiver<bool>) {
     let _ = flag.wait_for(|flag| *flag).await;
 }
 
+/// Drops what has expired, again and again.
+async fn tidy(clients: Arc<Clients>) {
+    let mut ticks = tokio::time::interval(TIDY_INTERVAL);
+    loop {
+        ticks.tick().await;
+        clients.hub.expire(tokio::time::Instant::now());
+        clients.limits.tidy();
+    }
+}
+
 /// Lets clients see, from the start, the vehicles that the history knows.
 fn publish_known_vehicles(store: &Store, hub: &Hub) -> Result<(), HistoryError> {
     for name in store.vehicles()? {
@@ -267,10 +300,7 @@ fn publish_known_vehicles(store: &Store, hub: &Hub) -> Result<(), HistoryError> 
             lost_records: totals.lost_records,
             ..VehicleStatus::default()
         };
-        hub.publish_vehicle(
-            &vehicle,
-            message::text(&Publication::Vehicle { vehicle: &vehicle, status: &status }),
-        );
+        hub.publish_vehicle(&vehicle, &status);
     }
     Ok(())
 }

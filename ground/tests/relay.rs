@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, but not in their helpers")]
 
+mod api;
 mod chromium;
 
 use std::sync::Arc;
@@ -86,6 +87,7 @@ impl Ground {
     async fn browser(&self) -> (Socket<TcpStream>, Vec<Json>) {
         let mut browser = self.connect("/ws").await;
         assert_eq!(browser.json().await["type"], "hello");
+        assert_eq!(browser.json().await["type"], "access");
         browser.say(json!({"type": "subscribe"})).await;
         let mut snapshot = Vec::new();
         loop {
@@ -102,8 +104,16 @@ impl Ground {
     }
 
     async fn get_by(&self, host: &str, path: &str) -> String {
+        self.request(path, &format!("host: {host}\r\n")).await
+    }
+
+    async fn get_with(&self, path: &str, headers: &str) -> String {
+        self.request(path, &format!("host: x\r\n{headers}")).await
+    }
+
+    async fn request(&self, path: &str, headers: &str) -> String {
         let mut stream = TcpStream::connect(self.relay.address()).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\n{headers}connection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut response = String::new();
         stream.read_to_string(&mut response).await.unwrap();
@@ -420,14 +430,17 @@ async fn a_shutdown_acknowledges_what_came_and_says_goodbye() {
 async fn clients_are_told_what_is_wrong_with_their_messages() {
     let ground = start(|_| ()).await;
     let (mut browser, _) = ground.browser().await;
-    for bad in [json!({"type": "dance"}), json!([]), json!({"type": "subscribe", "vehicles": 5})] {
+    for bad in [json!([]), json!({"type": "subscribe", "vehicles": 5})] {
         browser.say(bad).await;
         assert_eq!(browser.json_of("error").await["code"], "malformed");
     }
+    browser.say(json!({"type": "dance", "id": "tango"})).await;
+    let error = browser.json_of("error").await;
+    assert_eq!((&error["code"], &error["id"]), (&json!("unknown-operation"), &json!("tango")));
     browser.say(json!({"type": "subscribe", "streams": vec!["x"; 65]})).await;
     assert_eq!(browser.json_of("error").await["code"], "limit");
     browser.say(json!({"type": "subscribe", "streams": ["x".repeat(40_000)]})).await;
-    assert_eq!(browser.json_of("error").await["code"], "limit");
+    assert_eq!(browser.json_of("error").await["code"], "too-large");
     assert_eq!(browser.next().await, None);
     assert!(ground.try_connect("/ws", Some(("origin", "http://evil.example"))).await.is_err());
 }
@@ -452,8 +465,9 @@ async fn viewers_need_the_token_where_one_is_configured() {
 
     let mut message = ground.connect("/ws").await;
     message.json().await;
-    message.say(json!({"type": "auth", "token": "see"})).await;
+    message.say(json!({"type": "authenticate", "token": "see"})).await;
     message.say(json!({"type": "subscribe"})).await;
+    assert_eq!(message.json_of("access").await["command"], json!([]));
     assert_eq!(message.json().await["type"], "ready");
 
     let header = |value| Some(("authorization", value));

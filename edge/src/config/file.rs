@@ -1,5 +1,6 @@
 //! The configuration file, and how file and flags become a [`Config`].
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub(super) struct FileConfig {
     sources: Vec<String>,
     precision: Option<Precision>,
     status_interval_ms: Option<u64>,
+    metrics: Option<SocketAddr>,
     #[serde(default)]
     link: FileLink,
     #[serde(default)]
@@ -128,12 +130,25 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
             )?,
             ..spool
         },
+        metrics: loopback(args.metrics.or(file.metrics))?,
         status_interval: (status_interval_ms > 0).then(|| Duration::from_millis(status_interval_ms)),
         log: LogConfig {
             format: args.log_format.or(file.log.format).unwrap_or_default(),
             level: args.log_level.clone().or(file.log.level).unwrap_or_else(|| "info".to_owned()),
         },
     })
+}
+
+/// Nothing protects it, so only this computer may read it.
+fn loopback(address: Option<SocketAddr>) -> Result<Option<SocketAddr>, ConfigError> {
+    match address {
+        Some(address) if !address.ip().is_loopback() => Err(ConfigError::Value {
+            key: "metrics",
+            value: address.to_string(),
+            expected: "an address of this computer, 127.0.0.1:9464",
+        }),
+        address => Ok(address),
+    }
 }
 
 fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfig, ConfigError> {
@@ -203,13 +218,25 @@ fn millis(
 }
 
 pub(super) fn to_toml(config: &Config) -> String {
-    let Config { vehicle, token, sources, precision, link, batch, commands, spool, status_interval, log } =
-        config;
+    let Config {
+        vehicle,
+        token,
+        sources,
+        precision,
+        link,
+        batch,
+        commands,
+        spool,
+        status_interval,
+        metrics,
+        log,
+    } = config;
     let file = FileConfig {
         vehicle: Some(vehicle.clone()),
         token: (!token.0.is_empty()).then(|| "***".to_owned()),
         sources: sources.iter().map(ToString::to_string).collect(),
         precision: Some(*precision),
+        metrics: *metrics,
         status_interval_ms: Some(status_interval.map_or(0, |interval| interval.as_millis() as u64)),
         link: FileLink {
             ground: Some(link.ground.to_string()),

@@ -8,6 +8,7 @@ mod file;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub struct Config {
     pub spool: SpoolConfig,
     /// Time between status lines on standard output; `None` for no such lines.
     pub status_interval: Option<Duration>,
+    /// Where `/metrics` is served; `None` for nowhere.
+    pub metrics: Option<SocketAddr>,
     /// Logging.
     pub log: LogConfig,
 }

@@ -21,7 +21,7 @@ use super::Accept;
 use crate::command::Downlink;
 use crate::history::{Health, Outcome};
 use crate::relay::until_true;
-use crate::vehicle::{Attach, SessionNumber, ToVehicleTask, Verdict};
+use crate::vehicle::{Arrived, Attach, SessionNumber, ToVehicleTask, Verdict};
 
 /// Frames and gaps of a connection that may wait for their commit.
 const MAX_OUTSTANDING: usize = 128;
@@ -53,6 +53,8 @@ pub(super) struct Connection {
     /// Whether the history lacks something that the session has accepted, and so will not ask for again.
     has_holes: bool,
     state: State,
+    /// When the last message came.
+    arrived: Arrived,
     /// When the connection ends if nothing happens, for the reason that `state` implies.
     deadline: Instant,
 }
@@ -95,6 +97,7 @@ impl Connection {
             outstanding: 0,
             has_holes: false,
             state: State::Silent,
+            arrived: Arrived::now(),
             deadline: Instant::now() + HELLO_LIMIT,
             accept,
         }
@@ -212,7 +215,8 @@ impl Connection {
     }
 
     async fn forward(&mut self, event: GroundEvent) {
-        self.tell_vehicle(ToVehicleTask::Event { session: self.number, event }).await;
+        let (session, arrived) = (self.number, self.arrived);
+        self.tell_vehicle(ToVehicleTask::Event { session, event, arrived }).await;
     }
 
     async fn tell_vehicle(&mut self, message: ToVehicleTask) {
@@ -269,6 +273,7 @@ impl Connection {
         }
         match message {
             Some(Ok(Message::Binary(bytes))) => {
+                self.arrived = Arrived::now();
                 trace!(peer = %self.peer, bytes = bytes.len(), "message");
                 self.session.handle_message(self.accept.clock.now(), &bytes);
             }

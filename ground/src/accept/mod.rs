@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use tern_shared::message::MAX_MESSAGE_BYTES;
 use tokio::sync::{Semaphore, mpsc, watch};
 
-pub use authorize::{VehicleTokens, ViewerToken};
+pub use authorize::VehicleTokens;
 
 use crate::clock::Clock;
 use crate::history::Health;
@@ -53,7 +53,7 @@ pub struct Accept {
 /// Serves `/vehicle`.
 pub async fn upgrade(
     State(accept): State<Arc<Accept>>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -66,7 +66,7 @@ pub async fn upgrade(
     };
     let number = SessionNumber(accept.next_session.fetch_add(1, Ordering::Relaxed));
     upgrade.max_message_size(MAX_READ_BYTES).max_frame_size(MAX_READ_BYTES).on_upgrade(async move |socket| {
-        Connection::new(socket, accept, peer, number).run().await;
+        Connection::new(socket, accept, peer.address, number).run().await;
         drop(permit);
     })
 }

@@ -14,6 +14,9 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tern_shared::id::{Token, VehicleId};
 
+use crate::access::ClientToken;
+use crate::publish::InvalidFilter;
+
 pub use args::{Args, Command, ExportArgs, ExportFormat, RunArgs};
 
 /// Everything that can be configured, resolved.
@@ -27,6 +30,10 @@ pub struct Config {
     pub max_vehicles: usize,
     /// The most web clients at a time.
     pub max_clients: usize,
+    /// The most of them from one address.
+    pub max_clients_per_address: usize,
+    /// Web origins whose pages may use the API, beside the ground's own.
+    pub origins: Vec<String>,
     /// After how long without a message a vehicle's connection is ended.
     pub idle_timeout: Duration,
     /// Certificate and key; `None` serves plain HTTP.
@@ -35,8 +42,12 @@ pub struct Config {
     pub history: HistoryConfig,
     /// Vehicles that may connect, with their tokens. Empty: any vehicle, without a token.
     pub vehicles: BTreeMap<VehicleId, Token>,
-    /// What web clients must know to see telemetry; `None` for nothing.
+    /// A token that shows all vehicles' telemetry to web clients.
     pub viewer_token: Option<Token>,
+    /// Tokens of web clients, and what each gives.
+    pub clients: BTreeMap<String, ClientToken>,
+    /// Web clients' JSON Web Tokens. Without any of the three, web clients need no token.
+    pub jwt: Option<JwtConfig>,
     /// Logging.
     pub log: LogConfig,
 }
@@ -48,6 +59,17 @@ pub struct TlsConfig {
     pub certificate: PathBuf,
     /// PEM file with the private key.
     pub key: PathBuf,
+}
+
+/// How JSON Web Tokens are checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwtConfig {
+    /// A file with a JWK set.
+    pub keys: PathBuf,
+    /// What `iss` has to be; `None` for anything.
+    pub issuer: Option<String>,
+    /// What `aud` has to have; `None` for anything.
+    pub audience: Option<String>,
 }
 
 /// How the history is kept.
@@ -127,6 +149,17 @@ pub enum ConfigError {
     /// A vehicle's name cannot be one.
     #[error("--vehicle (TERN_GROUND_VEHICLES): {0}")]
     Vehicle(String),
+    /// A list of vehicle patterns cannot be one.
+    #[error("clients.{name}: {error}")]
+    Client {
+        /// Whose.
+        name: String,
+        /// Why not.
+        error: InvalidFilter,
+    },
+    /// `jwt.issuer` or `jwt.audience` without keys.
+    #[error("jwt.issuer and jwt.audience go with jwt.keys, which is missing")]
+    NoJwtKeys,
     /// Only one of certificate and key is given.
     #[error("tls.certificate and tls.key go together: {missing} is missing")]
     HalfTls {
@@ -152,7 +185,9 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             insecure: false,
             max_vehicles: 1000,
-            max_clients: 256,
+            max_clients: 16_384,
+            max_clients_per_address: 256,
+            origins: Vec::new(),
             idle_timeout: Duration::from_secs(300),
             tls: None,
             history: HistoryConfig {
@@ -162,8 +197,19 @@ impl Default for Config {
             },
             vehicles: BTreeMap::new(),
             viewer_token: None,
+            clients: BTreeMap::new(),
+            jwt: None,
             log: LogConfig { format: LogFormat::Text, level: "info".to_owned() },
         }
+    }
+}
+
+impl HistoryConfig {
+    /// Where commands are logged: beside the history, `ground.sqlite` -> `ground-commands.sqlite`.
+    pub fn audit_path(&self) -> PathBuf {
+        let mut name = self.path.file_stem().unwrap_or_default().to_owned();
+        name.push("-commands.sqlite");
+        self.path.with_file_name(name)
     }
 }
 
@@ -186,8 +232,8 @@ impl Config {
         if self.vehicles.is_empty() {
             missing.push("vehicle tokens ([vehicles.NAME] token)");
         }
-        if self.viewer_token.is_none() {
-            missing.push("a token for web clients ([viewer] token)");
+        if self.viewer_token.is_none() && self.clients.is_empty() && self.jwt.is_none() {
+            missing.push("a token for web clients ([viewer] token, [clients.NAME] or [jwt])");
         }
         let missing = match missing.as_slice() {
             [] => return Ok(()),
@@ -195,13 +241,6 @@ impl Config {
             several => format!("{} are", several.join(" and ")),
         };
         Err(ConfigError::Unprotected { listen: self.listen, missing })
-    }
-
-    /// Where commands are logged: beside the history, `ground.sqlite` -> `ground-commands.sqlite`.
-    pub fn audit_path(&self) -> PathBuf {
-        let mut name = self.history.path.file_stem().unwrap_or_default().to_owned();
-        name.push("-commands.sqlite");
-        self.history.path.with_file_name(name)
     }
 
     /// The configuration as a file would say it, tokens as `***`.
@@ -240,6 +279,16 @@ mod tests {
             tls: Some(TlsConfig { certificate: "c".into(), key: "k".into() }),
             vehicles: BTreeMap::from([("alpha".parse().unwrap(), Token("t".to_owned()))]),
             viewer_token: Some(Token("v".to_owned())),
+            origins: vec!["https://ops.example".to_owned()],
+            clients: BTreeMap::from([(
+                "ops".to_owned(),
+                ClientToken { token: Token("o".to_owned()), view: Vec::new(), command: Vec::new() },
+            )]),
+            jwt: Some(JwtConfig {
+                keys: "k".into(),
+                issuer: Some("i".to_owned()),
+                audience: Some("a".to_owned()),
+            }),
             ..Config::default()
         };
         for line in everything.to_toml().lines() {
@@ -292,6 +341,10 @@ mod tests {
             ("[history]\ncommit_interval_ms = 100000", "history.commit_interval_ms"),
             ("[vehicles.alpha]\ntoken = \"\"", "token"),
             ("[tls]\nkey = \"k\"", "tls.certificate"),
+            ("[jwt]\nissuer = \"i\"", "jwt.keys"),
+            ("[clients.ops]\ntoken = \"\"", "token"),
+            ("origins = [\"ops.example\"]", "origins"),
+            ("origins = [\"https://ops.example/\"]", "origins"),
         ] {
             let error = load(text, &[]).unwrap_err().to_string();
             assert!(error.contains(key), "{error}");
@@ -317,7 +370,8 @@ mod tests {
     #[test]
     fn tokens_are_printed_as_stars() {
         let config =
-            load("[vehicles.alpha]\ntoken = \"secret1\"\n[viewer]\ntoken = \"secret2\"", &[]).unwrap();
+            load("[vehicles.alpha]\ntoken = \"secret1\"\n[viewer]\ntoken = \"secret2\"\n[clients.ops]\ntoken = \"secret3\"", &[])
+                .unwrap();
         let printed = config.to_toml();
         assert!(!printed.contains("secret") && printed.contains("token = \"***\""), "{printed}");
         assert!(!format!("{config:?}").contains("secret"));

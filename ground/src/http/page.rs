@@ -1,17 +1,18 @@
 //! What a browser or a monitor asks for over plain HTTP: the page and `/healthz`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
+use crate::client::Clients;
 use crate::clock::Clock;
 use crate::history::Health;
-use crate::publish::origin::has_private_host;
 use crate::relay::Vehicles;
 
 /// Everything on the page is in the page; it connects to where it came from.
@@ -30,12 +31,8 @@ pub struct Monitor {
     pub health: watch::Receiver<Health>,
     /// The vehicles' tasks.
     pub vehicles: Arc<Vehicles>,
-    /// The places for web clients that are free.
-    pub free_clients: Arc<Semaphore>,
-    /// All places for web clients.
-    pub max_clients: usize,
-    /// Whether web clients need a token.
-    pub viewer_token_required: bool,
+    /// The web clients.
+    pub clients: Arc<Clients>,
 }
 
 #[derive(Debug, Serialize)]
@@ -57,7 +54,7 @@ struct HistoryReport {
 
 /// Serves `/`.
 pub async fn page(State(monitor): State<Arc<Monitor>>, request: HeaderMap) -> Response {
-    if !monitor.viewer_token_required && !has_private_host(&request) {
+    if !monitor.clients.origins.is_named_safely(&request) {
         return (StatusCode::MISDIRECTED_REQUEST, PUBLIC_NAME).into_response();
     }
     let headers = [
@@ -67,7 +64,7 @@ pub async fn page(State(monitor): State<Arc<Monitor>>, request: HeaderMap) -> Re
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-cache"),
     ];
-    (headers, include_str!("../web/index.html")).into_response()
+    (headers, include_str!("../../web/index.html")).into_response()
 }
 
 /// Serves `/healthz`: 200 while everything works, 503 while the history cannot be written.
@@ -80,13 +77,14 @@ pub async fn healthz(State(monitor): State<Arc<Monitor>>) -> impl IntoResponse {
         None => (StatusCode::OK, "ok"),
         Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "failing"),
     };
+    let clients = &monitor.clients.counters;
     let report = HealthReport {
         status,
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: monitor.clock.now().instant.0.as_secs(),
         vehicles_connected: monitor.vehicles.connected(),
         vehicles_known: monitor.vehicles.known(),
-        clients: monitor.max_clients - monitor.free_clients.available_permits(),
+        clients: clients.websockets.load(Ordering::Relaxed) + clients.events.load(Ordering::Relaxed),
         history: HistoryReport { status, error },
     };
     (code, Json(report))
