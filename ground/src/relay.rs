@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::routing::get;
+use axum::routing::{delete, get};
 use axum::{Router, middleware};
 use tern_shared::id::VehicleId;
 use tern_shared::message::{Refusal, RefusalReason};
@@ -124,7 +124,7 @@ impl Relay {
         let history = History::new(commands, health.clone());
         let clock = Clock::start();
         let commands = Commands::start(&config.history.audit_path(), clock)?;
-        let vehicles = Arc::new(Vehicles::new(config.max_vehicles, hub.clone(), history, commands));
+        let vehicles = Arc::new(Vehicles::new(config.max_vehicles, hub.clone(), history, commands.clone()));
 
         let (shutdown, shutdown_seen) = watch::channel(false);
         let (alive, connections_gone) = mpsc::channel(1);
@@ -143,6 +143,7 @@ impl Relay {
         let access = Access::new(config.viewer_token, config.clients, jwt);
         let clients = Arc::new(Clients {
             hub: hub.clone(),
+            commands: commands.clone(),
             archive: Archive::new(config.history.path.clone()),
             origins: Origins::new(config.origins, access.is_required()),
             access,
@@ -159,6 +160,8 @@ impl Relay {
             .route("/vehicles/{id}/latest", get(http::vehicles::latest))
             .route("/vehicles/{id}/history", get(http::history::history))
             .route("/vehicles/{id}/export", get(http::export::export))
+            .route("/vehicles/{id}/commands", get(http::commands::list).post(http::commands::issue))
+            .route("/vehicles/{id}/commands/{command}", delete(http::commands::cancel))
             .route("/events", get(http::events::events))
             .layer(middleware::from_fn_with_state(clients.clone(), http::cors::allow));
         let router = Router::new()

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, Row};
+use rusqlite::{Connection, ErrorCode as SqliteError, Row};
 use serde::Serialize;
 use tern_shared::command::ground::{GIVEN_UP_AFTER, Tracked};
 use tern_shared::command::{CancelReason, Command, CommandId, MAX_TIME_TO_LIVE, Step};
@@ -13,9 +13,10 @@ use tern_shared::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
+use super::unavailable;
 use super::view::{self, CommandStatus};
-use super::{CommandError, ErrorKind};
 use crate::clock::wall_now;
+use crate::publish::message::{ErrorCode, Problem};
 
 /// What waits for the disk; more waits with whoever brings it.
 const QUEUE: usize = 256;
@@ -39,7 +40,7 @@ pub(super) struct Audit(mpsc::Sender<Request>);
 
 #[derive(Debug)]
 enum Request {
-    Issued { vehicle: VehicleId, tracked: Box<Tracked>, reply: oneshot::Sender<Result<(), CommandError>> },
+    Issued { vehicle: VehicleId, tracked: Box<Tracked>, reply: oneshot::Sender<Result<(), Problem>> },
     Changed { tracked: Box<Tracked> },
     Cancelled { id: CommandId, who: String },
     List { vehicle: VehicleId, limit: usize, reply: oneshot::Sender<Result<Vec<CommandStatus>, String>> },
@@ -66,9 +67,9 @@ impl Audit {
     }
 
     /// Commits a command that is to be sent.
-    pub(super) async fn issued(&self, vehicle: VehicleId, tracked: Tracked) -> Result<(), CommandError> {
+    pub(super) async fn issued(&self, vehicle: VehicleId, tracked: Tracked) -> Result<(), Problem> {
         let (reply, answer) = oneshot::channel();
-        let gone = || CommandError::unavailable("the audit log is closed");
+        let gone = || unavailable("the audit log is closed");
         let request = Request::Issued { vehicle, tracked: Box::new(tracked), reply };
         self.0.send(request).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
@@ -124,13 +125,13 @@ fn serve(db: &Connection, mut queue: mpsc::Receiver<Request>) {
             Request::Issued { vehicle, tracked, reply } => {
                 let result =
                     insert(db, &vehicle, &tracked).map_err(|error| match error.sqlite_error_code() {
-                        Some(ErrorCode::ConstraintViolation) => {
+                        Some(SqliteError::ConstraintViolation) => {
                             let message = format!("there was a command {} before", tracked.command.id);
-                            CommandError::new(ErrorKind::Duplicate, message)
+                            Problem::new(ErrorCode::Duplicate, message)
                         }
                         _ => {
                             error!(%error, "the audit log cannot be written: no command is sent");
-                            CommandError::unavailable(format!("the audit log cannot be written: {error}"))
+                            unavailable(format!("the audit log cannot be written: {error}"))
                         }
                     });
                 let _ = reply.send(result);

@@ -13,8 +13,8 @@ use tracing::warn;
 
 use super::audit::Audit;
 use super::view::{CommandStatus, ControlStatus, News};
-use super::{CommandError, ErrorKind};
 use crate::clock::Clock;
+use crate::publish::message::{ErrorCode, Problem};
 use crate::vehicle::SessionNumber;
 
 /// Vehicles that have commands which have not ended.
@@ -26,13 +26,13 @@ pub(super) enum Message {
     Issue {
         vehicle: VehicleId,
         draft: Draft,
-        reply: oneshot::Sender<Result<CommandStatus, CommandError>>,
+        reply: oneshot::Sender<Result<CommandStatus, Problem>>,
     },
     Cancel {
         vehicle: VehicleId,
         id: CommandId,
         who: String,
-        reply: oneshot::Sender<Result<CommandStatus, CommandError>>,
+        reply: oneshot::Sender<Result<CommandStatus, Problem>>,
     },
     Connected {
         vehicle: VehicleId,
@@ -142,19 +142,19 @@ impl Center {
         }
     }
 
-    async fn issue(&mut self, vehicle: &VehicleId, draft: Draft) -> Result<CommandStatus, CommandError> {
+    async fn issue(&mut self, vehicle: &VehicleId, draft: Draft) -> Result<CommandStatus, Problem> {
         if self.vehicles.len() >= MAX_VEHICLES && !self.vehicles.contains_key(vehicle) {
             let message = format!("{MAX_VEHICLES} vehicles have commands that have not ended");
-            return Err(CommandError::new(ErrorKind::Limit, message));
+            return Err(Problem::new(ErrorCode::Limit, message));
         }
         let entry = self.vehicles.entry(vehicle.clone()).or_default();
         let tracked = entry.commands.issue(self.clock.now(), draft).map_err(|error| {
             let kind = match error {
-                IssueError::Invalid(_) => ErrorKind::Malformed,
-                IssueError::Duplicate(_) => ErrorKind::Duplicate,
-                IssueError::Full => ErrorKind::Limit,
+                IssueError::Invalid(_) => ErrorCode::Malformed,
+                IssueError::Duplicate(_) => ErrorCode::Duplicate,
+                IssueError::Full => ErrorCode::Limit,
             };
-            CommandError::new(kind, error.to_string())
+            Problem::new(kind, error.to_string())
         })?;
         let id = tracked.command.id;
         match self.audit.issued(vehicle.clone(), tracked.clone()).await {
@@ -174,10 +174,10 @@ impl Center {
         vehicle: &VehicleId,
         id: CommandId,
         who: String,
-    ) -> Result<CommandStatus, CommandError> {
+    ) -> Result<CommandStatus, Problem> {
         let unknown = || {
             let message = format!("vehicle {vehicle} has no command {id} that has not ended");
-            CommandError::new(ErrorKind::UnknownCommand, message)
+            Problem::new(ErrorCode::UnknownId, message)
         };
         let entry = self.vehicles.get_mut(vehicle).ok_or_else(unknown)?;
         let before =

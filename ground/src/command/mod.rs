@@ -16,13 +16,14 @@
 mod audit;
 mod center;
 mod downlink;
-mod error;
 mod request;
 mod steering;
 mod view;
 
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tern_shared::command::control::SetPoint;
 use tern_shared::command::{Answer, CommandId};
@@ -34,12 +35,12 @@ use self::audit::Audit;
 use self::center::{Center, Message};
 use self::steering::{Rates, Steering};
 use crate::clock::Clock;
+use crate::publish::message::{ErrorCode, Problem};
 use crate::vehicle::SessionNumber;
 
 pub use self::audit::AuditError;
 pub use self::downlink::Downlink;
-pub use self::error::{CommandError, ErrorKind};
-pub use self::request::{ActionRequest, CommandRequest, ControlRequest};
+pub use self::request::{ActionRequest, CommandRequest, ControlRequest, PositionRequest};
 pub use self::view::{CommandStatus, ControlStatus, News, StepStatus};
 
 const INBOX: usize = 1024;
@@ -58,13 +59,14 @@ pub struct Caller<'a> {
 }
 
 /// The way to everything about commands. Clones are the same.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Commands {
     inbox: mpsc::Sender<Message>,
     news: broadcast::Sender<News>,
     audit: Arc<Audit>,
     steering: Arc<Steering>,
     rates: Arc<Rates>,
+    connections: Arc<AtomicU64>,
 }
 
 impl Commands {
@@ -77,7 +79,7 @@ impl Commands {
         let center = Center::new(clock, audit.clone(), news.clone(), open);
         tokio::spawn(center.run(messages));
         let (steering, rates) = (Arc::new(Steering::default()), Arc::new(Rates::default()));
-        Ok(Commands { inbox, news, audit, steering, rates })
+        Ok(Commands { inbox, news, audit, steering, rates, connections: Arc::default() })
     }
 
     /// Issues a command. Once it has returned, the command is in the audit log.
@@ -86,7 +88,7 @@ impl Commands {
         caller: Caller<'_>,
         vehicle: &VehicleId,
         request: CommandRequest,
-    ) -> Result<CommandStatus, CommandError> {
+    ) -> Result<CommandStatus, Problem> {
         self.check(caller, vehicle)?;
         self.rates.command(caller.name)?;
         let draft = request.draft(caller.name)?;
@@ -100,7 +102,7 @@ impl Commands {
         caller: Caller<'_>,
         vehicle: &VehicleId,
         id: CommandId,
-    ) -> Result<CommandStatus, CommandError> {
+    ) -> Result<CommandStatus, Problem> {
         self.check(caller, vehicle)?;
         self.rates.command(caller.name)?;
         let (vehicle, who) = (vehicle.clone(), caller.name.to_owned());
@@ -108,8 +110,8 @@ impl Commands {
     }
 
     /// The newest commands of a vehicle, newest first.
-    pub async fn list(&self, vehicle: &VehicleId, limit: usize) -> Result<Vec<CommandStatus>, CommandError> {
-        self.audit.list(vehicle.clone(), limit).await.map_err(CommandError::unavailable)
+    pub async fn list(&self, vehicle: &VehicleId, limit: usize) -> Result<Vec<CommandStatus>, Problem> {
+        self.audit.list(vehicle.clone(), limit).await.map_err(unavailable)
     }
 
     /// Steers: sends a set-point to the vehicle if it is connected.
@@ -118,12 +120,17 @@ impl Commands {
         caller: Caller<'_>,
         vehicle: &VehicleId,
         request: &ControlRequest,
-    ) -> Result<(), CommandError> {
+    ) -> Result<(), Problem> {
         self.check(caller, vehicle)?;
         self.rates.set_point(caller.name)?;
         let set_point: SetPoint = request.set_point();
-        set_point.validate().map_err(CommandError::malformed)?;
+        set_point.validate().map_err(malformed)?;
         self.steering.send(vehicle, caller.connection, set_point)
+    }
+
+    /// Numbers a connection, so that a control is steered from one at a time.
+    pub fn connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed)
     }
 
     /// What becomes of commands and controls, of all vehicles, from here on.
@@ -150,15 +157,12 @@ impl Commands {
         self.tell(Message::Answered { vehicle: vehicle.clone(), answer });
     }
 
-    fn check(&self, caller: Caller<'_>, vehicle: &VehicleId) -> Result<(), CommandError> {
+    fn check(&self, caller: Caller<'_>, vehicle: &VehicleId) -> Result<(), Problem> {
         if caller.may_command {
             return Ok(());
         }
         warn!(caller = caller.name, %vehicle, "a command without the role");
-        Err(CommandError::new(
-            ErrorKind::Forbidden,
-            format!("{} may not command vehicle {vehicle}", caller.name),
-        ))
+        Err(Problem::new(ErrorCode::Forbidden, format!("{} may not command vehicle {vehicle}", caller.name)))
     }
 
     fn tell(&self, message: Message) {
@@ -167,12 +171,20 @@ impl Commands {
         }
     }
 
-    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, CommandError> {
+    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, Problem> {
         let (reply, answer) = oneshot::channel();
-        let gone = || CommandError::unavailable("the ground is shutting down");
+        let gone = || unavailable("the ground is shutting down");
         self.inbox.send(message(reply)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())
     }
+}
+
+fn malformed(error: impl Display) -> Problem {
+    Problem::new(ErrorCode::Malformed, error.to_string())
+}
+
+fn unavailable(error: impl Display) -> Problem {
+    Problem::new(ErrorCode::Unavailable, error.to_string())
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@ use tern_shared::command::mavlink::{MavlinkCommand, Position, Verb};
 use tern_shared::command::{Action, CommandId, DEFAULT_TIME_TO_LIVE, DeviceCommand, MAX_NAME_BYTES};
 use tern_shared::time::Timestamp;
 
-use super::CommandError;
+use super::malformed;
 use crate::clock::wall_now;
+use crate::publish::message::Problem;
 
 /// A command as a client asks for it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -30,6 +31,7 @@ pub struct CommandRequest {
 
 /// What to do. The names of MAVLink commands are those of the edge's allow-list.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ActionRequest {
     /// Lets the motors run.
@@ -96,14 +98,18 @@ pub enum ActionRequest {
         command: u16,
         /// `param1` and on; what is left out is 0, `null` is NaN.
         #[serde(default)]
+        #[cfg_attr(test, ts(optional, as = "Option<Vec<Option<f32>>>"))]
         params: Vec<Option<f32>>,
         /// System id; 0 for the autopilot that the edge hears.
         #[serde(default)]
+        #[cfg_attr(test, ts(optional, as = "Option<u8>"))]
         system: u8,
         /// Component id.
         #[serde(default = "autopilot")]
+        #[cfg_attr(test, ts(optional, as = "Option<u8>"))]
         component: u8,
         /// Makes it a `COMMAND_INT`.
+        #[cfg_attr(test, ts(optional))]
         position: Option<PositionRequest>,
     },
     /// A command of a device.
@@ -114,12 +120,14 @@ pub enum ActionRequest {
         command: String,
         /// How.
         #[serde(default)]
+        #[cfg_attr(test, ts(optional, type = "{ [name: string]: unknown }"))]
         arguments: Map<String, Json>,
     },
 }
 
 /// A position as `COMMAND_INT` carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct PositionRequest {
     /// `MAV_FRAME`.
@@ -131,22 +139,20 @@ pub struct PositionRequest {
 }
 
 /// A set-point as a client asks for it.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ControlRequest {
     /// The control's name at the edge.
     pub control: String,
     /// One an axis, from -1 to 1.
     pub values: Vec<f64>,
-    /// How long it counts from here on, milliseconds (1 to 10,000; default 1500).
-    #[serde(default = "default_life_ms")]
+    /// How long it counts from here on, milliseconds (1 to 10,000).
     pub life_ms: u16,
 }
 
 impl CommandRequest {
-    pub(super) fn draft(self, issuer: &str) -> Result<Draft, CommandError> {
+    pub(super) fn draft(self, issuer: &str) -> Result<Draft, Problem> {
         let id = match self.id {
-            Some(text) => text.parse().map_err(CommandError::malformed)?,
+            Some(text) => text.parse().map_err(malformed)?,
             None => CommandId(rand::random()),
         };
         let ttl = self.ttl_ms.map_or(DEFAULT_TIME_TO_LIVE, |ms| Duration::from_millis(ms.into()));
@@ -159,7 +165,7 @@ impl CommandRequest {
 }
 
 impl ActionRequest {
-    fn action(self) -> Result<Action, CommandError> {
+    fn action(self) -> Result<Action, Problem> {
         let verb = match self {
             ActionRequest::Device { device, command, arguments } => {
                 let arguments = Json::Object(arguments).to_string();
@@ -178,7 +184,7 @@ impl ActionRequest {
             ActionRequest::Rtl {} => Verb::ReturnToLaunch,
             ActionRequest::Reposition { latitude, longitude, altitude_m } => {
                 if latitude.abs() > 90.0 || longitude.abs() > 180.0 {
-                    return Err(CommandError::malformed("latitude or longitude out of range"));
+                    return Err(malformed("latitude or longitude out of range"));
                 }
                 let e7 = |degrees: f64| (degrees * 1e7).round() as i32;
                 Verb::Reposition { latitude_e7: e7(latitude), longitude_e7: e7(longitude), altitude_m }
@@ -199,6 +205,11 @@ impl ActionRequest {
 }
 
 impl ControlRequest {
+    /// A set-point for a control; without a life of its own it counts for 1500 ms.
+    pub fn new(control: String, values: Vec<f64>, life_ms: Option<u16>) -> Self {
+        ControlRequest { control, values, life_ms: life_ms.unwrap_or(1500) }
+    }
+
     /// Issued now; what is out of range stays so, and is refused.
     pub(super) fn set_point(&self) -> SetPoint {
         let steps = |value: &f64| (value * f64::from(FULL)).round() as i16;
@@ -210,10 +221,6 @@ impl ControlRequest {
 
 fn autopilot() -> u8 {
     1
-}
-
-fn default_life_ms() -> u16 {
-    1500
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::downlink::SetPoints;
-use super::{CommandError, ErrorKind};
+use crate::publish::message::{ErrorCode, Problem};
 use crate::vehicle::SessionNumber;
 
 /// A control is somebody's for this long after the last set-point.
@@ -74,10 +74,10 @@ impl Steering {
         vehicle: &VehicleId,
         connection: u64,
         mut set_point: SetPoint,
-    ) -> Result<(), CommandError> {
+    ) -> Result<(), Problem> {
         let mut links = self.lock();
         let link = links.get_mut(vehicle).ok_or_else(|| {
-            CommandError::new(ErrorKind::NotConnected, format!("vehicle {vehicle} is not connected"))
+            Problem::new(ErrorCode::NotConnected, format!("vehicle {vehicle} is not connected"))
         })?;
         let now = Instant::now();
         let control = set_point.control.clone();
@@ -85,13 +85,13 @@ impl Steering {
         if let Some(lease) = link.leases.get(&control) {
             if lease.connection != connection {
                 let message = format!("somebody else steers {control} of {vehicle}");
-                return Err(CommandError::new(ErrorKind::Taken, message));
+                return Err(Problem::new(ErrorCode::Taken, message));
             }
             // Two within a microsecond, or a clock that was set back a little: the later is the newer all the same.
             set_point.issued = set_point.issued.max(lease.newest.offset_by(1));
         } else if link.leases.len() >= MAX_CONTROLS {
             let message = format!("{MAX_CONTROLS} controls of {vehicle} are steered already");
-            return Err(CommandError::new(ErrorKind::Limit, message));
+            return Err(Problem::new(ErrorCode::Limit, message));
         }
         let lease = Lease { connection, until: now + LEASE, newest: set_point.issued };
         link.leases.insert(control.clone(), lease);
@@ -127,22 +127,22 @@ impl Default for Rates {
 }
 
 impl Rates {
-    pub(super) fn command(&self, caller: &str) -> Result<(), CommandError> {
+    pub(super) fn command(&self, caller: &str) -> Result<(), Problem> {
         check(&self.commands, caller, "commands", COMMANDS_PER_SECOND)
     }
 
-    pub(super) fn set_point(&self, caller: &str) -> Result<(), CommandError> {
+    pub(super) fn set_point(&self, caller: &str) -> Result<(), Problem> {
         check(&self.set_points, caller, "set-points", SET_POINTS_PER_SECOND)
     }
 }
 
-fn check(limiter: &Limiter, caller: &str, what: &str, rate: NonZeroU32) -> Result<(), CommandError> {
+fn check(limiter: &Limiter, caller: &str, what: &str, rate: NonZeroU32) -> Result<(), Problem> {
     if limiter.len() > MAX_CALLERS {
         limiter.retain_recent();
     }
-    limiter.check_key(&caller.to_owned()).map_err(|_| {
-        CommandError::new(ErrorKind::Limit, format!("more than {rate} {what} a second of {caller}"))
-    })
+    limiter
+        .check_key(&caller.to_owned())
+        .map_err(|_| Problem::new(ErrorCode::Limit, format!("more than {rate} {what} a second of {caller}")))
 }
 
 #[cfg(test)]
@@ -156,21 +156,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_connection_steers_until_it_lets_go() {
         let (steering, vehicle) = (Steering::default(), "rover".parse().unwrap());
-        let kind = |result: Result<(), CommandError>| result.map_err(|error| error.kind);
-        assert_eq!(kind(steering.send(&vehicle, 1, set_point(1))), Err(ErrorKind::NotConnected));
+        let kind = |result: Result<(), Problem>| result.map_err(|error| error.code);
+        assert_eq!(kind(steering.send(&vehicle, 1, set_point(1))), Err(ErrorCode::NotConnected));
         let (sender, set_points) = watch::channel(SetPoints::new());
         steering.connected(&vehicle, SessionNumber(1), sender);
         steering.send(&vehicle, 1, set_point(10)).unwrap();
         // The ground's clock was set back a little.
         steering.send(&vehicle, 1, set_point(5)).unwrap();
         assert_eq!(set_points.borrow()["drive"].issued, Timestamp(11));
-        assert_eq!(kind(steering.send(&vehicle, 2, set_point(20))), Err(ErrorKind::Taken));
+        assert_eq!(kind(steering.send(&vehicle, 2, set_point(20))), Err(ErrorCode::Taken));
         tokio::time::advance(LEASE).await;
         steering.send(&vehicle, 2, set_point(20)).unwrap();
         steering.disconnected(&vehicle, SessionNumber(0));
         steering.send(&vehicle, 2, set_point(21)).unwrap();
         steering.disconnected(&vehicle, SessionNumber(1));
-        assert_eq!(kind(steering.send(&vehicle, 2, set_point(22))), Err(ErrorKind::NotConnected));
+        assert_eq!(kind(steering.send(&vehicle, 2, set_point(22))), Err(ErrorCode::NotConnected));
     }
 
     #[test]

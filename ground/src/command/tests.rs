@@ -39,9 +39,9 @@ impl Bench {
         Bench { news: commands.news(), commands, ..self }
     }
 
-    async fn issue(&self, json: &str) -> Result<CommandStatus, ErrorKind> {
+    async fn issue(&self, json: &str) -> Result<CommandStatus, ErrorCode> {
         let request = serde_json::from_str(json).unwrap();
-        self.commands.issue(ANN, &self.vehicle, request).await.map_err(|error| error.kind)
+        self.commands.issue(ANN, &self.vehicle, request).await.map_err(|error| error.code)
     }
 
     /// The next thing that becomes known.
@@ -107,14 +107,14 @@ async fn what_is_refused_reaches_neither_the_log_nor_the_vehicle() {
     let viewer = Caller { name: "bob", may_command: false, connection: 2 };
     let request = || serde_json::from_str(&rtl(ONE)).unwrap();
     let refused = bench.commands.issue(viewer, &bench.vehicle, request()).await.unwrap_err();
-    assert_eq!(refused.kind, ErrorKind::Forbidden);
+    assert_eq!(refused.code, ErrorCode::Forbidden);
     assert!(refused.message.contains("bob") && refused.message.contains("rover"));
     let refused = bench.commands.cancel(viewer, &bench.vehicle, CommandId(1)).await.unwrap_err();
-    assert_eq!(refused.kind, ErrorKind::Forbidden);
+    assert_eq!(refused.code, ErrorCode::Forbidden);
     let steer = ControlRequest { control: "drive".to_owned(), values: vec![0.5], life_ms: 500 };
     assert_eq!(
-        bench.commands.control(viewer, &bench.vehicle, &steer).unwrap_err().kind,
-        ErrorKind::Forbidden
+        bench.commands.control(viewer, &bench.vehicle, &steer).unwrap_err().code,
+        ErrorCode::Forbidden
     );
     for json in [
         r#"{"ttl_ms":0,"action":{"kind":"rtl"}}"#.to_owned(),
@@ -127,10 +127,10 @@ async fn what_is_refused_reaches_neither_the_log_nor_the_vehicle() {
         ),
         r#"{"action":{"kind":"mavlink","command":1,"params":[1,2,3,4,5,6,7,8]}}"#.to_owned(),
     ] {
-        assert_eq!(bench.issue(&json).await, Err(ErrorKind::Malformed), "{json}");
+        assert_eq!(bench.issue(&json).await, Err(ErrorCode::Malformed), "{json}");
     }
     let unknown = bench.commands.cancel(ANN, &bench.vehicle, CommandId(9)).await.unwrap_err();
-    assert_eq!(unknown.kind, ErrorKind::UnknownCommand);
+    assert_eq!(unknown.code, ErrorCode::UnknownId);
     assert_eq!(bench.commands.list(&bench.vehicle, 10).await.unwrap(), []);
     let quiet = tokio::time::timeout(Duration::from_millis(50), downlink.next());
     assert!(quiet.await.is_err());
@@ -138,16 +138,16 @@ async fn what_is_refused_reaches_neither_the_log_nor_the_vehicle() {
 
 #[tokio::test]
 async fn a_replayed_command_is_refused_for_good_and_cancels_nothing() {
-    let mut bench = Bench::new();
+    let bench = Bench::new();
     let with_key = |id: &str| format!(r#"{{"id":"{id}","key":"k","action":{{"kind":"rtl"}}}}"#);
     bench.issue(&with_key(ONE)).await.unwrap();
-    assert_eq!(bench.issue(&with_key(ONE)).await, Err(ErrorKind::Duplicate));
+    assert_eq!(bench.issue(&with_key(ONE)).await, Err(ErrorCode::Duplicate));
     bench.commands.cancel(ANN, &bench.vehicle, CommandId(1)).await.unwrap();
     bench.issue(&with_key(TWO)).await.unwrap();
     // It has ended, and is in the log.
-    assert_eq!(bench.issue(&with_key(ONE)).await, Err(ErrorKind::Duplicate));
+    assert_eq!(bench.issue(&with_key(ONE)).await, Err(ErrorCode::Duplicate));
     let mut bench = bench.restart().await;
-    assert_eq!(bench.issue(&with_key(ONE)).await, Err(ErrorKind::Duplicate));
+    assert_eq!(bench.issue(&with_key(ONE)).await, Err(ErrorCode::Duplicate));
     let mut downlink = bench.commands.connected(&bench.vehicle, SessionNumber(1));
     assert_eq!(next_command(&mut downlink).await, TWO);
     bench.report(TWO, &[State::Rejected]);
@@ -207,7 +207,7 @@ async fn too_many_commands_are_refused() {
     for _ in 0..40 {
         match bench.issue(r#"{"action":{"kind":"rtl"}}"#).await {
             Ok(_) => {}
-            Err(ErrorKind::Limit) => refused += 1,
+            Err(ErrorCode::Limit) => refused += 1,
             Err(other) => panic!("{other:?}"),
         }
     }
@@ -218,17 +218,17 @@ async fn too_many_commands_are_refused() {
 async fn set_points_go_out_newest_only() {
     let bench = Bench::new();
     let steer = |value: f64| {
-        let request = ControlRequest { control: "drive".to_owned(), values: vec![value], life_ms: 500 };
-        bench.commands.control(ANN, &bench.vehicle, &request).map_err(|error| error.kind)
+        let request = ControlRequest::new("drive".to_owned(), vec![value], None);
+        bench.commands.control(ANN, &bench.vehicle, &request).map_err(|error| error.code)
     };
-    assert_eq!(steer(0.1), Err(ErrorKind::NotConnected));
+    assert_eq!(steer(0.1), Err(ErrorCode::NotConnected));
     let mut downlink = bench.commands.connected(&bench.vehicle, SessionNumber(1));
     for value in [0.1, 0.2, 0.3] {
         steer(value).unwrap();
     }
-    assert_eq!(steer(1.5), Err(ErrorKind::Malformed));
+    assert_eq!(steer(1.5), Err(ErrorCode::Malformed));
     assert_eq!(next_command(&mut downlink).await, "[300]");
     let other = Caller { connection: 2, ..ANN };
     let request = ControlRequest { control: "drive".to_owned(), values: vec![0.0], life_ms: 500 };
-    assert_eq!(bench.commands.control(other, &bench.vehicle, &request).unwrap_err().kind, ErrorKind::Taken);
+    assert_eq!(bench.commands.control(other, &bench.vehicle, &request).unwrap_err().code, ErrorCode::Taken);
 }

@@ -30,8 +30,10 @@ impl News {
 
 /// A command and all that is known of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct CommandStatus {
     /// Whose.
+    #[cfg_attr(test, ts(type = "string"))]
     pub vehicle: VehicleId,
     /// Its name.
     pub id: String,
@@ -44,8 +46,10 @@ pub struct CommandStatus {
     /// Its supersede key.
     pub key: Option<String>,
     /// What was asked.
+    #[cfg_attr(test, ts(type = "ActionStatus"))]
     pub action: Json,
     /// Where it is.
+    #[cfg_attr(test, ts(type = "CommandState"))]
     pub state: State,
     /// What became of it, oldest first.
     pub steps: Vec<StepStatus>,
@@ -53,37 +57,47 @@ pub struct CommandStatus {
 
 /// One step of a command.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct StepStatus {
     /// To what.
+    #[cfg_attr(test, ts(type = "CommandState"))]
     pub state: State,
     /// When, by the clock of `by`, seconds since the Unix epoch.
     pub t: f64,
     /// Whose word it is: `ground` or `vehicle`.
+    #[cfg_attr(test, ts(type = "\"ground\" | \"vehicle\""))]
     pub by: &'static str,
     /// How much is done, percent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     pub progress: Option<u8>,
     /// Why, for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional, type = "string"))]
     pub reason: Option<Reason>,
     /// In the vehicle's words.
     #[serde(skip_serializing_if = "String::is_empty")]
+    #[cfg_attr(test, ts(optional, as = "Option<String>"))]
     pub detail: String,
 }
 
 /// What a control does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ControlStatus {
     /// Whose.
+    #[cfg_attr(test, ts(type = "string"))]
     pub vehicle: VehicleId,
     /// Which.
     pub control: String,
     /// What it does.
+    #[cfg_attr(test, ts(type = "\"active\" | \"stopped\" | \"refused\""))]
     pub state: ControlState,
     /// Since when, by the vehicle's clock, seconds since the Unix epoch.
     pub t: f64,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional, type = "string"))]
     pub reason: Option<Reason>,
 }
 
