@@ -9,27 +9,30 @@
 //!
 //! One task owns the session; everything that happens reaches it through one `select!`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tern_shared::batch::{Batch, Batcher};
 use tern_shared::codec;
+use tern_shared::command::Moment;
 use tern_shared::range::SequenceRange;
 use tern_shared::record::{MAX_RECORD_BYTES, Record};
 use tern_shared::schema::Class;
-use tern_shared::session::{EdgeEvent, EdgeSession, Frame, Identity, SendConfig};
+use tern_shared::session::{Carrier, EdgeEvent, EdgeSession, Frame, Identity, SendConfig};
 use tern_shared::time::Now;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
 use crate::clock::{Clock, wall_now};
+use crate::command::{Commands, Happened};
 use crate::config::Config;
 use crate::link::{Connection, Link, TlsError};
 use crate::metrics::{self, Scrape};
 use crate::registry::Registry;
-use crate::source::{self, Counters, Sample, SourceError};
+use crate::source::{self, Counters, Port, Sample, SourceError};
 use crate::spool::{OpenError, SpoolEvent, SpoolHandle, SpoolState};
 use crate::status::{self, Printer, RelayStats, WatchedSource};
 
@@ -39,6 +42,8 @@ const SAMPLES: usize = 4096;
 const SAMPLES_AT_ONCE: usize = 256;
 /// Events that wait for the relay: answers to fetches, of which one is out at a time, and statuses.
 const SPOOL_EVENTS: usize = 64;
+/// News of commands that wait for the relay.
+const COMMAND_NEWS: usize = 64;
 /// Requests for metrics that wait for the relay.
 const SCRAPES: usize = 4;
 /// How long the last records may take to reach the ground when the edge is told to end.
@@ -108,8 +113,15 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     for (&id, schema) in &opened.schemas {
         session.handle_schema(id, schema.clone());
     }
+    let clock = Clock::start();
+    let (happened_sender, command_news) = mpsc::channel(COMMAND_NEWS);
+    let ports: BTreeMap<String, Port> =
+        config.sources.iter().map(|source| (source.to_string(), Port::new())).collect();
+    let port = |source: &str| ports.get(source).cloned().unwrap_or_default();
+    let moment = Moment { now: clock.now(), clock: None };
     let mut relay = Relay {
-        clock: Clock::start(),
+        clock,
+        commands: Commands::new(&config.commands, moment, port, happened_sender),
         batcher: Batcher::new(config.batch),
         registry: Registry::new(config.precision, opened.schemas),
         next: opened.base,
@@ -129,7 +141,8 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         let counters = Arc::new(Counters::default());
         relay.sources.push(WatchedSource { url: url.clone(), counters: counters.clone(), ended: None });
         let samples = samples_sender.clone();
-        sources.spawn(async move { (index, source::run(&url, samples, counters).await) });
+        let port = port(&url.to_string());
+        sources.spawn(async move { (index, source::run(&url, samples, counters, port).await) });
     }
     drop(samples_sender);
     let (connection_sender, connections) = mpsc::channel(1);
@@ -145,7 +158,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         None => None,
     };
 
-    let inputs = Inputs { samples, sources, connections, spool_events, scrapes };
+    let inputs = Inputs { samples, sources, connections, spool_events, command_news, scrapes };
     let result = relay.run(inputs, config.status_interval, shutdown).await;
     link.abort();
     metrics.into_iter().for_each(|metrics| metrics.abort());
@@ -160,12 +173,14 @@ struct Inputs {
     sources: JoinSet<(usize, Result<(), SourceError>)>,
     connections: mpsc::Receiver<Connection>,
     spool_events: mpsc::Receiver<SpoolEvent>,
+    command_news: mpsc::Receiver<Happened>,
     scrapes: mpsc::Receiver<Scrape>,
 }
 
 /// The one owner of the session, and all that it decides with.
 struct Relay {
     clock: Clock,
+    commands: Commands,
     batcher: Batcher,
     registry: Registry,
     /// The next record's sequence number.
@@ -227,27 +242,30 @@ impl Relay {
                 },
                 Some(connection) = inputs.connections.recv() => {
                     self.connection = Some(connection);
-                    self.session.handle_connected(self.clock.now());
+                    self.session.handle_connected(self.clock.now(), Carrier::Stream);
                 }
-                // Priority 3: the link can take a message.
+                // Priority 3: what became of commands.
+                Some(happened) = inputs.command_news.recv() => {
+                    let moment = self.moment();
+                    self.commands.handle_happened(moment, happened);
+                }
+                // Priority 4: the link can take a message.
                 permit = room(outgoing), if polled.is_none() => {
                     let now = self.clock.now();
                     // A closed channel is noticed by `receive`.
-                    match permit.and_then(|permit| Some((permit, self.session.poll_transmit(now)?))) {
-                        Some((permit, message)) => _ = permit.send(message),
+                    match permit.and_then(|permit| Some((permit, self.session.poll_transmit(now, true)?))) {
+                        Some((permit, transmit)) => _ = permit.send(transmit.bytes),
                         None => polled = Some(now),
                     }
                     continue;
                 }
-                // Priority 4: the disk and the timers.
+                // Priority 5: the disk and the timers.
                 Some(event) = inputs.spool_events.recv() => self.handle_spool_event(event),
                 () = sleep_until(timeout) => self.handle_timeout(self.clock.now()),
                 _ = status_timer.tick(), if status_interval.is_some() => self.print_status(),
                 // Fails when whoever asked has gone.
-                Some(scrape) = inputs.scrapes.recv() => {
-                    _ = scrape.send(self.status_line());
-                }
-                // Priority 5: new samples.
+                Some(scrape) = inputs.scrapes.recv() => drop(scrape.send(self.status_line())),
+                // Priority 6: new samples.
                 count = inputs.samples.recv_many(&mut samples, SAMPLES_AT_ONCE), if may_sample && !is_closing => {
                     may_sample = count > 0;
                     let now = self.clock.now();
@@ -275,7 +293,9 @@ impl Relay {
     }
 
     fn timeout(&mut self, now: Now) -> Option<tern_shared::time::Instant> {
-        [self.session.poll_timeout(now), self.batcher.poll_timeout()].into_iter().flatten().min()
+        let moment = Moment { now, clock: self.session.clock(now) };
+        let commands = self.commands.poll_timeout(moment);
+        [self.session.poll_timeout(now), self.batcher.poll_timeout(), commands].into_iter().flatten().min()
     }
 
     fn handle_timeout(&mut self, now: Now) {
@@ -283,6 +303,12 @@ impl Relay {
             self.handle_batch(&batch);
         }
         self.session.handle_timeout(now);
+        self.commands.handle_timeout(Moment { now, clock: self.session.clock(now) });
+    }
+
+    fn moment(&self) -> Moment {
+        let now = self.clock.now();
+        Moment { now, clock: self.session.clock(now) }
     }
 
     fn handle_sample(&mut self, now: Now, sample: Sample) {
@@ -352,9 +378,20 @@ impl Relay {
                 }
                 EdgeEvent::Acknowledged(ranges) => self.spool.acknowledge(&ranges),
                 EdgeEvent::FetchBacklog { range, max_bytes } => self.spool.fetch(range, max_bytes),
-                EdgeEvent::Clock(estimate) => self.stats.clock = Some(estimate),
+                EdgeEvent::Silent(_) => {}
+                EdgeEvent::Clock(estimate) => {
+                    self.stats.clock = Some(estimate);
+                    self.commands.handle_timeout(self.moment());
+                }
+                EdgeEvent::Order(order) => {
+                    let moment = self.moment();
+                    self.commands.handle_order(moment, order);
+                }
                 EdgeEvent::Closed => self.closed = true,
             }
+        }
+        while let Some(answer) = self.commands.poll_answer() {
+            self.session.answer(answer);
         }
     }
 
@@ -412,6 +449,7 @@ impl Relay {
         self.connection = None;
         self.stats.connected = false;
         self.session.handle_disconnected();
+        self.commands.handle_disconnected();
     }
 
     fn print_status(&self) {

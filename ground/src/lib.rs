@@ -9,6 +9,7 @@ pub mod accept;
 pub mod access;
 pub mod client;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod export;
 pub mod history;

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::routing::get;
+use axum::routing::{delete, get};
 use axum::{Router, middleware};
 use tern_shared::id::VehicleId;
 use tern_shared::message::{Refusal, RefusalReason};
@@ -28,6 +28,7 @@ use crate::accept::{self, Accept, VehicleTokens};
 use crate::access::{Access, JwtError, JwtKeys, Limits, Origins};
 use crate::client::{self, Clients, Counters};
 use crate::clock::{Clock, wall_now};
+use crate::command::{AuditError, Commands};
 use crate::config::{Config, ConfigError};
 use crate::history::{self, Health, History, HistoryError, HistoryReader, Store};
 use crate::http::{self, health::Monitor};
@@ -74,6 +75,9 @@ pub enum StartError {
     /// The history cannot be used.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// The commands' audit log cannot be used.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The history's thread cannot be started.
     #[error("cannot start the history's thread: {0}")]
     Thread(std::io::Error),
@@ -119,9 +123,10 @@ impl Relay {
             history::spawn(store, config.history.commit_interval, history_commands, health_told, positions)
                 .map_err(StartError::Thread)?;
         let history = History::new(commands, health.clone());
-        let vehicles = Arc::new(Vehicles::new(config.max_vehicles, hub.clone(), history));
-
         let clock = Clock::start();
+        let commands = Commands::start(&config.history.audit_path(), clock)?;
+        let vehicles = Arc::new(Vehicles::new(config.max_vehicles, hub.clone(), history, commands.clone()));
+
         let (shutdown, shutdown_seen) = watch::channel(false);
         let (alive, connections_gone) = mpsc::channel(1);
         let accept = Arc::new(Accept {
@@ -139,6 +144,7 @@ impl Relay {
         let access = Access::new(config.viewer_token, config.clients, jwt);
         let clients = Arc::new(Clients {
             hub: hub.clone(),
+            commands: commands.clone(),
             archive: Archive::new(config.history.path.clone()),
             origins: Origins::new(config.origins, access.is_required()),
             access,
@@ -149,12 +155,15 @@ impl Relay {
             counters: Counters::default(),
         });
         let page = Page::new(clients.clone(), config.tiles.as_ref());
-        let monitor = Arc::new(Monitor { clock, health, vehicles: vehicles.clone(), clients: clients.clone() });
+        let monitor =
+            Arc::new(Monitor { clock, health, vehicles: vehicles.clone(), clients: clients.clone() });
         let api = Router::new()
             .route("/vehicles", get(http::vehicles::vehicles))
             .route("/vehicles/{id}/latest", get(http::vehicles::latest))
             .route("/vehicles/{id}/history", get(http::history::history))
             .route("/vehicles/{id}/export", get(http::export::export))
+            .route("/vehicles/{id}/commands", get(http::commands::list).post(http::commands::issue))
+            .route("/vehicles/{id}/commands/{command}", delete(http::commands::cancel))
             .route("/events", get(http::events::events))
             .layer(middleware::from_fn_with_state(clients.clone(), http::cors::allow));
         let router = Router::new()
@@ -212,12 +221,13 @@ pub struct Vehicles {
 
 struct OpenVehicles {
     history: History,
+    commands: Commands,
     tasks: BTreeMap<VehicleId, mpsc::Sender<ToVehicleTask>>,
 }
 
 impl Vehicles {
-    fn new(max: usize, hub: Arc<Hub>, history: History) -> Self {
-        let open = Mutex::new(Some(OpenVehicles { history, tasks: BTreeMap::new() }));
+    fn new(max: usize, hub: Arc<Hub>, history: History, commands: Commands) -> Self {
+        let open = Mutex::new(Some(OpenVehicles { history, commands, tasks: BTreeMap::new() }));
         Vehicles { max, hub, connected: Arc::default(), open }
     }
 
@@ -225,7 +235,7 @@ impl Vehicles {
     pub fn task(&self, vehicle: &VehicleId) -> Result<mpsc::Sender<ToVehicleTask>, Refusal> {
         let unavailable = |message: String| Refusal::new(RefusalReason::Unavailable, message);
         let mut open = self.lock();
-        let OpenVehicles { history, tasks } =
+        let OpenVehicles { history, commands, tasks } =
             open.as_mut().ok_or_else(|| unavailable("the ground is shutting down".to_owned()))?;
         if let Some(task) = tasks.get(vehicle).filter(|task| !task.is_closed()) {
             return Ok(task.clone());
@@ -237,8 +247,13 @@ impl Vehicles {
             )));
         }
         let (sender, messages) = mpsc::channel(VEHICLE_QUEUE);
-        let task =
-            VehicleTask::new(vehicle.clone(), self.hub.clone(), history.clone(), self.connected.clone());
+        let task = VehicleTask::new(
+            vehicle.clone(),
+            self.hub.clone(),
+            history.clone(),
+            commands.clone(),
+            self.connected.clone(),
+        );
         tokio::spawn(task.run(messages));
         tasks.insert(vehicle.clone(), sender.clone());
         debug!(%vehicle, "vehicle task");

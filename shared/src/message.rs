@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::command::{Answer, Order};
 use crate::id::{Epoch, SchemaId, Token, VehicleId};
 use crate::mavlink::dialect;
 use crate::range::SequenceRange;
@@ -43,6 +44,8 @@ pub enum ToGround {
     Probe(Probe),
     /// The edge is shutting down; what it has not delivered stays in its spool.
     Goodbye,
+    /// What became of an [`Order`].
+    Answer(Answer),
 }
 
 /// From the ground to the vehicle.
@@ -60,6 +63,8 @@ pub enum ToVehicle {
     ProbeReply(ProbeReply),
     /// The ground is shutting down.
     Goodbye,
+    /// A command, or what belongs to one.
+    Order(Order),
 }
 
 /// Opens a session.

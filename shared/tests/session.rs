@@ -12,7 +12,9 @@ use tern_shared::message::{GapReason, ToGround, ToVehicle};
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
-use tern_shared::session::{EdgeEvent, EdgeSession, Frame, GroundEvent, GroundSession, Identity, SendConfig};
+use tern_shared::session::{
+    Carrier, EdgeEvent, EdgeSession, Frame, GroundEvent, GroundSession, Identity, SendConfig,
+};
 use tern_shared::time::{Instant, Now, Timestamp};
 
 fn at(millis: u64) -> Now {
@@ -57,18 +59,18 @@ fn frame(sequence: u64, schema_id: u32, text_bytes: usize) -> Frame {
 
 /// Everything that the edge may send now.
 fn sent(edge: &mut EdgeSession, now: Now) -> Vec<Vec<u8>> {
-    std::iter::from_fn(|| edge.poll_transmit(now)).collect()
+    std::iter::from_fn(|| edge.poll_transmit(now, true).map(|transmit| transmit.bytes)).collect()
 }
 
 /// Opens a session with a ground that holds nothing, at time 0.
 fn open(edge: &mut EdgeSession) -> GroundSession {
-    let mut ground = GroundSession::new("ground".into());
-    edge.handle_connected(at(0));
+    let mut ground = GroundSession::new("ground".into(), Carrier::Stream);
+    edge.handle_connected(at(0), Carrier::Stream);
     for message in sent(edge, at(0)) {
         ground.handle_message(at(0), &message);
     }
     ground.welcome(at(0), RangeSet::new(), []);
-    while let Some(message) = ground.poll_transmit() {
+    while let Some(message) = ground.poll_transmit().map(|transmit| transmit.bytes) {
         edge.handle_message(at(0), &message);
     }
     ground
@@ -122,8 +124,8 @@ fn frames_before_the_welcome_stay_within_what_the_ground_takes() {
     let mut edge = edge(0, None);
     let (id, text) = schema(0);
     edge.handle_schema(id, text);
-    let mut ground = GroundSession::new("ground".into());
-    edge.handle_connected(at(0));
+    let mut ground = GroundSession::new("ground".into(), Carrier::Stream);
+    edge.handle_connected(at(0), Carrier::Stream);
     for sequence in 0..1000 {
         edge.handle_frame(frame(sequence, 0, 3));
         for message in sent(&mut edge, at(0)) {
@@ -131,7 +133,10 @@ fn frames_before_the_welcome_stay_within_what_the_ground_takes() {
         }
     }
     ground.welcome(at(0), RangeSet::new(), []);
-    let answer = ground.poll_transmit().map(|message| ToVehicle::decode(&message).unwrap());
+    let answer = ground
+        .poll_transmit()
+        .map(|transmit| transmit.bytes)
+        .map(|message| ToVehicle::decode(&message).unwrap());
     assert!(matches!(answer, Some(ToVehicle::Welcome(_))), "{answer:?}");
 }
 

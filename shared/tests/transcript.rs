@@ -14,7 +14,9 @@ use tern_shared::message::{GapReason, ToGround, ToVehicle};
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
-use tern_shared::session::{EdgeEvent, EdgeSession, Frame, GroundEvent, GroundSession, Identity, SendConfig};
+use tern_shared::session::{
+    Carrier, EdgeEvent, EdgeSession, Frame, GroundEvent, GroundSession, Identity, SendConfig,
+};
 use tern_shared::time::{Instant, Now, Timestamp};
 
 const ONE_WAY: Duration = Duration::from_millis(300);
@@ -63,7 +65,7 @@ impl Story {
         Story {
             now: Instant::default(),
             edge,
-            ground: GroundSession::new("tern-ground".into()),
+            ground: GroundSession::new("tern-ground".into(), Carrier::Stream),
             schemas: [(SchemaId(0), schema)].into(),
             spool: BTreeMap::new(),
             history: RangeSet::new(),
@@ -84,9 +86,9 @@ impl Story {
 
     fn connect(&mut self) {
         self.say("-- connected");
-        self.ground = GroundSession::new("tern-ground".into());
+        self.ground = GroundSession::new("tern-ground".into(), Carrier::Stream);
         let now = self.now();
-        self.edge.handle_connected(now);
+        self.edge.handle_connected(now, Carrier::Stream);
     }
 
     /// The link is gone, with all that was on it.
@@ -123,12 +125,12 @@ impl Story {
             self.edge.handle_timeout(now);
             self.ground.handle_timeout(now);
             self.handle_events();
-            while let Some(message) = self.edge.poll_transmit(now) {
+            while let Some(message) = self.edge.poll_transmit(now, true).map(|transmit| transmit.bytes) {
                 self.say(&format!("-> {}", to_ground(&message)));
                 self.up.push_back((self.now + ONE_WAY, message));
                 self.handle_events();
             }
-            while let Some(message) = self.ground.poll_transmit() {
+            while let Some(message) = self.ground.poll_transmit().map(|transmit| transmit.bytes) {
                 self.say(&format!("              <- {}", to_vehicle(&message)));
                 self.down.push_back((self.now + ONE_WAY, message));
             }
@@ -181,6 +183,7 @@ fn to_ground(message: &[u8]) -> String {
         ToGround::Gap(gap) => format!("gap at {} of {}, {:?}", gap.offset, gap.count, gap.reason),
         ToGround::Probe(_) => "probe".into(),
         ToGround::Goodbye => "goodbye".into(),
+        ToGround::Answer(answer) => format!("{answer:?}"),
     }
 }
 

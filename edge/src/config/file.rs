@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tern_shared::batch::BatchLimits;
 use tern_shared::id::{Token, VehicleId};
 
+use super::commands::FileCommands;
 use super::{Args, Config, ConfigError, LinkConfig, LogConfig, LogFormat, Precision};
 use crate::link::GroundUrl;
 use crate::source::SourceUrl;
@@ -28,6 +29,8 @@ pub(super) struct FileConfig {
     link: FileLink,
     #[serde(default)]
     batch: FileBatch,
+    #[serde(default)]
+    commands: FileCommands,
     #[serde(default)]
     spool: FileSpool,
     #[serde(default)]
@@ -101,6 +104,8 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
     let window = millis("batch.window_ms", window_ms, batch.window, 10..=10_000, "10 to 10000 ms")?;
     let insecure = args.insecure.or(file.link.insecure).unwrap_or(false);
     let spool_path = args.spool.clone().or(file.spool.path).unwrap_or_else(|| "tern-edge.sqlite".into());
+    let mut sources = sources;
+    let commands = file.commands.resolve(&mut sources, &spool_path)?;
     let spool = SpoolConfig::new(spool_path);
     let max_age = args.spool_max_age_seconds.or(file.spool.max_age_seconds).unwrap_or(0);
     let commit_interval_ms = args.commit_interval_ms.or(file.spool.commit_interval_ms);
@@ -111,6 +116,7 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
         precision: args.precision.or(file.precision).unwrap_or_default(),
         link: resolve_link(file.link, args, insecure)?,
         batch: BatchLimits { window, ..batch },
+        commands,
         spool: SpoolConfig {
             max_bytes: args.spool_max_bytes.or(file.spool.max_bytes).unwrap_or(spool.max_bytes),
             max_age: (max_age > 0).then(|| Duration::from_secs(max_age)),
@@ -212,7 +218,19 @@ fn millis(
 }
 
 pub(super) fn to_toml(config: &Config) -> String {
-    let Config { vehicle, token, sources, precision, link, batch, spool, status_interval, metrics, log } = config;
+    let Config {
+        vehicle,
+        token,
+        sources,
+        precision,
+        link,
+        batch,
+        commands,
+        spool,
+        status_interval,
+        metrics,
+        log,
+    } = config;
     let file = FileConfig {
         vehicle: Some(vehicle.clone()),
         token: (!token.0.is_empty()).then(|| "***".to_owned()),
@@ -229,6 +247,7 @@ pub(super) fn to_toml(config: &Config) -> String {
             silence_limit_ms: Some(link.silence_limit.as_millis() as u64),
         },
         batch: FileBatch { window_ms: Some(batch.window.as_millis() as u64) },
+        commands: FileCommands::print(commands),
         spool: FileSpool {
             path: Some(spool.path.clone()),
             max_bytes: Some(spool.max_bytes),

@@ -3,6 +3,7 @@
 //! `tern-edge.toml` beside this package documents every key; a test holds it against the defaults.
 
 mod args;
+mod commands;
 mod file;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use tern_shared::id::{Token, VehicleId};
 
 pub use args::Args;
 
+use crate::command::config::CommandConfig;
 use crate::link::GroundUrl;
 use crate::source::SourceUrl;
 use crate::spool::SpoolConfig;
@@ -37,6 +39,8 @@ pub struct Config {
     pub link: LinkConfig,
     /// When a batch closes.
     pub batch: BatchLimits,
+    /// What commands may reach.
+    pub commands: CommandConfig,
     /// Where frames are kept while the link is down.
     pub spool: SpoolConfig,
     /// Time between status lines on standard output; `None` for no such lines.

@@ -9,14 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
+use tern_shared::command::Order;
 use tern_shared::message::{Hello, Refusal, RefusalReason};
 use tern_shared::range::SequenceRange;
-use tern_shared::session::{GroundEvent, GroundSession};
+use tern_shared::session::{Carrier, GroundEvent, GroundSession, Transmit};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, trace, warn};
 
 use super::Accept;
+use crate::command::Downlink;
 use crate::history::{Health, Outcome};
 use crate::relay::until_true;
 use crate::vehicle::{Arrived, Attach, SessionNumber, ToVehicleTask, Verdict};
@@ -44,6 +46,8 @@ pub(super) struct Connection {
     vehicle: Option<mpsc::Sender<ToVehicleTask>>,
     verdicts: (mpsc::Sender<Verdict>, mpsc::Receiver<Verdict>),
     outcomes: (mpsc::Sender<Outcome>, mpsc::Receiver<Outcome>),
+    /// Commands and set-points, once the session is welcome.
+    downlink: Option<Downlink>,
     /// Frames and gaps whose outcome is open.
     outstanding: usize,
     /// Whether the history lacks something that the session has accepted, and so will not ask for again.
@@ -81,7 +85,7 @@ impl Connection {
     ) -> Self {
         Connection {
             socket,
-            session: GroundSession::new(accept.agent.clone()),
+            session: GroundSession::new(accept.agent.clone(), Carrier::Stream),
             shutdown: accept.shutdown.clone(),
             health: accept.health.clone(),
             peer,
@@ -89,6 +93,7 @@ impl Connection {
             vehicle: None,
             verdicts: mpsc::channel(4),
             outcomes: mpsc::channel(MAX_OUTSTANDING),
+            downlink: None,
             outstanding: 0,
             has_holes: false,
             state: State::Silent,
@@ -147,13 +152,15 @@ impl Connection {
                 _ = self.outcomes.1.recv_many(&mut outcomes, MAX_OUTSTANDING) => {
                     self.handle_outcomes(&mut outcomes);
                 }
-                // Priority 4: a history that failed this session works again.
+                // Priority 4: commands.
+                order = next_order(&mut self.downlink), if self.state == State::Open => self.session.order(order),
+                // Priority 5: a history that failed this session works again.
                 Ok(()) = self.health.changed(), if self.has_holes => self.mend(),
-                // Priority 5: the session's timers.
+                // Priority 6: the session's timers.
                 () = sleep_until(timer) => self.session.handle_timeout(self.accept.clock.now()),
-                // Priority 6: what the vehicle sends.
+                // Priority 7: what the vehicle sends.
                 message = self.socket.recv(), if reads => self.handle_message(message)?,
-                // Priority 7: nothing for too long.
+                // Priority 8: nothing for too long.
                 () = tokio::time::sleep_until(self.deadline), if ends => self.handle_deadline(),
             }
         }
@@ -170,7 +177,9 @@ impl Connection {
                 self.outstanding += 1;
                 self.forward(event).await;
             }
-            GroundEvent::Schema { .. } | GroundEvent::Clock(_) => self.forward(event).await,
+            GroundEvent::Schema { .. } | GroundEvent::Clock(_) | GroundEvent::Answer(_) => {
+                self.forward(event).await;
+            }
             GroundEvent::Goodbye => {
                 info!(peer = %self.peer, "the vehicle says goodbye");
                 self.leave(false);
@@ -223,7 +232,8 @@ impl Connection {
 
     fn handle_verdict(&mut self, verdict: Verdict) {
         match verdict {
-            Verdict::Welcome { committed, schemas } => {
+            Verdict::Welcome { committed, schemas, downlink } => {
+                self.downlink = Some(downlink);
                 if self.state == State::Asked {
                     self.state = State::Open;
                     self.deadline = Instant::now() + self.accept.idle_timeout;
@@ -302,7 +312,7 @@ impl Connection {
     }
 
     async fn transmit(&mut self) -> Result<(), String> {
-        while let Some(bytes) = self.session.poll_transmit() {
+        while let Some(Transmit { bytes, .. }) = self.session.poll_transmit() {
             match timeout(SEND_LIMIT, self.socket.send(Message::Binary(bytes.into()))).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return Err(error.to_string()),
@@ -323,6 +333,13 @@ impl Connection {
         if timeout(END_LIMIT, closing).await.is_err() {
             debug!(peer = %self.peer, "the vehicle does not close its end");
         }
+    }
+}
+
+async fn next_order(downlink: &mut Option<Downlink>) -> Order {
+    match downlink {
+        Some(downlink) => downlink.next().await,
+        None => pending().await,
     }
 }
 

@@ -208,6 +208,15 @@ impl Default for Config {
     }
 }
 
+impl HistoryConfig {
+    /// Where commands are logged: beside the history, `ground.sqlite` -> `ground-commands.sqlite`.
+    pub fn audit_path(&self) -> PathBuf {
+        let mut name = self.path.file_stem().unwrap_or_default().to_owned();
+        name.push("-commands.sqlite");
+        self.path.with_file_name(name)
+    }
+}
+
 impl Config {
     /// Reads the file, if there is one, and puts environment and flags (both in `args`) over it.
     pub fn load(file: Option<&Path>, args: &RunArgs) -> Result<Config, ConfigError> {

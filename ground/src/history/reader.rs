@@ -116,8 +116,8 @@ impl HistoryReader {
     ) -> Result<FramePage, HistoryError> {
         let mut statement = self.connection.prepare_cached(include_str!("sql/select_frames.sql"))?;
         let (from, last) = (from.cast_signed(), last.cast_signed());
-        let rows =
-            statement.query_map(params![epoch.0, from, last, span.start.0, span.end.0, PAGE_FRAMES], frame)?;
+        let rows = statement
+            .query_map(params![epoch.0, from, last, span.start.0, span.end.0, PAGE_FRAMES], frame)?;
         let frames: Vec<StoredFrame> = rows.collect::<Result<_, _>>()?;
         let next =
             frames.last().filter(|_| frames.len() == PAGE_FRAMES as usize).map(|frame| frame.first + 1);
@@ -198,11 +198,7 @@ impl HistoryReader {
     }
 
     /// The estimate of a vehicle's clock that was good at a time.
-    pub fn clock(
-        &self,
-        epoch: EpochKey,
-        received: Timestamp,
-    ) -> Result<Option<ClockEstimate>, HistoryError> {
+    pub fn clock(&self, epoch: EpochKey, received: Timestamp) -> Result<Option<ClockEstimate>, HistoryError> {
         let mut statement = self.connection.prepare_cached(include_str!("sql/select_clock.sql"))?;
         let estimate = statement.query_row(params![epoch.0, received.0], |row| {
             Ok(ClockEstimate { offset_micros: row.get(0)?, uncertainty_micros: row.get(1)? })
@@ -213,9 +209,8 @@ impl HistoryReader {
     /// The earliest and the latest capture time of an epoch.
     pub fn time_bounds(&self, epoch: EpochKey) -> Result<Option<(Timestamp, Timestamp)>, HistoryError> {
         let mut statement = self.connection.prepare_cached(include_str!("sql/select_time_bounds.sql"))?;
-        let bounds = statement.query_row([epoch.0], |row| {
-            Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?))
-        })?;
+        let bounds = statement
+            .query_row([epoch.0], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))?;
         Ok(bounds.0.zip(bounds.1).map(|(first, last)| (Timestamp(first), Timestamp(last))))
     }
 }

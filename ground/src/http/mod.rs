@@ -1,5 +1,6 @@
 //! What the ground answers over plain HTTP: `/healthz`, `/api` for programs without WebSocket, `/metrics`.
 
+pub mod commands;
 pub mod cors;
 pub mod events;
 pub mod export;
@@ -46,13 +47,14 @@ impl From<Problem> for Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         use ErrorCode::{
-            BadCursor, Busy, Expired, Forbidden, Limit, Malformed, NotAuthorized, TooFast, TooLarge,
-            Unavailable, UnknownId, UnknownOperation, UnknownVehicle,
+            BadCursor, Busy, Duplicate, Expired, Forbidden, Limit, Malformed, NotAuthorized, NotConnected,
+            Taken, TooFast, TooLarge, Unavailable, UnknownId, UnknownOperation, UnknownVehicle,
         };
         let status = match self.0.code {
             Malformed | Limit | BadCursor => StatusCode::BAD_REQUEST,
             NotAuthorized | Expired => StatusCode::UNAUTHORIZED,
             Forbidden => StatusCode::FORBIDDEN,
+            Duplicate | NotConnected | Taken => StatusCode::CONFLICT,
             UnknownVehicle | UnknownId | UnknownOperation => StatusCode::NOT_FOUND,
             TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             TooFast => StatusCode::TOO_MANY_REQUESTS,
@@ -75,7 +77,8 @@ impl IntoResponse for Refused {
 
 /// What the sender of a request may do.
 fn admit(clients: &Clients, peer: &Peer, headers: &HeaderMap) -> Result<Arc<Grant>, Problem> {
-    let needed = || Problem::new(ErrorCode::NotAuthorized, "an authorization header with a bearer token is needed");
+    let needed =
+        || Problem::new(ErrorCode::NotAuthorized, "an authorization header with a bearer token is needed");
     clients.admit(peer, headers)?.ok_or_else(needed)
 }
 

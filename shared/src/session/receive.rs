@@ -4,8 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::commands;
+use super::transmit::{Carrier, Channel, Transmit};
 use crate::batch::Batch;
 use crate::codec::{self, DecodeError, SchemaTable};
+use crate::command::Answer;
 use crate::id::SchemaId;
 use crate::message::{
     Acknowledgement, ClockEstimate, FrameMessage, Gap, GapReason, Hello, Lane, MAX_ACK_RANGES,
@@ -56,6 +59,8 @@ pub enum GroundEvent {
     },
     /// The vehicle's clock, compared to the ground's.
     Clock(ClockEstimate),
+    /// What became of an order.
+    Answer(Answer),
     /// The vehicle said goodbye: acknowledge what is still to be committed, send it, close the transport.
     Goodbye,
     /// The session was refused, by us or for a breach of the protocol: log it, send what is left, close the
@@ -98,8 +103,8 @@ pub struct GroundSession {
 }
 
 impl GroundSession {
-    /// A session that waits for a hello. `agent` is this program's name and version.
-    pub fn new(agent: String) -> Self {
+    /// A session that waits for a hello on a connection of this kind. `agent` is this program's name and version.
+    pub fn new(agent: String, _carrier: Carrier) -> Self {
         GroundSession {
             agent,
             phase: Phase::Silent,
@@ -200,8 +205,13 @@ impl GroundSession {
     }
 
     /// The next message to send.
-    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        self.transmits.pop_front().map(|message| message.encode())
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        let message = self.transmits.pop_front()?;
+        let channel = match &message {
+            ToVehicle::Order(order) => commands::channel(order),
+            _ => Channel::Stream,
+        };
+        Some(Transmit { channel, bytes: message.encode() })
     }
 
     /// The next thing to act on.
@@ -212,6 +222,14 @@ impl GroundSession {
     /// The schemas declared so far, by which the records of [`GroundEvent::Frame`] are read.
     pub fn schemas(&self) -> &SchemaTable {
         &self.schemas
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    pub(super) fn transmit(&mut self, message: ToVehicle) {
+        self.transmits.push_back(message);
     }
 
     fn handle_hello(&mut self, bytes: &[u8]) {
@@ -254,6 +272,10 @@ impl GroundSession {
             ToGround::Probe(Probe { sent, estimate }) => {
                 self.transmits.push_back(ToVehicle::ProbeReply(ProbeReply { sent, ground: now.wall }));
                 self.events.extend(estimate.map(GroundEvent::Clock));
+                Ok(())
+            }
+            ToGround::Answer(answer) => {
+                self.events.push_back(GroundEvent::Answer(answer));
                 Ok(())
             }
             ToGround::Goodbye => {

@@ -4,10 +4,13 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::commands::Answers;
 use super::ledger::{AcknowledgedUnsent, Ledger};
 use super::pacing::Pacer;
+use super::transmit::{Carrier, Channel, Transmit};
 use crate::clock::ClockFilter;
 use crate::codec::{self, SchemaTable};
+use crate::command::Order;
 use crate::id::{Epoch, SchemaId, Token, VehicleId};
 use crate::message::{
     Acknowledgement, ClockEstimate, FrameMessage, Gap, GapReason, Hello, Lane, MAX_EARLY_MESSAGES,
@@ -80,7 +83,7 @@ pub struct SendConfig {
 }
 
 /// What the vehicle does about a session, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum EdgeEvent {
     /// The ground accepted the session.
     Established {
@@ -103,10 +106,15 @@ pub enum EdgeEvent {
         /// About this many bytes of frames, but at least one frame.
         max_bytes: usize,
     },
+    /// On [`Carrier::Datagrams`]: whether the ground has been silent over the limit while something was sent. While it
+    /// is, a new connection should be tried beside this one, which stays in use until the new one stands.
+    Silent(bool),
     /// A new estimate of the ground's clock.
     Clock(ClockEstimate),
     /// [`EdgeSession::close`] is done: nothing more will be sent.
     Closed,
+    /// The ground asks for something; [`EdgeSession::answer`] it.
+    Order(Order),
 }
 
 /// Counters for status lines and metrics.
@@ -150,6 +158,7 @@ struct Control {
     schemas: BTreeSet<SchemaId>,
     /// Messages sent on this connection before the welcome.
     early: usize,
+    answers: Answers,
     gaps: VecDeque<(SequenceRange, GapReason)>,
     probes_sent: u32,
     next_probe: Option<Instant>,
@@ -244,7 +253,7 @@ impl EdgeSession {
     }
 
     /// A transport is up.
-    pub fn handle_connected(&mut self, now: Now) {
+    pub fn handle_connected(&mut self, now: Now, _carrier: Carrier) {
         self.handle_disconnected();
         self.phase = Phase::Greeting { sent: None };
         self.heard = now.instant;
@@ -292,6 +301,7 @@ impl EdgeSession {
                 self.phase = Phase::Refused;
                 self.events.push_back(EdgeEvent::Refused(refusal));
             }
+            ToVehicle::Order(order) => self.events.push_back(EdgeEvent::Order(order)),
             ToVehicle::Goodbye if self.phase == Phase::Leaving => self.events.push_back(EdgeEvent::Closed),
             ToVehicle::Goodbye => self.give_up("the ground is shutting down".to_owned()),
         }
@@ -343,8 +353,13 @@ impl EdgeSession {
         [self.silence_deadline(), pacing, overdue, greeting, probe].into_iter().flatten().min()
     }
 
-    /// The next message to send, if there is one and the rate allows it.
-    pub fn poll_transmit(&mut self, now: Now) -> Option<Vec<u8>> {
+    /// The next message to send, if there is one and the rate allows it. `stream_has_room` says whether a message on
+    /// [`Channel::Stream`] can be taken; when one waits for room, [`poll_timeout`](Self::poll_timeout) says when to ask
+    /// again.
+    pub fn poll_transmit(&mut self, now: Now, stream_has_room: bool) -> Option<Transmit> {
+        if !stream_has_room {
+            return None;
+        }
         self.want_backlog();
         if !self.has_message(now.instant) || self.pacer.ready(now.instant).is_err() {
             return None;
@@ -355,7 +370,7 @@ impl EdgeSession {
         let wire_bytes = message.len() + packets * self.config.overhead_bytes;
         self.pacer.charge(wire_bytes);
         self.stats.wire_bytes += wire_bytes as u64;
-        Some(message)
+        Some(Transmit { channel: Channel::Stream, bytes: message })
     }
 
     /// The next thing to act on.
@@ -372,6 +387,18 @@ impl EdgeSession {
             lost_records: self.ledger.lost_records(),
             ..self.stats
         }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    pub(super) fn answers(&mut self) -> &mut Answers {
+        &mut self.control.answers
+    }
+
+    pub(super) fn clock_filter(&self) -> &ClockFilter {
+        &self.clock
     }
 
     fn handle_welcome(&mut self, now: Now, welcome: Welcome) {
@@ -474,6 +501,7 @@ impl EdgeSession {
             }
             Phase::Open => {
                 !self.control.schemas.is_empty()
+                    || !self.control.answers.is_empty()
                     || self.control.next_probe.is_some_and(|due| due <= now)
                     || (room
                         && !(self.live.is_empty() && self.backlog.is_empty() && self.control.gaps.is_empty()))
@@ -482,8 +510,8 @@ impl EdgeSession {
         }
     }
 
-    /// What goes next: hello, schemas, the newest live frame, then, in an open session, a due probe, gaps, backlog,
-    /// and goodbye.
+    /// What goes next: hello, schemas, answers to commands, the newest live frame, then, in an open session, a due probe,
+    /// gaps, backlog, and goodbye.
     fn next_message(&mut self, now: Now) -> Option<ToGround> {
         if let Phase::Greeting { sent: sent @ None } = &mut self.phase {
             *sent = Some(now.instant);
@@ -491,6 +519,9 @@ impl EdgeSession {
         }
         if !self.control.schemas.is_empty() {
             return Some(ToGround::Schemas(self.announce()));
+        }
+        if let Some(answer) = self.control.answers.pop() {
+            return Some(ToGround::Answer(answer));
         }
         let room = self.ledger.in_flight_count() < MAX_IN_FLIGHT;
         if let Some(frame) = self.live.pop_back_if(|_| room) {

@@ -163,7 +163,7 @@ impl Edge {
                     let error = (estimate.offset_micros - clock_offset_micros).unsigned_abs();
                     assert!(error <= u64::from(estimate.uncertainty_micros) + 1, "{error} of {estimate:?}");
                 }
-                EdgeEvent::Established { .. } | EdgeEvent::Closed => {}
+                EdgeEvent::Established { .. } | EdgeEvent::Silent(_) | EdgeEvent::Closed => {}
             }
         }
         disconnect

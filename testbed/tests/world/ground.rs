@@ -8,7 +8,7 @@ use tern_shared::codec::{self, SchemaTable};
 use tern_shared::message::{Refusal, RefusalReason};
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::Record;
-use tern_shared::session::{GroundEvent, GroundSession};
+use tern_shared::session::{Carrier, GroundEvent, GroundSession};
 use tern_shared::time::{Instant, Now};
 
 /// What a ground says that refuses on purpose.
@@ -39,7 +39,7 @@ impl Ground {
     pub(crate) fn connect(&mut self, refuses: bool) {
         self.commit(None);
         self.refuses = refuses;
-        self.session = Some(GroundSession::new("simulation".into()));
+        self.session = Some(GroundSession::new("simulation".into(), Carrier::Stream));
     }
 
     pub(crate) fn disconnect(&mut self) {
@@ -119,7 +119,7 @@ impl Ground {
     }
 
     pub(crate) fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        self.session.as_mut()?.poll_transmit()
+        self.session.as_mut()?.poll_transmit().map(|transmit| transmit.bytes)
     }
 
     pub(crate) fn is_idle(&self) -> bool {

@@ -12,6 +12,7 @@ use rand::{Rng, SeedableRng};
 use tern_shared::message::{Lane, ToGround};
 use tern_shared::range::SequenceRange;
 use tern_shared::record::Record;
+use tern_shared::session::{Carrier, Transmit};
 use tern_shared::time::{Instant, Now, Timestamp};
 use tern_testbed::link::{Link, LinkProfile, Loss, Outage, OutageSchedule, PathSeeds};
 
@@ -199,7 +200,7 @@ impl World {
             let refusal = self.rng.random_bool(self.faults.refuse) && self.now.0 < TROUBLE;
             self.ground.connect(refusal);
             let now = self.edge_now();
-            self.edge.session.handle_connected(now);
+            self.edge.session.handle_connected(now, Carrier::Stream);
         }
         let now = self.edge_now();
         self.edge.handle_timeout(now);
@@ -220,7 +221,8 @@ impl World {
             if disconnect {
                 self.disconnect();
             }
-            let Some(message) = self.edge.session.poll_transmit(self.edge_now()) else { break };
+            let transmit = self.edge.session.poll_transmit(self.edge_now(), true);
+            let Some(Transmit { bytes: message, .. }) = transmit else { break };
             self.check_order(&message);
             self.check_rate(message.len());
             let packet = self.packet(message);
