@@ -10,14 +10,15 @@
  */
 
 import { Backoff } from "./backoff.js";
-import { CommandError, commandId, type CommandRequest, type CommandStatus, type ControlStatus } from "./command.js";
+import { CommandError, commandId, type CommandRequest } from "./command.js";
 import { GroundClock } from "./clock.js";
 import { Connection, type ConnectionState, type Socket } from "./connection.js";
 import { HistoryError, PendingHistory, type HistoryChunk, type HistoryQuery } from "./history.js";
 import type {
-  AccessMessage, ErrorMessage, FilledMessage, FromGround, MissedMessage, MissingMessage,
+  AccessMessage, ErrorMessage, FilledMessage, MissedMessage, MissingMessage,
   ReadyMessage, RecordMessage, StreamMessage, VehicleMessage,
 } from "./types.js";
+import type { CommandStatus, ControlStatus, ToClient } from "./messages.js";
 import { Slots } from "./slots.js";
 import { Subscription, type SubscriptionListener, type SubscriptionRequest } from "./subscription.js";
 
@@ -201,7 +202,7 @@ export class TernClient {
     if (this.subscriptions.size === 0) this.connection.established();
   }
 
-  private onMessage(message: FromGround): void {
+  private onMessage(message: ToClient): void {
     switch (message.type) {
       case "time":
         if (message.cursor) for (const subscription of this.subscriptions.values()) subscription.take(message);

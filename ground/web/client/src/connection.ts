@@ -8,7 +8,7 @@
 
 import { Backoff } from "./backoff.js";
 import { GroundClock } from "./clock.js";
-import type { FromGround, ToGround } from "./types.js";
+import type { FromClient, ToClient } from "./messages.js";
 
 /** The ground says its time every 5 s. */
 const SILENCE_LIMIT_MS = 12_000;
@@ -34,7 +34,7 @@ export interface ConnectionListener {
   /** A new connection said hello. */
   onHello(authRequired: boolean): void;
   /** Any other message. */
-  onMessage(message: FromGround): void;
+  onMessage(message: ToClient): void;
   /** The connection ended; another will follow. */
   onLost(): void;
   onState(state: ConnectionState): void;
@@ -72,7 +72,7 @@ export class Connection {
     socket.onmessage = ({ data }) => {
       if (socket !== this.socket || typeof data !== "string") return;
       this.expectWord(socket, SILENCE_LIMIT_MS);
-      this.receive(JSON.parse(data) as FromGround);
+      this.receive(JSON.parse(data) as ToClient);
     };
     socket.onclose = ({ code, reason }) => {
       if (socket === this.socket) this.lose(reason || `the connection ended (${code})`);
@@ -83,7 +83,7 @@ export class Connection {
   }
 
   /** Sends a message; returns whether there is a connection to take it. */
-  send(message: ToGround): boolean {
+  send(message: FromClient): boolean {
     if (this.socket?.readyState !== 1) return false;
     this.socket.send(JSON.stringify(message));
     return true;
@@ -113,7 +113,7 @@ export class Connection {
     this.setState({ phase: "closed" });
   }
 
-  private receive(message: FromGround): void {
+  private receive(message: ToClient): void {
     if (message.type === "hello") {
       // Another ground, or one whose clock was set, may have answered.
       this.options.clock.forget();

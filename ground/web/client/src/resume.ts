@@ -5,10 +5,10 @@
  * fill is going on it moves with the fill, and `live` with what comes live meanwhile.
  */
 
-import type { FromGround } from "./types.js";
+import type { ToClient } from "./messages.js";
 
 /** A message of a subscription, as far as its place is concerned. */
-type Placed = Pick<Extract<FromGround, { cursor?: unknown }>, "type"> & { cursor?: string | null; phase?: string };
+type Placed = Pick<Extract<ToClient, { cursor?: unknown }>, "type"> & { cursor?: string | null; phase?: string };
 
 /** What a `resume` carries. */
 export interface Place {

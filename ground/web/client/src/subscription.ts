@@ -2,9 +2,9 @@
 
 import type {
   FilledMessage, MissedMessage, MissingMessage, ReadyMessage,
-  RecordMessage, StreamMessage, TimeMessage, ToGround, VehicleMessage,
+  RecordMessage, StreamMessage, TimeMessage, VehicleMessage,
 } from "./types.js";
-import type { Subscribe } from "./messages.js";
+import type { FromClient, Subscribe } from "./messages.js";
 import { ResumePoint } from "./resume.js";
 import { SeenRecords } from "./seen.js";
 
@@ -44,7 +44,7 @@ export class Subscription {
   constructor(
     private readonly request: SubscriptionRequest,
     private readonly listener: SubscriptionListener,
-    private readonly sendMessage: (message: ToGround) => boolean,
+    private readonly sendMessage: (message: FromClient) => boolean,
   ) {
     this.id = request.id ?? "";
   }

@@ -1,21 +1,6 @@
 /** The messages of the API by name, out of the generated union of them. */
 
-import type { CommandRequest, CommandStatus, ControlStatus } from "./command.js";
-import type { FromClient, ToClient } from "./messages.js";
-
-/** Every message from the ground. */
-export type FromGround =
-  | ToClient
-  | ({ type: "command" } & CommandStatus)
-  | ({ type: "control-state" } & ControlStatus)
-  | { type: "commands-missed" };
-
-/** Every message to the ground. */
-export type ToGround =
-  | FromClient
-  | ({ type: "command"; vehicle: string; id: string } & CommandRequest)
-  | { type: "control"; vehicle: string; control: string; values: number[]; life_ms: number }
-  | { type: "follow-commands"; vehicles: string[] };
+import type { ToClient } from "./messages.js";
 
 type Message<Type extends ToClient["type"]> = Extract<ToClient, { type: Type }>;
 

@@ -3,7 +3,8 @@ import type { CommandStatus, CommandStep } from "../../client/src";
 import { CommandLog, actionText, levelOf, progressOf, secondsLeft, stateText } from "./log";
 
 const command = (id: string, ...steps: CommandStep[]): CommandStatus => ({
-  id, vehicle: "alpha", issuer: "ops", issued: 100, expires: 110, key: "lamp", action: {}, steps,
+  id, vehicle: "alpha", issuer: "ops", issued: 100, expires: 110, key: "lamp", steps,
+  action: { kind: "device", device: "lamp", command: "switch", arguments: { on: true } },
   state: steps.at(-1)?.state ?? "queued",
 });
 const step = (state: CommandStep["state"], more: Partial<CommandStep> = {}): CommandStep =>

@@ -76,7 +76,8 @@ export class LinkPanel {
       this.backlog.show("unknown", "", "warn");
     } else if (link !== "up") {
       const silence = vehicle.lastReceived === null ? 0 : now - vehicle.lastReceived;
-      this.backlog.show(`about ${rounded(count + silence * vehicle.usualRate)}`, "records, growing", "warn");
+      const estimate = rounded(count + silence * vehicle.usualRate);
+      this.backlog.show(estimate === "0" ? "growing" : `about ${estimate}`, estimate === "0" ? "" : "records, growing", "warn");
     } else if (count === 0) {
       this.backlog.show("nothing", `${vehicle.arrived.backlog.toLocaleString("en")} came later`, "good");
     } else {
@@ -114,5 +115,5 @@ export function bytesText(bytes: number): string {
 
 /** Two digits are all that an estimate is worth. */
 function rounded(count: number): string {
-  return Number(count.toPrecision(2)).toLocaleString("en");
+  return Number(Math.round(count).toPrecision(2)).toLocaleString("en");
 }

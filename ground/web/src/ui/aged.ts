@@ -22,14 +22,6 @@ export class Aged {
     setText(this.age, ageText(ageS));
     paintAge(this.element, ageS, isOnline);
   }
-
-  /** Shows that there is no value. */
-  showNone(): void {
-    setText(this.value, "–");
-    setText(this.unit, "");
-    setText(this.age, "");
-    setAttribute(this.element, "data-age", "none");
-  }
 }
 
 /** Greys an element by the age of what it shows. */

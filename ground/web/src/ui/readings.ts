@@ -71,13 +71,11 @@ export class ReadingsPanel {
   private drawAttitude(vehicle: Vehicle, now: number): void {
     const [roll, pitch] = [vehicle.reading("roll", now), vehicle.reading("pitch", now)];
     this.horizon.draw(roll?.value ?? null, pitch?.value ?? null);
-    setAttribute(this.dial, "hidden", roll && pitch ? null : "");
+    for (const part of [this.dial, this.angles.element]) setAttribute(part, "hidden", roll && pitch ? null : "");
     if (roll && pitch) {
       paintAge(this.dial, now - roll.captured, this.store.isOnline);
       const text = `${numberText(roll.value, 0)}° · ${numberText(pitch.value, 0)}°`;
       this.angles.show(text, "", roll.captured, now, this.store.isOnline);
-    } else {
-      this.angles.showNone();
     }
   }
 
