@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Proxy(ProxyArguments),
     /// Measures what the codec makes of recorded flights.
     Codec(CodecArguments),
+    /// Is a device that can be commanded: lines of JSON on TCP.
+    Device(DeviceArguments),
 }
 
 #[derive(Debug, Args)]
@@ -49,6 +51,24 @@ pub(crate) struct DemoArguments {
     /// The port of the ground's page. Default: 8080, or a free one when that is taken.
     #[arg(long)]
     port: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeviceArguments {
+    /// Which.
+    #[arg(value_enum)]
+    pub(crate) kind: DeviceKind,
+    /// Where it listens.
+    #[arg(long)]
+    pub(crate) listen: SocketAddr,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum DeviceKind {
+    /// Can be switched.
+    Lamp,
+    /// Can be steered.
+    Rover,
 }
 
 #[derive(Debug, Args)]

@@ -163,6 +163,8 @@ impl Edge {
                     let error = (estimate.offset_micros - clock_offset_micros).unsigned_abs();
                     assert!(error <= u64::from(estimate.uncertainty_micros) + 1, "{error} of {estimate:?}");
                 }
+                // Commands have a world of their own, in tern-shared.
+                EdgeEvent::Order(order) => panic!("nobody orders anything: {order:?}"),
                 EdgeEvent::Established { .. } | EdgeEvent::Silent(_) | EdgeEvent::Closed => {}
             }
         }

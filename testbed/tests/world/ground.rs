@@ -85,6 +85,7 @@ impl Ground {
                     self.commit_at.get_or_insert(now.instant + COMMIT_INTERVAL);
                 }
                 GroundEvent::Refused(refusal) => assert_eq!(refusal.message, REFUSED),
+                GroundEvent::Answer(answer) => panic!("nobody answers anything: {answer:?}"),
                 GroundEvent::Clock(_) | GroundEvent::Goodbye => {}
             }
         }
