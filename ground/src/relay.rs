@@ -143,7 +143,7 @@ impl Relay {
         let access = Access::new(config.viewer_token, config.clients, jwt);
         let clients = Arc::new(Clients {
             hub: hub.clone(),
-            commands: commands.clone(),
+            commands,
             archive: Archive::new(config.history.path.clone()),
             origins: Origins::new(config.origins, access.is_required()),
             access,
