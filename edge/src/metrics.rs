@@ -60,7 +60,11 @@ async fn connection(stream: TcpStream, scrapes: mpsc::Sender<Scrape>) -> Result<
         let scrapes = scrapes.clone();
         async move { Ok::<_, Infallible>(answer(request.uri().path(), &scrapes).await) }
     });
-    http1::Builder::new().max_buf_size(8 * 1024).keep_alive(false).serve_connection(TokioIo::new(stream), service).await
+    http1::Builder::new()
+        .max_buf_size(8 * 1024)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .await
 }
 
 async fn answer(path: &str, scrapes: &mpsc::Sender<Scrape>) -> Response<String> {

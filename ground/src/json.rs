@@ -27,7 +27,9 @@ impl Serialize for Fields<'_> {
         let all = self.schema.fields.iter().zip(self.values);
         match self.wanted {
             None => write(serializer, all),
-            Some(wanted) => write(serializer, all.zip(wanted).filter(|(_, wanted)| **wanted).map(|(all, _)| all)),
+            Some(wanted) => {
+                write(serializer, all.zip(wanted).filter(|(_, wanted)| **wanted).map(|(all, _)| all))
+            }
         }
     }
 }

@@ -147,7 +147,8 @@ impl Relay {
             places: Arc::new(Semaphore::new(config.max_clients)),
             counters: Counters::default(),
         });
-        let monitor = Arc::new(Monitor { clock, health, vehicles: vehicles.clone(), clients: clients.clone() });
+        let monitor =
+            Arc::new(Monitor { clock, health, vehicles: vehicles.clone(), clients: clients.clone() });
         let api = Router::new()
             .route("/vehicles", get(http::vehicles::vehicles))
             .route("/vehicles/{id}/latest", get(http::vehicles::latest))

@@ -230,8 +230,14 @@ impl VehicleTask {
                 self.status.last_received = Some(epoch_seconds(received));
                 self.changed = true;
                 let schemas: BTreeSet<SchemaId> = records.iter().map(|record| record.schema).collect();
-                let arrival =
-                    Arrival { vehicle: &self.id, epoch: session.epoch, range, received, lane, clock: self.clock };
+                let arrival = Arrival {
+                    vehicle: &self.id,
+                    epoch: session.epoch,
+                    range,
+                    received,
+                    lane,
+                    clock: self.clock,
+                };
                 let position = self.hub.publish_records(arrival, &session.schemas, records);
                 self.hub.counters().published(lane, range.len(), arrived.at.elapsed());
                 let schemas = schemas.into_iter().collect();

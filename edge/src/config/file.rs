@@ -212,7 +212,8 @@ fn millis(
 }
 
 pub(super) fn to_toml(config: &Config) -> String {
-    let Config { vehicle, token, sources, precision, link, batch, spool, status_interval, metrics, log } = config;
+    let Config { vehicle, token, sources, precision, link, batch, spool, status_interval, metrics, log } =
+        config;
     let file = FileConfig {
         vehicle: Some(vehicle.clone()),
         token: (!token.0.is_empty()).then(|| "***".to_owned()),

@@ -94,11 +94,7 @@ struct Roles {
 
 impl JwtKeys {
     /// Reads a key set. Tokens have to be of this issuer and for this audience, where that is given.
-    pub fn read(
-        path: &Path,
-        issuer: Option<String>,
-        audience: Option<String>,
-    ) -> Result<JwtKeys, JwtError> {
+    pub fn read(path: &Path, issuer: Option<String>, audience: Option<String>) -> Result<JwtKeys, JwtError> {
         let path = || path.to_owned();
         let text = std::fs::read(path()).map_err(|error| JwtError::Read { path: path(), error })?;
         let set: JwkSet = serde_json::from_slice(&text).map_err(|error| JwtError::Parse {
@@ -119,11 +115,13 @@ impl JwtKeys {
 
     /// What a token gives at a time.
     pub fn check(&self, token: &Token, now: Timestamp) -> Result<Grant, Problem> {
-        let refused = |why: &str| Problem::new(ErrorCode::NotAuthorized, format!("this token gives no access: {why}"));
+        let refused =
+            |why: &str| Problem::new(ErrorCode::NotAuthorized, format!("this token gives no access: {why}"));
         if token.0.len() > MAX_TOKEN_BYTES {
             return Err(refused("it is too long"));
         }
-        let header = decode_header(&token.0).map_err(|_| refused("it is no JWT and no token of this ground"))?;
+        let header =
+            decode_header(&token.0).map_err(|_| refused("it is no JWT and no token of this ground"))?;
         let fits = |key: &&Key| key.algorithm == header.alg && (header.kid.is_none() || key.id == header.kid);
         let mut problem = refused("no key of the key set fits its kid and alg");
         for key in self.keys.iter().filter(fits) {
@@ -200,7 +198,8 @@ impl Key {
 }
 
 fn grant(claims: Claims, now: Timestamp) -> Result<Grant, &'static str> {
-    let roles = |texts: &[String]| patterns(texts).map(Arc::from).map_err(|_| "its roles have too many patterns");
+    let roles =
+        |texts: &[String]| patterns(texts).map(Arc::from).map_err(|_| "its roles have too many patterns");
     let expires = Timestamp((claims.exp * 1e6) as i64).offset_by(LEEWAY_SECONDS as i64 * 1_000_000);
     if expires <= now {
         return Err("it has expired");

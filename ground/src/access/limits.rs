@@ -19,8 +19,7 @@ const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
 const MAX_REQUESTS_AT_ONCE: NonZeroU32 = NonZeroU32::new(60).expect("not zero");
 
 type Instant = <MonotonicClock as governor::clock::Clock>::Instant;
-type Requests =
-    RateLimiter<IpAddr, DefaultKeyedStateStore<IpAddr>, MonotonicClock, NoOpMiddleware<Instant>>;
+type Requests = RateLimiter<IpAddr, DefaultKeyedStateStore<IpAddr>, MonotonicClock, NoOpMiddleware<Instant>>;
 
 /// The bounds of all addresses.
 #[derive(Debug)]
@@ -48,9 +47,9 @@ impl Limits {
     /// Whether an address may ask for something more.
     pub fn request(&self, address: IpAddr) -> Result<(), Problem> {
         let Some(network) = network(address) else { return Ok(()) };
-        self.requests
-            .check_key(&network)
-            .map_err(|_| Problem::new(ErrorCode::TooFast, "too many requests from this address, wait a second"))
+        self.requests.check_key(&network).map_err(|_| {
+            Problem::new(ErrorCode::TooFast, "too many requests from this address, wait a second")
+        })
     }
 
     /// A place for a client that stays.

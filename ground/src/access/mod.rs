@@ -66,9 +66,8 @@ impl Access {
     ) -> Access {
         let is_open = viewer.is_none() && clients.is_empty() && jwt.is_none();
         let anything = || Arc::from([Pattern::anything()]);
-        let grant = |name: Option<String>, view, command| {
-            Arc::new(Grant { name, view, command, expires: None })
-        };
+        let grant =
+            |name: Option<String>, view, command| Arc::new(Grant { name, view, command, expires: None });
         let viewer = viewer.map(|token| (token, grant(Some("viewer".to_owned()), anything(), Arc::from([]))));
         let clients = clients.into_iter().map(|(name, client)| {
             (client.token, grant(Some(name), client.view.into(), client.command.into()))

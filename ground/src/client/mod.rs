@@ -108,11 +108,13 @@ pub async fn upgrade(
             return Refused(problem).into_response();
         }
     };
-    let upgrade =
-        upgrade.protocols([Encoding::Json.subprotocol(), Encoding::MessagePack.subprotocol()]);
+    let upgrade = upgrade.protocols([Encoding::Json.subprotocol(), Encoding::MessagePack.subprotocol()]);
     let is_binary = |protocol: &axum::http::HeaderValue| protocol == Encoding::MessagePack.subprotocol();
-    let encoding =
-        if upgrade.selected_protocol().is_some_and(is_binary) { Encoding::MessagePack } else { Encoding::Json };
+    let encoding = if upgrade.selected_protocol().is_some_and(is_binary) {
+        Encoding::MessagePack
+    } else {
+        Encoding::Json
+    };
     upgrade
         .max_message_size(MAX_CLIENT_MESSAGE_BYTES)
         .max_frame_size(MAX_CLIENT_MESSAGE_BYTES)

@@ -202,12 +202,7 @@ impl Job {
     }
 
     /// `None` when it failed without a word.
-    async fn step(
-        self,
-        archive: Archive,
-        positions: Arc<Positions>,
-        encoding: Encoding,
-    ) -> Option<Step> {
+    async fn step(self, archive: Archive, positions: Arc<Positions>, encoding: Encoding) -> Option<Step> {
         if let Job::Fill(fill) = &self
             && !fill.has_begun()
             && timeout(SETTLE_LIMIT, positions.settled(fill.until())).await.is_err()

@@ -252,7 +252,8 @@ pub(super) fn to_toml(config: &Config) -> String {
 
 impl FileClient {
     fn of(client: &ClientToken) -> Self {
-        let texts = |patterns: &[Pattern]| patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect();
+        let texts =
+            |patterns: &[Pattern]| patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect();
         FileClient { token: "***".to_owned(), view: texts(&client.view), command: texts(&client.command) }
     }
 }

@@ -10,8 +10,8 @@ use tern_shared::schema::{Class, Field, FieldKind, MavlinkOrigin, Origin};
 
 use super::*;
 use crate::config::Synchronous;
-use crate::publish::cursor::Position;
 use crate::history::{Content, Entry, Store};
+use crate::publish::cursor::Position;
 
 const ATTITUDE: SchemaId = SchemaId(0);
 const WEATHER: SchemaId = SchemaId(1);

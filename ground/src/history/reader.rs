@@ -116,8 +116,8 @@ impl HistoryReader {
     ) -> Result<FramePage, HistoryError> {
         let mut statement = self.connection.prepare_cached(include_str!("sql/select_frames.sql"))?;
         let (from, last) = (from.cast_signed(), last.cast_signed());
-        let rows =
-            statement.query_map(params![epoch.0, from, last, span.start.0, span.end.0, PAGE_FRAMES], frame)?;
+        let rows = statement
+            .query_map(params![epoch.0, from, last, span.start.0, span.end.0, PAGE_FRAMES], frame)?;
         let frames: Vec<StoredFrame> = rows.collect::<Result<_, _>>()?;
         let next =
             frames.last().filter(|_| frames.len() == PAGE_FRAMES as usize).map(|frame| frame.first + 1);
@@ -167,8 +167,8 @@ impl HistoryReader {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Where to begin so that at most `limit` records of some epochs lie between there and `until`, or a frame more;
-    /// at `after` when there are no more.
+    /// Where to begin so that at most `limit` records of some epochs lie between there and `until`; at `after` when there
+    /// are no more.
     pub fn published_limit(
         &self,
         epochs: &[EpochKey],
@@ -182,9 +182,10 @@ impl HistoryReader {
             statement.query(params![after.0.cast_signed(), until.0.cast_signed(), json_list(epochs)])?;
         let mut records = 0u64;
         while let Some(row) = rows.next()? {
-            records += row.get::<_, i64>(1)?.cast_unsigned();
+            let count = row.get::<_, i64>(1)?.cast_unsigned();
+            records += count;
             if records > limit {
-                return Ok(Position(row.get::<_, i64>(0)?.cast_unsigned() - 1));
+                return Ok(Position(row.get::<_, i64>(0)?.cast_unsigned() + count - 1));
             }
         }
         Ok(after)
@@ -198,11 +199,7 @@ impl HistoryReader {
     }
 
     /// The estimate of a vehicle's clock that was good at a time.
-    pub fn clock(
-        &self,
-        epoch: EpochKey,
-        received: Timestamp,
-    ) -> Result<Option<ClockEstimate>, HistoryError> {
+    pub fn clock(&self, epoch: EpochKey, received: Timestamp) -> Result<Option<ClockEstimate>, HistoryError> {
         let mut statement = self.connection.prepare_cached(include_str!("sql/select_clock.sql"))?;
         let estimate = statement.query_row(params![epoch.0, received.0], |row| {
             Ok(ClockEstimate { offset_micros: row.get(0)?, uncertainty_micros: row.get(1)? })
@@ -213,9 +210,8 @@ impl HistoryReader {
     /// The earliest and the latest capture time of an epoch.
     pub fn time_bounds(&self, epoch: EpochKey) -> Result<Option<(Timestamp, Timestamp)>, HistoryError> {
         let mut statement = self.connection.prepare_cached(include_str!("sql/select_time_bounds.sql"))?;
-        let bounds = statement.query_row([epoch.0], |row| {
-            Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?))
-        })?;
+        let bounds = statement
+            .query_row([epoch.0], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))?;
         Ok(bounds.0.zip(bounds.1).map(|(first, last)| (Timestamp(first), Timestamp(last))))
     }
 }

@@ -18,8 +18,7 @@ use crate::config::Synchronous;
 use crate::publish::cursor::{HistoryTag, Position};
 
 /// Step `n` brings a history of version `n` to version `n + 1`.
-const LADDER: &[&str] =
-    &[include_str!("sql/001_initial.sql"), include_str!("sql/002_positions.sql")];
+const LADDER: &[&str] = &[include_str!("sql/001_initial.sql"), include_str!("sql/002_positions.sql")];
 /// Marks a SQLite file as a history: "TERN".
 const APPLICATION_ID: i64 = 0x5445_524e;
 /// How long to wait for another process that writes (somebody's repair). Commits fail after it, and are tried again.
@@ -92,9 +91,10 @@ impl Store {
     /// Counts a run of the ground. Where that cannot be written, the run gets a name of its own: cursors of it are worth
     /// nothing to later runs.
     pub fn begin_run(&mut self, now: Timestamp) -> Result<Run, HistoryError> {
-        let (tag, runs, last): (u32, u32, Option<i64>) = self
-            .connection
-            .query_row(include_str!("sql/select_run.sql"), [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let (tag, runs, last): (u32, u32, Option<i64>) =
+            self.connection.query_row(include_str!("sql/select_run.sql"), [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
         let published = last.map_or(0, |last| Position(last.cast_unsigned()).run());
         let number = runs.max(published) + 1;
         let tag = match self.connection.execute(include_str!("sql/begin_run.sql"), [number]) {
@@ -511,7 +511,9 @@ mod tests {
         let second = store.begin_run(Timestamp(5)).unwrap();
         assert_eq!((first.tag, first.number, second.number), (second.tag, 1, 2));
         let key = open(&mut store).key;
-        let Content::Frame { range, lane, schemas, started, ended, bytes, .. } = frame(0, 1) else { panic!() };
+        let Content::Frame { range, lane, schemas, started, ended, bytes, .. } = frame(0, 1) else {
+            panic!()
+        };
         let position = Position::before_run(9).plus(1);
         let late = Content::Frame { range, lane, position, schemas, started, ended, bytes };
         store.commit(&[entry(key, late)]).unwrap();

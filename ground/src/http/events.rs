@@ -91,7 +91,8 @@ async fn feed(mut session: Session, sender: &mpsc::Sender<Bytes>) {
         }
         match session.next_batch() {
             Some(batch) => {
-                let events = batch.iter().fold(String::new(), |events, message| events + &event(message, &session));
+                let events =
+                    batch.iter().fold(String::new(), |events, message| events + &event(message, &session));
                 if !send(sender, events.into_bytes()).await {
                     return;
                 }
@@ -150,7 +151,9 @@ impl Wanted {
         let (id, backlog) = (String::new(), backlog.unwrap_or(true));
         let [vehicles, streams, fields] = [vehicles, streams, fields].map(|texts| list(texts.as_deref()));
         match last.or(cursor) {
-            None => Ok(FromClient::Subscribe(Subscribe { id, vehicles, streams, fields, max_rate_hz, backlog })),
+            None => {
+                Ok(FromClient::Subscribe(Subscribe { id, vehicles, streams, fields, max_rate_hz, backlog }))
+            }
             Some(cursor) => {
                 // What was live meanwhile is in the id itself.
                 let live = None;

@@ -52,9 +52,8 @@ pub async fn export(
     let malformed = |text: String| Problem::new(ErrorCode::Malformed, text);
     let format = ExportFormat::from_str(&wanted.format, false)
         .map_err(|_| malformed("format takes tlog, jsonl or csv".to_owned()))?;
-    let vehicle: VehicleId = vehicle
-        .parse()
-        .map_err(|error| Problem::new(ErrorCode::UnknownVehicle, format!("{error}")))?;
+    let vehicle: VehicleId =
+        vehicle.parse().map_err(|error| Problem::new(ErrorCode::UnknownVehicle, format!("{error}")))?;
     let streams = Pattern::new(wanted.stream.as_deref().unwrap_or("*"))
         .map_err(|error| Problem::new(ErrorCode::Limit, error.to_string()))?;
     let name = format!("{vehicle}.{}", wanted.format);
@@ -76,7 +75,9 @@ pub async fn export(
         match (done, opened) {
             (Ok(Err(error)), Some(opened)) => drop(opened.send(Err(problem(&error)))),
             (Err(problem), Some(opened)) => drop(opened.send(Err(problem))),
-            (Ok(Err(ExportError::Write(error))), None) => tracing::debug!(%error, "export ended by its client"),
+            (Ok(Err(ExportError::Write(error))), None) => {
+                tracing::debug!(%error, "export ended by its client")
+            }
             (Ok(Err(error)), None) => warn!(%error, "an export ended early"),
             _ => {}
         }
@@ -129,7 +130,10 @@ fn problem(error: &ExportError) -> Problem {
         ExportError::Pattern(_) => ErrorCode::Limit,
         _ => {
             warn!(%error, "the history cannot be exported");
-            return Problem::new(ErrorCode::Unavailable, "the history cannot be read; the ground's log says why");
+            return Problem::new(
+                ErrorCode::Unavailable,
+                "the history cannot be read; the ground's log says why",
+            );
         }
     };
     Problem::new(code, error.to_string())

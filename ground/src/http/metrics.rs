@@ -28,7 +28,12 @@ pub async fn metrics(
     ground(&mut text, &monitor);
     vehicles(&mut text, &monitor.clients.hub.vehicles(|vehicle| grant.may_view(vehicle)));
     for (name, kind, help, value) in [
-        ("process_resident_memory_bytes", "gauge", "Memory in RAM.", process::resident_bytes().map(|n| n as f64)),
+        (
+            "process_resident_memory_bytes",
+            "gauge",
+            "Memory in RAM.",
+            process::resident_bytes().map(|n| n as f64),
+        ),
         ("process_cpu_seconds_total", "counter", "Time on processors.", process::cpu_seconds()),
         ("process_open_fds", "gauge", "Open files.", process::open_files().map(|n| n as f64)),
     ] {
@@ -44,7 +49,11 @@ fn ground(text: &mut Text, monitor: &Monitor) {
     let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"");
     text.family("tern_ground_info", "gauge", "The ground.").sample("tern_ground_info", version, 1);
     let connected = "tern_ground_vehicles_connected";
-    text.family(connected, "gauge", "Vehicles with a session.").sample(connected, "", monitor.vehicles.connected());
+    text.family(connected, "gauge", "Vehicles with a session.").sample(
+        connected,
+        "",
+        monitor.vehicles.connected(),
+    );
     let known = "tern_ground_vehicles_known";
     text.family(known, "gauge", "Vehicles that have connected since the start.").sample(
         known,
@@ -72,7 +81,11 @@ fn ground(text: &mut Text, monitor: &Monitor) {
         .sample(records, "lane=\"live\"", ingest.records(Lane::Live))
         .sample(records, "lane=\"backlog\"", ingest.records(Lane::Backlog));
     let lost = "tern_ground_lost_records_total";
-    text.family(lost, "counter", "Records that vehicles say are lost.").sample(lost, "", ingest.lost_records());
+    text.family(lost, "counter", "Records that vehicles say are lost.").sample(
+        lost,
+        "",
+        ingest.lost_records(),
+    );
     let times = ingest.publish_times();
     let publish = "tern_ground_publish_seconds";
     text.family(publish, "histogram", "From the arrival of a frame to its publication.");
@@ -84,7 +97,11 @@ fn ground(text: &mut Text, monitor: &Monitor) {
         .sample("tern_ground_publish_seconds_count", "", times.frames);
     let failing = "tern_ground_history_failing";
     let is_failing = *monitor.health.borrow() != Health::Good;
-    text.family(failing, "gauge", "1 while the history cannot be written.").sample(failing, "", u8::from(is_failing));
+    text.family(failing, "gauge", "1 while the history cannot be written.").sample(
+        failing,
+        "",
+        u8::from(is_failing),
+    );
 }
 
 fn vehicles(text: &mut Text, vehicles: &[(Arc<str>, VehicleStatus)]) {
@@ -92,7 +109,9 @@ fn vehicles(text: &mut Text, vehicles: &[(Arc<str>, VehicleStatus)]) {
         ("tern_vehicle_connected", "gauge", "1 while it has a session.", |status| {
             Some(f64::from(u8::from(status.connected)))
         }),
-        ("tern_vehicle_records", "gauge", "Records of it, over all epochs.", |status| Some(status.records as f64)),
+        ("tern_vehicle_records", "gauge", "Records of it, over all epochs.", |status| {
+            Some(status.records as f64)
+        }),
         ("tern_vehicle_lost_records", "gauge", "Records of it that are lost.", |status| {
             Some(status.lost_records as f64)
         }),

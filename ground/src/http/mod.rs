@@ -75,7 +75,8 @@ impl IntoResponse for Refused {
 
 /// What the sender of a request may do.
 fn admit(clients: &Clients, peer: &Peer, headers: &HeaderMap) -> Result<Arc<Grant>, Problem> {
-    let needed = || Problem::new(ErrorCode::NotAuthorized, "an authorization header with a bearer token is needed");
+    let needed =
+        || Problem::new(ErrorCode::NotAuthorized, "an authorization header with a bearer token is needed");
     clients.admit(peer, headers)?.ok_or_else(needed)
 }
 

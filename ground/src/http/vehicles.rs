@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use axum::Extension;
 use serde::{Deserialize, Serialize};
 
 use super::{Refused, admit, check_view, list};
@@ -58,7 +58,10 @@ pub async fn vehicles(
     let grant = admit(&clients, &peer, &headers)?;
     let cursor = clients.hub.cursor(clients.hub.positions().last());
     let vehicles = clients.hub.vehicles(|vehicle| grant.may_view(vehicle));
-    let vehicles = vehicles.into_iter().map(|(vehicle, status)| Vehicle { vehicle: vehicle.to_string(), status }).collect();
+    let vehicles = vehicles
+        .into_iter()
+        .map(|(vehicle, status)| Vehicle { vehicle: vehicle.to_string(), status })
+        .collect();
     Ok(answer(&Vehicles { server_time: epoch_seconds(wall_now()), cursor, vehicles }))
 }
 
@@ -86,11 +89,8 @@ pub async fn latest(
     newest.retain(|(schema, _)| {
         filter.wants_stream(&vehicle, &schema.stream) && filter.selection(schema) != Selection::None
     });
-    let selections: Vec<Selection> = newest
-        .iter()
-        .flat_map(|(_, record)| record)
-        .map(|record| filter.selection(&record.schema))
-        .collect();
+    let selections: Vec<Selection> =
+        newest.iter().flat_map(|(_, record)| record).map(|record| filter.selection(&record.schema)).collect();
     let records = newest.iter().flat_map(|(_, record)| record).zip(&selections);
     Ok(answer(&Latest {
         server_time: epoch_seconds(wall_now()),
@@ -102,7 +102,6 @@ pub async fn latest(
 }
 
 fn answer<T: Serialize>(content: &T) -> Response {
-    let headers =
-        [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     (headers, json(content)).into_response()
 }

@@ -162,8 +162,21 @@ mod tests {
 
     #[test]
     fn text_that_is_no_cursor_is_refused() {
-        for text in ["", "-", "1", "1-", "-1", "1-+1", "1-g", "1-1+", "1-1+2", "1-1+.", "1-1~", "100000000-1", "1-8000000000000000"]
-        {
+        for text in [
+            "",
+            "-",
+            "1",
+            "1-",
+            "-1",
+            "1-+1",
+            "1-g",
+            "1-1+",
+            "1-1+2",
+            "1-1+.",
+            "1-1~",
+            "100000000-1",
+            "1-8000000000000000",
+        ] {
             assert_eq!(text.parse::<Cursor>(), Err(InvalidCursor), "{text}");
         }
         assert!(("1-1".to_owned() + &"+2.3".repeat(17)).parse::<Cursor>().is_err());

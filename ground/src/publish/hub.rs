@@ -234,7 +234,8 @@ impl Hub {
         let mut state = self.lock();
         let at = self.positions.last();
         while let Some((due, (vehicle, stream_name))) = state.take_due(now) {
-            let Some(stream) = state.vehicles.get_mut(&vehicle).and_then(|kept| kept.streams.get_mut(&stream_name))
+            let Some(stream) =
+                state.vehicles.get_mut(&vehicle).and_then(|kept| kept.streams.get_mut(&stream_name))
             else {
                 continue;
             };

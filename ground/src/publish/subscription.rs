@@ -33,13 +33,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    pub(super) fn new(
-        hub: Arc<Hub>,
-        feed: Arc<Feed>,
-        number: u64,
-        place: Place,
-        snapshot: Snapshot,
-    ) -> Self {
+    pub(super) fn new(hub: Arc<Hub>, feed: Arc<Feed>, number: u64, place: Place, snapshot: Snapshot) -> Self {
         let live_after = snapshot.until();
         Subscription {
             hub,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use axum::extract::ws::Message;
 use tern_shared::schema::Class;
 
-use super::source::{Epochs, wants};
 use super::Archive;
+use super::source::{Epochs, wants};
 use crate::history::PAGE_FRAMES;
 use crate::json::epoch_seconds;
 use crate::publish::cursor::{Cursor, Position};
@@ -113,7 +113,8 @@ impl Fill {
 
     fn begin(&mut self, archive: &Archive, messages: &mut Vec<Message>) -> Result<Position, Problem> {
         let filter = &self.shape.filter;
-        self.epochs = archive.read(|reader| Epochs::open(reader, |row| filter.wants_vehicle(&row.vehicle)))?;
+        self.epochs =
+            archive.read(|reader| Epochs::open(reader, |row| filter.wants_vehicle(&row.vehicle)))?;
         let (after, until, keys) = (self.have.up_to, self.until, self.epochs.keys());
         let (from, start, arrivals) = archive.read(|reader| {
             let start = reader.published_limit(keys, after, until, FILL_LIMIT)?;
@@ -154,13 +155,15 @@ impl Fill {
     }
 
     fn is_thinned(&mut self, published: &PublishedRecord) -> bool {
-        let Some(interval) = self.shape.filter.interval().filter(|_| published.schema.class != Class::Critical)
+        let Some(interval) =
+            self.shape.filter.interval().filter(|_| published.schema.class != Class::Critical)
         else {
             return false;
         };
         let time = published.record.time.0;
         let stream = (published.vehicle.clone(), published.schema.stream.clone());
-        let thinned = self.sent.get(&stream).is_some_and(|last| time.abs_diff(*last) < interval.as_micros() as u64);
+        let thinned =
+            self.sent.get(&stream).is_some_and(|last| time.abs_diff(*last) < interval.as_micros() as u64);
         if !thinned {
             self.sent.insert(stream, time);
         }

@@ -42,9 +42,8 @@ impl HistoryQuery {
     /// What a client asks for; `filter` is what it wants and may see.
     pub fn new(request: HistoryRequest, filter: Filter) -> Result<HistoryQuery, Problem> {
         let HistoryRequest { id, vehicle, from, to, buckets, after, .. } = request;
-        let vehicle = vehicle
-            .parse()
-            .map_err(|error| Problem::new(ErrorCode::UnknownVehicle, format!("{error}")))?;
+        let vehicle =
+            vehicle.parse().map_err(|error| Problem::new(ErrorCode::UnknownVehicle, format!("{error}")))?;
         let span = span(from, to)?;
         match buckets {
             None => RecordQuery::new(id, vehicle, filter, span, after).map(HistoryQuery::Records),

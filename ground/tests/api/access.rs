@@ -33,7 +33,10 @@ async fn a_token_shows_its_own_vehicles_only() {
     let mut vehicle = announced(&ground).await;
     let mut client = ground.try_connect("/ws", Some(("authorization", "Bearer ops"))).await.unwrap();
     let access = client.json_of("access").await;
-    assert_eq!((&access["name"], &access["view"], &access["command"]), (&json!("ops"), &json!(["al*"]), &json!([])));
+    assert_eq!(
+        (&access["name"], &access["view"], &access["command"]),
+        (&json!("ops"), &json!(["al*"]), &json!([]))
+    );
     for (refused, code) in [
         (json!({"type": "subscribe", "id": "b", "vehicles": ["beta"]}), "forbidden"),
         (json!({"type": "history", "id": "b", "vehicle": "beta"}), "forbidden"),
@@ -108,7 +111,8 @@ async fn a_connection_ends_with_its_token_unless_that_is_renewed() {
             text.trim_end_matches('=').replace('+', "-").replace('/', "_")
         };
         let claims = json!({"exp": now + seconds, "tern": {"view": ["*"]}});
-        let signed = format!("{}.{}", base64url(b"{\"alg\":\"HS256\"}"), base64url(claims.to_string().as_bytes()));
+        let signed =
+            format!("{}.{}", base64url(b"{\"alg\":\"HS256\"}"), base64url(claims.to_string().as_bytes()));
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"0123456789abcdef0123456789abcdef");
         let signature = ring::hmac::sign(&key, signed.as_bytes());
         format!("{signed}.{}", base64url(signature.as_ref()))

@@ -37,7 +37,8 @@ async fn messages_that_cannot_be_read_are_refused_and_the_connection_stays() {
         let error = client.json_of("error").await;
         assert_eq!(error["code"], "malformed", "{}", &text[..text.len().min(60)]);
     }
-    for bytes in [vec![], vec![0xc1], vec![0x91; 30_000], vec![0xdf, 0xff, 0xff, 0xff, 0xff], vec![0x7b; 100]] {
+    for bytes in [vec![], vec![0xc1], vec![0x91; 30_000], vec![0xdf, 0xff, 0xff, 0xff, 0xff], vec![0x7b; 100]]
+    {
         client.0.send(Message::Binary(bytes.into())).await.unwrap();
         assert_eq!(client.json_of("error").await["code"], "malformed");
     }
@@ -116,7 +117,8 @@ async fn what_is_too_large_or_no_websocket_ends_the_connection() {
 async fn clients_that_ask_for_it_get_message_pack() {
     let ground = start(|_| ()).await;
     let mut vehicle = announced(&ground).await;
-    let mut client = ground.try_connect("/ws", Some(("sec-websocket-protocol", "tern.msgpack"))).await.unwrap();
+    let mut client =
+        ground.try_connect("/ws", Some(("sec-websocket-protocol", "tern.msgpack"))).await.unwrap();
     let unpack = |message: Option<Message>| match message {
         Some(Message::Binary(bytes)) => rmp_serde::from_slice::<Json>(&bytes).unwrap(),
         other => panic!("no MessagePack but {other:?}"),

@@ -16,7 +16,10 @@ async fn history(ground: &Ground, mut request: Json) -> Vec<Json> {
     request["type"] = json!("history");
     request["id"] = json!("h");
     client.say(request).await;
-    let mut told = until(&mut client, |message| message["id"] == "h" && message["type"] != "records" && message["type"] != "buckets").await;
+    let mut told = until(&mut client, |message| {
+        message["id"] == "h" && message["type"] != "records" && message["type"] != "buckets"
+    })
+    .await;
     told.retain(|message| message["id"] == "h");
     told
 }
@@ -29,7 +32,10 @@ async fn records_of_a_span_come_in_order_in_bounded_chunks() {
     assert_eq!((&end["records"], &end["next"], &end["error"]), (&json!(140), &Json::Null, &Json::Null));
     let records: Vec<&Json> = chunks.iter().flat_map(|chunk| chunk["records"].as_array().unwrap()).collect();
     assert!(chunks.iter().all(|chunk| chunk["records"].as_array().unwrap().len() <= 64));
-    assert_eq!(records.iter().map(|record| record["seq"].as_u64().unwrap()).collect::<Vec<_>>(), (10..150).collect::<Vec<u64>>());
+    assert_eq!(
+        records.iter().map(|record| record["seq"].as_u64().unwrap()).collect::<Vec<_>>(),
+        (10..150).collect::<Vec<u64>>()
+    );
     assert_eq!((&records[0]["lane"], &records[139]["lane"]), (&json!("live"), &json!("backlog")));
     assert!(records[0]["received"].is_f64() && records[0]["epoch"] == "0000000000000007");
     let none = history(&ground, json!({"vehicle": "alpha", "fields": ["roll"]})).await;

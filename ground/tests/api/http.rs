@@ -24,9 +24,15 @@ fn lines(answer: &str) -> Vec<Json> {
 async fn vehicles_and_their_newest_values_are_told() {
     let (ground, _vehicle) = recorded().await;
     let all: Json = serde_json::from_str(body(&ground.get("/api/vehicles").await)).unwrap();
-    assert_eq!((&all["vehicles"][0]["vehicle"], &all["vehicles"][0]["connected"]), (&json!("alpha"), &json!(true)));
+    assert_eq!(
+        (&all["vehicles"][0]["vehicle"], &all["vehicles"][0]["connected"]),
+        (&json!("alpha"), &json!(true))
+    );
     let latest: Json = serde_json::from_str(body(&ground.get("/api/vehicles/alpha/latest").await)).unwrap();
-    assert_eq!((&latest["records"][0]["seq"], &latest["streams"][0]["stream"]), (&json!(9), &json!("humidity")));
+    assert_eq!(
+        (&latest["records"][0]["seq"], &latest["streams"][0]["stream"]),
+        (&json!(9), &json!("humidity"))
+    );
     assert_eq!(latest["vehicle"]["vehicle"], "alpha");
     let none: Json =
         serde_json::from_str(body(&ground.get("/api/vehicles/alpha/latest?streams=wind,r*").await)).unwrap();
@@ -56,7 +62,10 @@ async fn history_comes_as_lines_and_exports_as_files() {
     let unknown = ground.get("/api/vehicles/beta/export?format=csv").await;
     assert!(unknown.starts_with("HTTP/1.1 404"), "{unknown}");
     let csv = ground.get("/api/vehicles/alpha/export?format=csv").await;
-    assert!(csv.contains("attachment; filename=\"alpha.csv\"") && csv.contains("t,percent\r\n0.000000,0"), "{csv}");
+    assert!(
+        csv.contains("attachment; filename=\"alpha.csv\"") && csv.contains("t,percent\r\n0.000000,0"),
+        "{csv}"
+    );
     let jsonl = lines(&ground.get("/api/vehicles/alpha/export?format=jsonl&to=0.003").await);
     assert_eq!(jsonl.len(), 3);
 }
@@ -104,12 +113,14 @@ impl Events {
                 && let Some(end) = self.text[start..].find("\n\n")
             {
                 let event: String = self.text.drain(..start + end).skip(start).collect();
-                let member = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+                let member =
+                    |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
                 let data = serde_json::from_str(&member("data: ").unwrap()).unwrap();
                 return (member("event: ").unwrap(), member("id: "), data);
             }
             let mut bytes = [0; 4096];
-            let read = tokio::time::timeout(LIMIT, self.stream.read(&mut bytes)).await.expect("an event is late");
+            let read =
+                tokio::time::timeout(LIMIT, self.stream.read(&mut bytes)).await.expect("an event is late");
             let count = read.unwrap();
             assert!(count > 0, "the events end: {}", self.text);
             self.text += &String::from_utf8_lossy(&bytes[..count]);

@@ -38,7 +38,14 @@ pub(crate) fn shape(sub: &str, streams: &str) -> Shape {
 
 impl Setup {
     /// Records of the stream of a schema, captured at these milliseconds, which are their sequence numbers, too.
-    pub(crate) fn publish(&self, schema: u32, lane: Lane, epoch: u64, sequence: u64, millis: &[i64]) -> Position {
+    pub(crate) fn publish(
+        &self,
+        schema: u32,
+        lane: Lane,
+        epoch: u64,
+        sequence: u64,
+        millis: &[i64],
+    ) -> Position {
         let record = |millis: &i64| Record {
             schema: SchemaId(schema),
             time: Timestamp::from_millis(*millis),
@@ -126,7 +133,8 @@ async fn a_snapshot_has_vehicle_stream_and_newest_value_and_what_follows_comes_o
 #[tokio::test]
 async fn clients_of_one_shape_get_the_same_bytes_and_others_their_own() {
     let setup = setup();
-    let mut clients = [shape("", "*"), shape("", "*"), shape("other", "*")].map(|shape| setup.subscribe(shape));
+    let mut clients =
+        [shape("", "*"), shape("", "*"), shape("other", "*")].map(|shape| setup.subscribe(shape));
     clients.iter_mut().for_each(|client| drop(told(client)));
     setup.publish(0, Lane::Live, 1, 0, &[1]);
     let batches = clients.each_mut().map(|client| client.next(Instant::now(), &mut 0).unwrap());
@@ -149,7 +157,10 @@ async fn fields_and_lanes_that_are_not_wanted_are_left_out() {
     setup.publish(0, Lane::Live, 1, 1, &[2]);
     let records: Vec<Json> =
         told(&mut percent).into_iter().filter(|message| message["type"] == "record").collect();
-    assert_eq!(records.iter().map(|record| &record["fields"]).collect::<Vec<_>>(), [&json!({"percent": 2.0})]);
+    assert_eq!(
+        records.iter().map(|record| &record["fields"]).collect::<Vec<_>>(),
+        [&json!({"percent": 2.0})]
+    );
     assert!(!kinds(&told(&mut none)).contains(&"record"));
 }
 
@@ -202,6 +213,7 @@ async fn a_snapshot_of_many_streams_comes_in_chunks_each_stream_once() {
     let (snapshot, live) = rest.split_at(ready);
     assert_eq!(values(live), [9.0]);
     let records = kinds(snapshot).iter().filter(|kind| **kind == "record").count();
-    let before = first.iter().filter(|message| message.to_text().unwrap().contains(r#""type":"record""#)).count();
+    let before =
+        first.iter().filter(|message| message.to_text().unwrap().contains(r#""type":"record""#)).count();
     assert_eq!(records + before, 199);
 }

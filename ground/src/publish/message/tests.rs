@@ -41,7 +41,8 @@ fn cursor() -> Cursor {
 #[test]
 fn messages_are_what_the_documentation_says() {
     let published = published();
-    let record = |sub, phase, selection: &Selection| text(&record(cursor(), sub, phase, &published, selection));
+    let record =
+        |sub, phase, selection: &Selection| text(&record(cursor(), sub, phase, &published, selection));
     assert_eq!(
         record("", None, &Selection::All),
         r#"{"type":"record","cursor":"5e1f-37","vehicle":"alpha","stream":"humidity","t":1.5,"received":2.0,"clock_offset_ms":12.5,"clock_uncertainty_ms":300.0,"lane":"backlog","seq":7,"epoch":"000000000000000a","fields":{"percent":41.3,"n":1}}"#
