@@ -4,6 +4,7 @@ mod cli;
 mod print;
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -11,7 +12,7 @@ use cli::{Arguments, Command, DeviceKind};
 use tern_testbed::proxy::Proxy;
 use tern_testbed::run::Outcome;
 use tern_testbed::scenario::Scenario;
-use tern_testbed::{check, codec, demo, device, run};
+use tern_testbed::{check, codec, demo, device, load, run};
 
 /// Exit statuses beside success.
 const BOUND_MISSED: u8 = 1;
@@ -43,6 +44,14 @@ fn main() -> ExitCode {
             Command::Proxy(arguments) => relay(arguments).await,
             Command::Codec(arguments) => measure_codec(&arguments),
             Command::Device(arguments) => serve_device(&arguments).await,
+            Command::Fanout(arguments) => {
+                let options = arguments.into_options();
+                tell(&load::fanout::run(&options).await?, options.json.as_deref())
+            }
+            Command::Fleet(arguments) => {
+                let options = arguments.into_options();
+                tell(&load::fleet::run(&options).await?, options.json.as_deref())
+            }
         }
     });
     result.unwrap_or_else(|error: Failure| fail(&*error))
@@ -139,6 +148,17 @@ fn measure_codec(arguments: &cli::CodecArguments) -> Result<ExitCode, Failure> {
         Some(report) => Err(format!("{}: the round trip failed", report.file.display()).into()),
         None => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// A result as JSON, on standard output and in a file.
+fn tell(result: &impl serde::Serialize, file: Option<&Path>) -> Result<ExitCode, Failure> {
+    let json = serde_json::to_string(result)?;
+    writeln!(std::io::stdout(), "{json}")?;
+    if let Some(file) = file {
+        std::fs::write(file, json + "\n")
+            .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {
