@@ -52,7 +52,6 @@ fn generated() -> String {
     export::<Phase>(&mut text);
     export::<MissingReason>(&mut text);
     export::<Problem>(&mut text);
-    export::<ErrorCode>(&mut text);
     export::<CommandOperation>(&mut text);
     export::<ControlOperation>(&mut text);
     export::<ActionRequest>(&mut text);
@@ -60,6 +59,7 @@ fn generated() -> String {
     export::<CommandStatus>(&mut text);
     export::<StepStatus>(&mut text);
     export::<ControlStatus>(&mut text);
+    export::<ErrorCode>(&mut text);
     text
 }
 
