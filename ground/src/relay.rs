@@ -56,6 +56,7 @@ pub struct Relay {
     tasks: [tokio::task::JoinHandle<()>; 3],
     connections_gone: mpsc::Receiver<()>,
     vehicles: Arc<Vehicles>,
+    commands: Commands,
     history: JoinHandle<()>,
 }
 
@@ -143,7 +144,7 @@ impl Relay {
         let access = Access::new(config.viewer_token, config.clients, jwt);
         let clients = Arc::new(Clients {
             hub: hub.clone(),
-            commands,
+            commands: commands.clone(),
             archive: Archive::new(config.history.path.clone()),
             origins: Origins::new(config.origins, access.is_required()),
             access,
@@ -178,7 +179,7 @@ impl Relay {
             tokio::spawn(async move { hub.pace().await }),
             tokio::spawn(tidy(clients)),
         ];
-        Ok(Relay { address, shutdown, tasks, connections_gone, vehicles, history: history_thread })
+        Ok(Relay { address, shutdown, tasks, connections_gone, vehicles, commands, history: history_thread })
     }
 
     /// Where it listens; tells the port where the configuration left it to the system.
@@ -198,6 +199,9 @@ impl Relay {
             warn!("connections do not end, leaving them");
         }
         self.vehicles.close();
+        if timeout(SHUTDOWN_LIMIT, self.commands.flush()).await.is_err() {
+            warn!("the commands' audit log does not end: vehicles are asked again");
+        }
         let history = tokio::task::spawn_blocking(move || self.history.join());
         match timeout(SHUTDOWN_LIMIT, history).await {
             Ok(Ok(Ok(()))) => info!("the history is flushed"),
