@@ -277,8 +277,7 @@ impl Relay {
                 Some(event) = inputs.spool_events.recv() => self.handle_spool_event(event),
                 () = sleep_until(timeout) => self.handle_timeout(self.clock.now()),
                 _ = status_timer.tick(), if status_interval.is_some() => self.print_status(),
-                // Fails when whoever asked has gone.
-                Some(scrape) = inputs.scrapes.recv() => drop(scrape.send(self.status_line())),
+                Some(scrape) = inputs.scrapes.recv() => self.tell(scrape),
                 // Priority 6: new samples.
                 count = inputs.samples.recv_many(&mut samples, SAMPLES_AT_ONCE), if may_sample && !is_closing => {
                     may_sample = count > 0;
@@ -485,6 +484,11 @@ impl Relay {
 
     fn print_status(&self) {
         self.printer.print(self.status_line());
+    }
+
+    fn tell(&self, scrape: Scrape) {
+        // Fails when whoever asked has gone.
+        let _ = scrape.send(self.status_line());
     }
 
     fn status_line(&self) -> String {

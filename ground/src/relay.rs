@@ -58,6 +58,7 @@ pub struct Relay {
     tasks: [tokio::task::JoinHandle<()>; 3],
     connections_gone: mpsc::Receiver<()>,
     vehicles: Arc<Vehicles>,
+    commands: Commands,
     history: JoinHandle<()>,
     quic: Option<Quic>,
 }
@@ -202,7 +203,16 @@ impl Relay {
             tokio::spawn(async move { hub.pace().await }),
             tokio::spawn(tidy(clients)),
         ];
-        Ok(Relay { address, shutdown, tasks, connections_gone, vehicles, history: history_thread, quic })
+        Ok(Relay {
+            address,
+            shutdown,
+            tasks,
+            connections_gone,
+            vehicles,
+            commands,
+            history: history_thread,
+            quic,
+        })
     }
 
     /// Where it listens; tells the port where the configuration left it to the system.
@@ -231,6 +241,9 @@ impl Relay {
             quic::close(&endpoint).await;
         }
         self.vehicles.close();
+        if timeout(SHUTDOWN_LIMIT, self.commands.flush()).await.is_err() {
+            warn!("the commands' audit log does not end: vehicles are asked again");
+        }
         let history = tokio::task::spawn_blocking(move || self.history.join());
         match timeout(SHUTDOWN_LIMIT, history).await {
             Ok(Ok(Ok(()))) => info!("the history is flushed"),

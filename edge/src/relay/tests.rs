@@ -64,7 +64,7 @@ fn relay() -> (Relay, Inputs, Ground) {
     };
     let (samples_sender, samples) = mpsc::channel(SAMPLES);
     let (connections_sender, connections) = mpsc::channel(1);
-    let (_, scrapes) = mpsc::channel(SCRAPES);
+    let (_, scrapes) = mpsc::channel(1);
     let inputs =
         Inputs { samples, sources: JoinSet::new(), connections, spool_events, command_news, scrapes };
     (relay, inputs, Ground { connections: connections_sender, _samples: samples_sender })

@@ -182,12 +182,12 @@ impl Key {
         }
         let key = DecodingKey::from_jwk(jwk).map_err(|_| "its numbers are no base64url")?;
         match key.kind() {
-            DecodingKeyKind::SecretOrDer(bytes) if algorithm == Algorithm::HS256 => {
-                if bytes.len() < MIN_SECRET_BYTES {
-                    return Err("its secret is shorter than 32 bytes");
-                }
+            DecodingKeyKind::SecretOrDer(bytes) if bytes.len() < MIN_SECRET_BYTES => {
+                return Err("it is shorter than 32 bytes");
             }
-            DecodingKeyKind::SecretOrDer(bytes) if bytes.len() != 32 => return Err("it has not 32 bytes"),
+            DecodingKeyKind::SecretOrDer(bytes) if algorithm == Algorithm::EdDSA && bytes.len() != 32 => {
+                return Err("it has not 32 bytes");
+            }
             DecodingKeyKind::RsaModulusExponent { n, .. } if n.len() < 256 => {
                 return Err("it is shorter than 2048 bits");
             }

@@ -163,7 +163,8 @@ impl Client {
 
     async fn receive(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
         self.unanswered = 0;
-        if self.messages.check().is_err() {
+        let is_answer = matches!(message, Some(Ok(Message::Pong(_))));
+        if !is_answer && self.messages.check().is_err() {
             let problem = Problem::new(ErrorCode::TooFast, "too many messages: 50 a second, 100 at once");
             return self.refuse(problem, close_code::POLICY).await;
         }

@@ -3,6 +3,7 @@
 //! A command is committed here, synced, before it is sent; what becomes of it follows as it becomes known.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode as SqliteError, Row};
 use serde::Serialize;
@@ -20,6 +21,8 @@ use crate::publish::message::{ErrorCode, Problem};
 
 /// What waits for the disk; more waits with whoever brings it.
 const QUEUE: usize = 256;
+/// How long another process may hold the file at the start.
+const LOCK_LIMIT: Duration = Duration::from_secs(2);
 /// Marks the file as ours: "TerA".
 const APPLICATION_ID: i64 = 0x5465_7241;
 const VERSION: i64 = 1;
@@ -43,6 +46,7 @@ enum Request {
     Issued { vehicle: VehicleId, tracked: Box<Tracked>, reply: oneshot::Sender<Result<(), Problem>> },
     Changed { tracked: Box<Tracked> },
     Cancelled { id: CommandId, who: String },
+    Flush { reply: oneshot::Sender<()> },
     List { vehicle: VehicleId, limit: usize, reply: oneshot::Sender<Result<Vec<CommandStatus>, String>> },
 }
 
@@ -85,6 +89,14 @@ impl Audit {
         let _ = self.0.send(Request::Cancelled { id, who }).await;
     }
 
+    /// Waits until everything before is written.
+    pub(super) async fn flush(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.0.send(Request::Flush { reply }).await.is_ok() {
+            let _ = answer.await;
+        }
+    }
+
     /// The newest commands of a vehicle, newest first.
     pub(super) async fn list(&self, vehicle: VehicleId, limit: usize) -> Result<Vec<CommandStatus>, String> {
         let (reply, answer) = oneshot::channel();
@@ -95,7 +107,8 @@ impl Audit {
 }
 
 fn prepare(db: &Connection) -> rusqlite::Result<Result<(), String>> {
-    db.busy_timeout(std::time::Duration::ZERO)?;
+    // A ground that is being restarted lets go of it soon.
+    db.busy_timeout(LOCK_LIMIT)?;
     // A second ground on the same log would send the same commands.
     db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -147,6 +160,7 @@ fn serve(db: &Connection, mut queue: mpsc::Receiver<Request>) {
                     error!(%id, %error, "a cancellation is not in the audit log");
                 }
             }
+            Request::Flush { reply } => drop(reply.send(())),
             Request::List { vehicle, limit, reply } => {
                 let rows = (vehicle.as_str(), i64::try_from(limit).unwrap_or(i64::MAX));
                 let listed = select(db, include_str!("sql/select_newest.sql"), rows);

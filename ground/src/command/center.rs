@@ -43,6 +43,9 @@ pub(super) enum Message {
         vehicle: VehicleId,
         session: SessionNumber,
     },
+    Flush {
+        reply: oneshot::Sender<()>,
+    },
     Answered {
         vehicle: VehicleId,
         answer: Answer,
@@ -128,6 +131,10 @@ impl Center {
                     entry.disconnect(session);
                 }
                 self.tidy(&vehicle);
+            }
+            Message::Flush { reply } => {
+                self.audit.flush().await;
+                let _ = reply.send(());
             }
             Message::Answered { vehicle, answer: Answer::Report(report) } => {
                 if let Some(entry) = self.vehicles.get_mut(&vehicle) {

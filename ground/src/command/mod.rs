@@ -157,6 +157,11 @@ impl Commands {
         self.tell(Message::Answered { vehicle: vehicle.clone(), answer });
     }
 
+    /// Waits until everything that is known so far is in the audit log.
+    pub async fn flush(&self) {
+        let _ = self.ask(|reply| Message::Flush { reply }).await;
+    }
+
     fn check(&self, caller: Caller<'_>, vehicle: &VehicleId) -> Result<(), Problem> {
         if caller.may_command {
             return Ok(());

@@ -167,8 +167,8 @@ impl HistoryReader {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Where to begin so that at most `limit` records of some epochs lie between there and `until`, or a frame more;
-    /// at `after` when there are no more.
+    /// Where to begin so that at most `limit` records of some epochs lie between there and `until`; at `after` when there
+    /// are no more.
     pub fn published_limit(
         &self,
         epochs: &[EpochKey],
@@ -182,9 +182,10 @@ impl HistoryReader {
             statement.query(params![after.0.cast_signed(), until.0.cast_signed(), json_list(epochs)])?;
         let mut records = 0u64;
         while let Some(row) = rows.next()? {
-            records += row.get::<_, i64>(1)?.cast_unsigned();
+            let count = row.get::<_, i64>(1)?.cast_unsigned();
+            records += count;
             if records > limit {
-                return Ok(Position(row.get::<_, i64>(0)?.cast_unsigned() - 1));
+                return Ok(Position(row.get::<_, i64>(0)?.cast_unsigned() + count - 1));
             }
         }
         Ok(after)

@@ -76,7 +76,7 @@ pub async fn export(
             (Ok(Err(error)), Some(opened)) => drop(opened.send(Err(problem(&error)))),
             (Err(problem), Some(opened)) => drop(opened.send(Err(problem))),
             (Ok(Err(ExportError::Write(error))), None) => {
-                tracing::debug!(%error, "export ended by its client")
+                tracing::debug!(%error, "export ended by its client");
             }
             (Ok(Err(error)), None) => warn!(%error, "an export ended early"),
             _ => {}

@@ -44,6 +44,9 @@ pub async fn metrics(
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text.0).into_response())
 }
 
+/// A vehicle's value of a family; `None` where it has none.
+type Measure = fn(&VehicleStatus) -> Option<f64>;
+
 fn ground(text: &mut Text, monitor: &Monitor) {
     let (clients, ingest) = (&monitor.clients.counters, monitor.clients.hub.counters());
     let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"");
@@ -105,7 +108,7 @@ fn ground(text: &mut Text, monitor: &Monitor) {
 }
 
 fn vehicles(text: &mut Text, vehicles: &[(Arc<str>, VehicleStatus)]) {
-    let families: [(&str, &str, &str, fn(&VehicleStatus) -> Option<f64>); 6] = [
+    let families: [(&str, &str, &str, Measure); 6] = [
         ("tern_vehicle_connected", "gauge", "1 while it has a session.", |status| {
             Some(f64::from(u8::from(status.connected)))
         }),

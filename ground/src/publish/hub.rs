@@ -79,7 +79,7 @@ pub(super) struct State {
     pub(super) vehicles: BTreeMap<Arc<str>, VehicleState>,
     feeds: BTreeMap<Shape, Arc<Feed>>,
     /// The streams with a record that waits for its turn, by when that is.
-    due: BTreeMap<(Instant, u64), (Arc<str>, Arc<str>)>,
+    due: BTreeMap<(Instant, u64), StreamName>,
     next_due: u64,
 }
 
@@ -390,6 +390,8 @@ impl Hub {
     }
 }
 
+/// A vehicle and a stream of it.
+type StreamName = (Arc<str>, Arc<str>);
 type NamedStream<'a> = (Arc<str>, &'a mut StreamState);
 
 impl State {
@@ -420,7 +422,7 @@ impl State {
         self.next_due += 1;
     }
 
-    fn take_due(&mut self, now: Instant) -> Option<(Instant, (Arc<str>, Arc<str>))> {
+    fn take_due(&mut self, now: Instant) -> Option<(Instant, StreamName)> {
         let first = self.due.first_entry().filter(|first| first.key().0 <= now)?;
         let ((due, _), stream) = first.remove_entry();
         Some((due, stream))

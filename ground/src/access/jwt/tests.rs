@@ -163,7 +163,7 @@ fn keys_that_are_too_weak_or_of_another_kind_are_named() {
         assert!(error.contains("key 1") && error.contains(why), "{error}");
     }
     assert!(matches!(read(&json!({"keys": []})), Err(JwtError::Empty { .. })));
-    let error = read(&json!({"keys": [{"kty": "oct", "k": 5, "secret": "s3cret"}]})).unwrap_err().to_string();
+    let error = read(&json!({"keys": "s3cret"})).unwrap_err().to_string();
     assert!(error.contains("no JWK set") && !error.contains("s3cret"), "{error}");
     assert!(matches!(JwtKeys::read(Path::new("no/such"), None, None), Err(JwtError::Read { .. })));
 }

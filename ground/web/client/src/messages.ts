@@ -648,11 +648,6 @@ code: ErrorCode,
 message: string, };
 
 /**
- * Why something was refused.
- */
-export type ErrorCode = "malformed" | "unknown-operation" | "limit" | "bad-cursor" | "unknown-id" | "unknown-vehicle" | "forbidden" | "busy" | "unavailable" | "not-authorized" | "expired" | "duplicate" | "not-connected" | "taken" | "too-fast" | "too-large";
-
-/**
  * Something for a vehicle to do.
  */
 export type CommandOperation = { 
@@ -890,3 +885,8 @@ t: number,
  * Why.
  */
 reason?: string, };
+
+/**
+ * Why something was refused.
+ */
+export type ErrorCode = "malformed" | "unknown-operation" | "limit" | "bad-cursor" | "unknown-id" | "unknown-vehicle" | "forbidden" | "busy" | "unavailable" | "not-authorized" | "expired" | "duplicate" | "not-connected" | "taken" | "too-fast" | "too-large";
