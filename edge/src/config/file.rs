@@ -1,12 +1,13 @@
 //! The configuration file, and how file and flags become a [`Config`].
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tern_shared::batch::BatchLimits;
 use tern_shared::id::{Token, VehicleId};
 
+use super::commands::FileCommands;
 use super::{Args, Config, ConfigError, LinkConfig, LogConfig, LogFormat, OwnCertificate, Precision};
 use crate::link::GroundUrl;
 use crate::source::SourceUrl;
@@ -25,10 +26,13 @@ pub(super) struct FileConfig {
     sources: Vec<String>,
     precision: Option<Precision>,
     status_interval_ms: Option<u64>,
+    metrics: Option<SocketAddr>,
     #[serde(default)]
     link: FileLink,
     #[serde(default)]
     batch: FileBatch,
+    #[serde(default)]
+    commands: FileCommands,
     #[serde(default)]
     spool: FileSpool,
     #[serde(default)]
@@ -108,10 +112,13 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
     }
     let status_interval_ms = args.status_interval_ms.or(file.status_interval_ms).unwrap_or(0);
     let window_ms = args.batch_window_ms.or(file.batch.window_ms);
-    let batch = BatchLimits::default();
-    let window = millis("batch.window_ms", window_ms, batch.window, 10..=10_000, "10 to 10000 ms")?;
+    let batch_window = window_ms
+        .map(|window| millis("batch.window_ms", Some(window), Duration::ZERO, 10..=10_000, "10 to 10000 ms"))
+        .transpose()?;
     let insecure = args.insecure.or(file.link.insecure).unwrap_or(false);
     let spool_path = args.spool.clone().or(file.spool.path).unwrap_or_else(|| "tern-edge.sqlite".into());
+    let mut sources = sources;
+    let commands = file.commands.resolve(&mut sources, &spool_path)?;
     let spool = SpoolConfig::new(spool_path);
     let max_age = args.spool_max_age_seconds.or(file.spool.max_age_seconds).unwrap_or(0);
     let commit_interval_ms = args.commit_interval_ms.or(file.spool.commit_interval_ms);
@@ -121,7 +128,8 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
         sources,
         precision: args.precision.or(file.precision).unwrap_or_default(),
         link: resolve_link(file.link, args, insecure)?,
-        batch: BatchLimits { window, ..batch },
+        batch_window,
+        commands,
         spool: SpoolConfig {
             max_bytes: args.spool_max_bytes.or(file.spool.max_bytes).unwrap_or(spool.max_bytes),
             max_age: (max_age > 0).then(|| Duration::from_secs(max_age)),
@@ -135,12 +143,25 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
             )?,
             ..spool
         },
+        metrics: loopback(args.metrics.or(file.metrics))?,
         status_interval: (status_interval_ms > 0).then(|| Duration::from_millis(status_interval_ms)),
         log: LogConfig {
             format: args.log_format.or(file.log.format).unwrap_or_default(),
             level: args.log_level.clone().or(file.log.level).unwrap_or_else(|| "info".to_owned()),
         },
     })
+}
+
+/// Nothing protects it, so only this computer may read it.
+fn loopback(address: Option<SocketAddr>) -> Result<Option<SocketAddr>, ConfigError> {
+    match address {
+        Some(address) if !address.ip().is_loopback() => Err(ConfigError::Value {
+            key: "metrics",
+            value: address.to_string(),
+            expected: "an address of this computer, 127.0.0.1:9464",
+        }),
+        address => Ok(address),
+    }
 }
 
 fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfig, ConfigError> {
@@ -182,8 +203,8 @@ fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfi
             expected,
         });
     }
-    let overhead = args.overhead_bytes.or(file.overhead_bytes).unwrap_or(80);
-    if overhead > 1000 {
+    let overhead = args.overhead_bytes.or(file.overhead_bytes);
+    if let Some(overhead) = overhead.filter(|&overhead| overhead > 1000) {
         let expected = "0 to 1000 bytes";
         return Err(ConfigError::Value { key: "link.overhead_bytes", value: overhead.to_string(), expected });
     }
@@ -193,7 +214,7 @@ fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfi
         own_certificate,
         certificates: args.certificates.clone().or(file.certificates),
         rate_bits_per_second: (rate != 0).then_some(rate),
-        overhead_bytes: overhead as usize,
+        overhead_bytes: overhead.map(|overhead| overhead as usize),
         silence_limit: millis(
             "link.silence_limit_ms",
             silence,
@@ -235,12 +256,25 @@ fn millis(
 }
 
 pub(super) fn to_toml(config: &Config) -> String {
-    let Config { vehicle, token, sources, precision, link, batch, spool, status_interval, log } = config;
+    let Config {
+        vehicle,
+        token,
+        sources,
+        precision,
+        link,
+        batch_window,
+        commands,
+        spool,
+        status_interval,
+        metrics,
+        log,
+    } = config;
     let file = FileConfig {
         vehicle: Some(vehicle.clone()),
         token: (!token.0.is_empty()).then(|| "***".to_owned()),
         sources: sources.iter().map(ToString::to_string).collect(),
         precision: Some(*precision),
+        metrics: *metrics,
         status_interval_ms: Some(status_interval.map_or(0, |interval| interval.as_millis() as u64)),
         link: FileLink {
             ground: Some(match link.grounds.as_slice() {
@@ -252,10 +286,11 @@ pub(super) fn to_toml(config: &Config) -> String {
             client_key: link.own_certificate.as_ref().map(|own| own.key.clone()),
             certificates: link.certificates.clone(),
             rate_bits_per_second: Some(link.rate_bits_per_second.unwrap_or(0)),
-            overhead_bytes: Some(link.overhead_bytes as u64),
+            overhead_bytes: link.overhead_bytes.map(|overhead| overhead as u64),
             silence_limit_ms: Some(link.silence_limit.as_millis() as u64),
         },
-        batch: FileBatch { window_ms: Some(batch.window.as_millis() as u64) },
+        batch: FileBatch { window_ms: batch_window.map(|window| window.as_millis() as u64) },
+        commands: FileCommands::print(commands),
         spool: FileSpool {
             path: Some(spool.path.clone()),
             max_bytes: Some(spool.max_bytes),

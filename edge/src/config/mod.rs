@@ -3,20 +3,22 @@
 //! `tern-edge.toml` beside this package documents every key; a test holds it against the defaults.
 
 mod args;
+mod commands;
 mod file;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use tern_shared::batch::BatchLimits;
 use tern_shared::id::{Token, VehicleId};
 
 pub use args::Args;
 
+use crate::command::config::CommandConfig;
 use crate::link::GroundUrl;
 use crate::source::SourceUrl;
 use crate::spool::SpoolConfig;
@@ -34,12 +36,16 @@ pub struct Config {
     pub precision: Precision,
     /// The link to the ground.
     pub link: LinkConfig,
-    /// When a batch closes.
-    pub batch: BatchLimits,
+    /// How long a record waits for company; `None` for what suits the transport, the rate and the loss.
+    pub batch_window: Option<Duration>,
+    /// What commands may reach.
+    pub commands: CommandConfig,
     /// Where frames are kept while the link is down.
     pub spool: SpoolConfig,
     /// Time between status lines on standard output; `None` for no such lines.
     pub status_interval: Option<Duration>,
+    /// Where `/metrics` is served; `None` for nowhere.
+    pub metrics: Option<SocketAddr>,
     /// Logging.
     pub log: LogConfig,
 }
@@ -66,8 +72,8 @@ pub struct LinkConfig {
     pub own_certificate: Option<OwnCertificate>,
     /// The rate to keep to, bits a second on the wire; `None` for no limit.
     pub rate_bits_per_second: Option<u64>,
-    /// What a packet costs on the wire beside our bytes.
-    pub overhead_bytes: usize,
+    /// What a packet costs on the wire beside our bytes; `None` for what the transport's headers are.
+    pub overhead_bytes: Option<usize>,
     /// How long the ground may be silent while it owes an acknowledgement, before the connection is made anew.
     pub silence_limit: Duration,
 }

@@ -37,13 +37,18 @@ fn relay() -> (Relay, Inputs, Ground) {
     };
     let send = SendConfig {
         rate_bits_per_second: Some(64_000),
-        overhead_bytes: 80,
-        retransmit_after: None,
+        overhead_bytes: Some(80),
         silence_limit: Duration::from_secs(5),
-        hold_after: Some(Duration::from_millis(2500)),
+        batch_window: None,
+        pins: Pins::default(),
     };
+    let clock = Clock::start();
+    let (happened, command_news) = mpsc::channel(COMMAND_NEWS);
+    let moment = Moment { now: clock.now(), clock: None };
+    let commands = Commands::new(&Default::default(), moment, |_| Port::new(), happened);
     let relay = Relay {
-        clock: Clock::start(),
+        clock,
+        commands,
         batcher: Batcher::new(BatchLimits::default()),
         registry: Registry::new(Precision::Sensor, SchemaTable::new()),
         next: 0,
@@ -59,7 +64,9 @@ fn relay() -> (Relay, Inputs, Ground) {
     };
     let (samples_sender, samples) = mpsc::channel(SAMPLES);
     let (connections_sender, connections) = mpsc::channel(1);
-    let inputs = Inputs { samples, sources: JoinSet::new(), connections, spool_events };
+    let (_, scrapes) = mpsc::channel(1);
+    let inputs =
+        Inputs { samples, sources: JoinSet::new(), connections, spool_events, command_news, scrapes };
     (relay, inputs, Ground { connections: connections_sender, _samples: samples_sender })
 }
 

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 pub use result::{BoundResult, LatencyMs, OutageResult, RunResult, UsageResult};
 pub use trace::{Trace, TracedSample};
+pub(crate) use usage::of as usage_of;
 
 use crate::folder;
 use crate::path::{LinkKind, Path, PathError};

@@ -188,11 +188,12 @@ fn edge_arguments(path: &Path, scenario: &Scenario, source: &str, folder: &FileP
         folder.join("spool.sqlite").into(),
         "--rate-bits-per-second".into(),
         scenario.edge.rate_bits_per_second.to_string().into(),
-        "--batch-window-ms".into(),
-        scenario.edge.batch_window_ms.to_string().into(),
         "--status-interval-ms".into(),
         "1000".into(),
     ]);
+    if let Some(window_ms) = scenario.edge.batch_window_ms {
+        arguments.extend(["--batch-window-ms".into(), window_ms.to_string().into()]);
+    }
     arguments
 }
 

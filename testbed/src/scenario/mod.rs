@@ -84,7 +84,7 @@ pub struct EdgeSettings {
     /// Its `--rate-bits-per-second`.
     pub rate_bits_per_second: u64,
     /// Its `--batch-window-ms`.
-    pub batch_window_ms: u32,
+    pub batch_window_ms: Option<u32>,
     /// How it reaches the ground.
     #[serde(default)]
     pub transport: Transport,
@@ -95,9 +95,9 @@ pub struct EdgeSettings {
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// Datagrams and a stream over UDP, encrypted.
+    #[default]
     Quic,
     /// WebSocket over TCP, not encrypted.
-    #[default]
     #[value(name = "websocket")]
     WebSocket,
 }
