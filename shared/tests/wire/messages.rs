@@ -119,7 +119,7 @@ pub(crate) fn to_vehicle() -> Vec<(ToVehicle, &'static str)> {
         (refused(RefusalReason::Dialect), "0104026e6f"),
         (refused(RefusalReason::Superseded), "0105026e6f"),
         (refused(RefusalReason::Unavailable), "0106026e6f"),
-        (ToVehicle::Acknowledge(committed.clone()), "02ac02020a1ea00101"),
+        (ToVehicle::Acknowledge(committed), "02ac02020a1ea00101"),
         (
             ToVehicle::ProbeReply(ProbeReply { sent: TIME, ground: Timestamp(TIME.0 + 300_000) }),
             "038080a0faa0ccd705c0cfc4faa0ccd705",
