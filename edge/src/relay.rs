@@ -9,11 +9,14 @@
 //!
 //! One task owns the session; everything that happens reaches it through one `select!`.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tern_shared::batch::{Batch, BatchLimits, Batcher};
 use tern_shared::codec;
+use tern_shared::command::Moment;
 use tern_shared::range::SequenceRange;
 use tern_shared::record::{MAX_RECORD_BYTES, Record};
 use tern_shared::schema::Class;
@@ -24,10 +27,12 @@ use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
 use crate::clock::{Clock, wall_now};
+use crate::command::{Commands, Happened};
 use crate::config::Config;
 use crate::link::{Connection, LinkError, Links};
+use crate::metrics::{self, Scrape};
 use crate::registry::Registry;
-use crate::source::{self, Counters, Sample, SourceError};
+use crate::source::{self, Counters, Port, Sample, SourceError};
 use crate::spool::{OpenError, SpoolEvent, SpoolHandle, SpoolState};
 use crate::status::{self, Printer, RelayStats, WatchedSource};
 
@@ -37,6 +42,10 @@ const SAMPLES: usize = 4096;
 const SAMPLES_AT_ONCE: usize = 256;
 /// Events that wait for the relay: answers to fetches, of which one is out at a time, and statuses.
 const SPOOL_EVENTS: usize = 64;
+/// News of commands that wait for the relay.
+const COMMAND_NEWS: usize = 64;
+/// Requests for metrics that wait for the relay.
+const SCRAPES: usize = 4;
 /// How long the last records may take to reach the ground when the edge is told to end.
 const CLOSING_LIMIT: Duration = Duration::from_secs(3);
 
@@ -52,6 +61,14 @@ pub enum RelayError {
     /// The spool belongs to another process, or to a newer release.
     #[error(transparent)]
     Spool(#[from] OpenError),
+    /// The address for `/metrics` cannot be listened on.
+    #[error("metrics = {address}: {error}")]
+    Metrics {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
     /// Not even a thread can be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -98,8 +115,15 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         session.handle_schema(id, schema.clone());
     }
     let (silent_sender, silent) = watch::channel(false);
+    let clock = Clock::start();
+    let (happened_sender, command_news) = mpsc::channel(COMMAND_NEWS);
+    let ports: BTreeMap<String, Port> =
+        config.sources.iter().map(|source| (source.to_string(), Port::new())).collect();
+    let port = |source: &str| ports.get(source).cloned().unwrap_or_default();
+    let moment = Moment { now: clock.now(), clock: None };
     let mut relay = Relay {
-        clock: Clock::start(),
+        clock,
+        commands: Commands::new(&config.commands, moment, port, happened_sender),
         batcher: Batcher::new(BatchLimits::default()),
         registry: Registry::new(config.precision, opened.schemas),
         next: opened.base,
@@ -120,18 +144,30 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         let counters = Arc::new(Counters::default());
         relay.sources.push(WatchedSource { url: url.clone(), counters: counters.clone(), ended: None });
         let samples = samples_sender.clone();
-        sources.spawn(async move { (index, source::run(&url, samples, counters).await) });
+        let port = port(&url.to_string());
+        sources.spawn(async move { (index, source::run(&url, samples, counters, port).await) });
     }
     drop(samples_sender);
     let (connection_sender, connections) = mpsc::channel(1);
     let mut links = tokio::spawn(links.run(connection_sender, silent));
 
-    let inputs = Inputs { samples, sources, connections, spool_events };
+    let (scrape_sender, scrapes) = mpsc::channel(SCRAPES);
+    let metrics = match config.metrics {
+        Some(address) => {
+            let failed = |error| RelayError::Metrics { address, error };
+            let listener = metrics::listen(address).await.map_err(failed)?;
+            Some(tokio::spawn(metrics::serve(listener, scrape_sender)))
+        }
+        None => None,
+    };
+
+    let inputs = Inputs { samples, sources, connections, spool_events, command_news, scrapes };
     let result = relay.run(inputs, config.status_interval, shutdown).await;
     relay.connection = None;
     // The last messages and the end of the connection are on their way.
     let _ = tokio::time::timeout(GOODBYE_LIMIT, &mut links).await;
     links.abort();
+    metrics.into_iter().for_each(|metrics| metrics.abort());
     let status = relay.close();
     info!(held_records = status.held.records, "ended");
     result
@@ -143,11 +179,14 @@ struct Inputs {
     sources: JoinSet<(usize, Result<(), SourceError>)>,
     connections: mpsc::Receiver<Connection>,
     spool_events: mpsc::Receiver<SpoolEvent>,
+    command_news: mpsc::Receiver<Happened>,
+    scrapes: mpsc::Receiver<Scrape>,
 }
 
 /// The one owner of the session, and all that it decides with.
 struct Relay {
     clock: Clock,
+    commands: Commands,
     batcher: Batcher,
     registry: Registry,
     /// The next record's sequence number.
@@ -216,7 +255,12 @@ impl Relay {
                     self.session.handle_connected(self.clock.now(), connection.carrier);
                     self.connection = Some(connection);
                 }
-                // Priority 3: the link can take a message.
+                // Priority 3: what became of commands.
+                Some(happened) = inputs.command_news.recv() => {
+                    let moment = self.moment();
+                    self.commands.handle_happened(moment, happened);
+                }
+                // Priority 4: the link can take a message.
                 permit = room(outgoing), if polled.is_none() => {
                     let now = self.clock.now();
                     // A closed channel is noticed by `receive`.
@@ -230,11 +274,12 @@ impl Relay {
                     continue;
                 }
                 () = more_room(stream) => {}
-                // Priority 4: the disk and the timers.
+                // Priority 5: the disk and the timers.
                 Some(event) = inputs.spool_events.recv() => self.handle_spool_event(event),
                 () = sleep_until(timeout) => self.handle_timeout(self.clock.now()),
                 _ = status_timer.tick(), if status_interval.is_some() => self.print_status(),
-                // Priority 5: new samples.
+                Some(scrape) = inputs.scrapes.recv() => self.tell(scrape),
+                // Priority 6: new samples.
                 count = inputs.samples.recv_many(&mut samples, SAMPLES_AT_ONCE), if may_sample && !is_closing => {
                     may_sample = count > 0;
                     let now = self.clock.now();
@@ -263,7 +308,9 @@ impl Relay {
 
     fn timeout(&mut self, now: Now) -> Option<tern_shared::time::Instant> {
         self.batcher.set_window(self.session.batch_window());
-        [self.session.poll_timeout(now), self.batcher.poll_timeout()].into_iter().flatten().min()
+        let moment = Moment { now, clock: self.session.clock(now) };
+        let commands = self.commands.poll_timeout(moment);
+        [self.session.poll_timeout(now), self.batcher.poll_timeout(), commands].into_iter().flatten().min()
     }
 
     fn handle_timeout(&mut self, now: Now) {
@@ -271,6 +318,12 @@ impl Relay {
             self.handle_batch(now, batch);
         }
         self.session.handle_timeout(now);
+        self.commands.handle_timeout(Moment { now, clock: self.session.clock(now) });
+    }
+
+    fn moment(&self) -> Moment {
+        let now = self.clock.now();
+        Moment { now, clock: self.session.clock(now) }
     }
 
     fn handle_sample(&mut self, now: Now, sample: Sample) {
@@ -355,9 +408,19 @@ impl Relay {
                     info!(is_silent, "the link in use");
                     self.silent.send_replace(is_silent);
                 }
-                EdgeEvent::Clock(estimate) => self.stats.clock = Some(estimate),
+                EdgeEvent::Clock(estimate) => {
+                    self.stats.clock = Some(estimate);
+                    self.commands.handle_timeout(self.moment());
+                }
+                EdgeEvent::Order(order) => {
+                    let moment = self.moment();
+                    self.commands.handle_order(moment, order);
+                }
                 EdgeEvent::Closed => self.closed = true,
             }
+        }
+        while let Some(answer) = self.commands.poll_answer() {
+            self.session.answer(answer);
         }
     }
 
@@ -417,11 +480,20 @@ impl Relay {
         self.stats.connected = false;
         self.stats.ground = None;
         self.session.handle_disconnected();
+        self.commands.handle_disconnected();
     }
 
     fn print_status(&self) {
-        let line = status::line(&self.stats, &self.session.stats(), &self.spool.status(), &self.sources);
-        self.printer.print(line);
+        self.printer.print(self.status_line());
+    }
+
+    fn tell(&self, scrape: Scrape) {
+        // Fails when whoever asked has gone.
+        let _ = scrape.send(self.status_line());
+    }
+
+    fn status_line(&self) -> String {
+        status::line(&self.stats, &self.session.stats(), &self.spool.status(), &self.sources)
     }
 }
 

@@ -6,6 +6,7 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use tern_ground::config::Synchronous;
 use tern_ground::history::{Content, Entry, Store};
+use tern_ground::publish::cursor::Position;
 use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
 use tern_shared::id::{Epoch, SchemaId};
@@ -65,8 +66,9 @@ fn commit(bencher: Bencher<'_, '_>, records: u64) {
                 let range = SequenceRange::new(next, next + records);
                 next = range.end;
                 let (started, ended) = (Timestamp(0), Timestamp(1));
-                let content =
-                    Content::Frame { range, lane: Lane::Live, started, ended, bytes: bytes.clone() };
+                let (position, schemas) = (Position(range.start + 1), vec![SchemaId(0)]);
+                let (lane, bytes) = (Lane::Live, bytes.clone());
+                let content = Content::Frame { range, lane, position, schemas, started, ended, bytes };
                 Entry { epoch, received: Timestamp(0), content, outcome: None }
             };
             (0..BATCH_FRAMES).map(entry).collect::<Vec<_>>()

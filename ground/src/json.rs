@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use tern_shared::record::Value;
-use tern_shared::schema::Schema;
+use tern_shared::schema::{Field, Schema};
 use tern_shared::time::Timestamp;
 
 /// A record's fields as an object, in the schema's order.
@@ -18,16 +18,31 @@ pub struct Fields<'a> {
     pub schema: &'a Schema,
     /// One a field.
     pub values: &'a [Value],
+    /// Which of them to write; `None` for all.
+    pub wanted: Option<&'a [bool]>,
 }
 
 impl Serialize for Fields<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.schema.fields.len()))?;
-        for (field, value) in self.schema.fields.iter().zip(self.values) {
-            map.serialize_entry(&field.name, &JsonValue(value))?;
+        let all = self.schema.fields.iter().zip(self.values);
+        match self.wanted {
+            None => write(serializer, all),
+            Some(wanted) => {
+                write(serializer, all.zip(wanted).filter(|(_, wanted)| **wanted).map(|(all, _)| all))
+            }
         }
-        map.end()
     }
+}
+
+fn write<'a, S: Serializer>(
+    serializer: S,
+    fields: impl Iterator<Item = (&'a Field, &'a Value)> + Clone,
+) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(fields.clone().count()))?;
+    for (field, value) in fields {
+        map.serialize_entry(&field.name, &JsonValue(value))?;
+    }
+    map.end()
 }
 
 struct JsonValue<'a>(&'a Value);
@@ -74,7 +89,7 @@ pub fn epoch_seconds(time: Timestamp) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use tern_shared::schema::{Class, Field, FieldKind, Origin};
+    use tern_shared::schema::{Class, FieldKind, Origin};
 
     use super::*;
 
@@ -95,7 +110,7 @@ mod tests {
         ];
         let fields = (0..values.len()).map(|i| Field::new(format!("f{i}"), FieldKind::F64)).collect();
         let schema = Schema { stream: "s".to_owned(), origin: Origin::Sensor, class: Class::Live, fields };
-        let json = serde_json::to_string(&Fields { schema: &schema, values: &values }).unwrap();
+        let json = serde_json::to_string(&Fields { schema: &schema, values: &values, wanted: None }).unwrap();
         assert_eq!(
             json,
             r#"{"f0":null,"f1":true,"f2":-5,"f3":18446744073709551615,"f4":0.1,"f5":0.1,"f6":"NaN","f7":"Infinity","f8":"-Infinity","f9":"a\"\n","f10":"00ff"}"#

@@ -4,11 +4,12 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tern_ground::config::{Args, Command, Config, LogConfig, LogFormat};
 use tern_ground::export::{self, ExportError, Summary};
 use tern_ground::relay::Relay;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 type Failure = Box<dyn std::error::Error>;
@@ -33,11 +34,22 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Some(Command::Export(export)) => Ok(report(export::run(&config.history.path, export))?),
         None => {
             start_logging(&config.log)?;
+            raise_file_limit();
             // One thread is enough: the history has its own, and everything else waits for sockets.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(serve(config))?;
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+/// A client is an open file, and the soft limit is 1024 on most systems. Programs that cannot take more are what it is for.
+fn raise_file_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
+        warn!(%error, ?current, "the limit of open files stays as it is");
     }
 }
 

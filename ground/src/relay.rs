@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | connection -> vehicle | 64 messages a vehicle | the connection stops reading its socket |
 //! | vehicles -> history | 1024 entries | the vehicles wait, and with them their connections |
-//! | hub -> web clients | 1024 pieces of up to 64 messages, 2 s | a client that is behind starts again from a snapshot |
+//! | feed -> web clients | 2 s, 4 MB | a client that is behind is told so and goes on from the newest values |
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,33 +15,39 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::get;
+use axum::routing::{delete, get};
+use axum::{Router, middleware};
 use tern_shared::id::VehicleId;
 use tern_shared::message::{Refusal, RefusalReason};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, broadcast, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use crate::accept::quic::{self, QuicError};
-use crate::accept::{self, Accept, VehicleTokens, ViewerToken};
-use crate::clock::Clock;
+use crate::accept::{self, Accept, VehicleTokens};
+use crate::access::{Access, JwtError, JwtKeys, Limits, Origins};
+use crate::client::{self, Clients, Counters};
+use crate::clock::{Clock, wall_now};
+use crate::command::{AuditError, Commands};
 use crate::config::{Config, ConfigError};
-use crate::dashboard::{self, Monitor};
-use crate::history::{self, Health, History, HistoryError, Store};
-use crate::publish::browser::{self, Browsers};
-use crate::publish::message::{self, Publication, VehicleStatus};
-use crate::publish::{Hub, Piece};
+use crate::history::{self, Health, History, HistoryError, HistoryReader, Store};
+use crate::http::{self, health::Monitor};
+use crate::page::{self, Page};
+use crate::publish::cursor::Position;
+use crate::publish::message::VehicleStatus;
+use crate::publish::{Hub, Positions};
+use crate::query::{self, Archive};
 use crate::serve::serve;
 use crate::tls::{self, TlsError};
 use crate::vehicle::{ToVehicleTask, VehicleTask};
 
 const VEHICLE_QUEUE: usize = 64;
 const HISTORY_QUEUE: usize = 1024;
-const CLIENT_QUEUE: usize = 1024;
 /// Connections of vehicles beyond their number: those without a hello yet, and those about to be superseded.
 const SPARE_CONNECTIONS: usize = 64;
+/// How often what has expired is dropped.
+const TIDY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long connections have to end by themselves.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(15);
 
@@ -49,9 +55,10 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(15);
 pub struct Relay {
     address: SocketAddr,
     shutdown: watch::Sender<bool>,
-    server: tokio::task::JoinHandle<()>,
+    tasks: [tokio::task::JoinHandle<()>; 3],
     connections_gone: mpsc::Receiver<()>,
     vehicles: Arc<Vehicles>,
+    commands: Commands,
     history: JoinHandle<()>,
     quic: Option<Quic>,
 }
@@ -74,9 +81,15 @@ pub enum StartError {
     /// QUIC cannot be served.
     #[error(transparent)]
     Quic(#[from] QuicError),
+    /// The keys of web clients' tokens cannot be used.
+    #[error(transparent)]
+    Jwt(#[from] JwtError),
     /// The history cannot be used.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// The commands' audit log cannot be used.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The history's thread cannot be started.
     #[error("cannot start the history's thread: {0}")]
     Thread(std::io::Error),
@@ -104,30 +117,33 @@ impl Relay {
         if config.history.path.parent().is_some_and(|dir| !dir.as_os_str().is_empty() && !dir.is_dir()) {
             return Err(StartError::NoFolder { path: config.history.path });
         }
-        let store = Store::open(&config.history.path, config.history.synchronous)?;
+        let jwt = config.jwt.map(|jwt| JwtKeys::read(&jwt.keys, jwt.issuer, jwt.audience)).transpose()?;
+        let mut store = Store::open(&config.history.path, config.history.synchronous)?;
+        let run = store.begin_run(wall_now())?;
         let listen_failed = |error| StartError::Listen { address: config.listen, error };
         let listener = TcpListener::bind(config.listen).await.map_err(listen_failed)?;
         let address = listener.local_addr().map_err(listen_failed)?;
         let endpoint =
             config.quic.as_ref().map(|quic| quic::listen(quic, &config.history.path)).transpose()?;
 
-        let (pieces, _) = broadcast::channel::<Piece>(CLIENT_QUEUE);
-        let hub = Arc::new(Hub::new(pieces));
+        let positions = Arc::new(Positions::new(run.tag, Position::before_run(run.number)));
+        let hub = Arc::new(Hub::new(positions.clone()));
         publish_known_vehicles(&store, &hub)?;
+        query::seed(&HistoryReader::open(&config.history.path)?, &hub)?;
 
         let (commands, history_commands) = mpsc::channel(HISTORY_QUEUE);
         let (health_told, health) = watch::channel(Health::Good);
         let history_thread =
-            history::spawn(store, config.history.commit_interval, history_commands, health_told)
+            history::spawn(store, config.history.commit_interval, history_commands, health_told, positions)
                 .map_err(StartError::Thread)?;
         let history = History::new(commands, health.clone());
-        let vehicles = Arc::new(Vehicles::new(config.max_vehicles, hub.clone(), history));
-
         let clock = Clock::start();
         let has_client_ca = config.quic.as_ref().is_some_and(|quic| quic.client_ca.is_some());
+        let commands = Commands::start(&config.history.audit_path(), clock)?;
+        let vehicles = Arc::new(Vehicles::new(config.max_vehicles, hub.clone(), history, commands.clone()));
+
         let (shutdown, shutdown_seen) = watch::channel(false);
         let (alive, connections_gone) = mpsc::channel(1);
-        let client_places = Arc::new(Semaphore::new(config.max_clients));
         let accept = Arc::new(Accept {
             clock,
             agent: concat!("tern-ground ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -140,28 +156,40 @@ impl Relay {
             idle_timeout: config.idle_timeout,
             next_session: AtomicU64::new(0),
         });
-        let viewer = ViewerToken::new(config.viewer_token);
-        let viewer_token_required = viewer.is_required();
-        let browsers = Arc::new(Browsers {
-            hub,
-            viewer,
+        let access = Access::new(config.viewer_token, config.clients, jwt);
+        let clients = Arc::new(Clients {
+            hub: hub.clone(),
+            commands: commands.clone(),
+            archive: Archive::new(config.history.path.clone()),
+            origins: Origins::new(config.origins, access.is_required()),
+            access,
+            limits: Limits::new(config.max_clients_per_address),
             shutdown: shutdown_seen.clone(),
             alive,
-            connections: client_places.clone(),
+            places: Arc::new(Semaphore::new(config.max_clients)),
+            counters: Counters::default(),
         });
-        let monitor = Arc::new(Monitor {
-            clock,
-            health,
-            vehicles: vehicles.clone(),
-            free_clients: client_places,
-            max_clients: config.max_clients,
-            viewer_token_required,
-        });
+        let page = Page::new(clients.clone(), config.tiles.as_ref());
+        let monitor =
+            Arc::new(Monitor { clock, health, vehicles: vehicles.clone(), clients: clients.clone() });
+        let api = Router::new()
+            .route("/vehicles", get(http::vehicles::vehicles))
+            .route("/vehicles/{id}/latest", get(http::vehicles::latest))
+            .route("/vehicles/{id}/history", get(http::history::history))
+            .route("/vehicles/{id}/export", get(http::export::export))
+            .route("/vehicles/{id}/commands", get(http::commands::list).post(http::commands::issue))
+            .route("/vehicles/{id}/commands/{command}", delete(http::commands::cancel))
+            .route("/events", get(http::events::events))
+            .layer(middleware::from_fn_with_state(clients.clone(), http::cors::allow));
         let router = Router::new()
+            .route("/ws", get(client::upgrade))
+            .nest("/api", api)
+            .with_state(clients.clone())
             .route("/vehicle", get(accept::upgrade).with_state(accept.clone()))
-            .route("/ws", get(browser::upgrade).with_state(browsers))
-            .route("/healthz", get(dashboard::healthz).with_state(monitor.clone()))
-            .route("/", get(dashboard::page).with_state(monitor));
+            .route("/metrics", get(http::metrics::metrics).with_state(monitor.clone()))
+            .route("/healthz", get(http::health::healthz).with_state(monitor))
+            .route("/assets/{name}", get(page::asset))
+            .route("/", get(page::index).with_state(page));
         info!(%address, tls = tls.is_some(), history = %config.history.path.display(), "listening");
         let quic = endpoint.map(|endpoint| {
             if let Ok(address) = endpoint.local_addr() {
@@ -170,8 +198,21 @@ impl Relay {
             let server = tokio::spawn(quic::serve(endpoint.clone(), accept, shutdown_seen.clone()));
             Quic { endpoint, server }
         });
-        let server = tokio::spawn(serve(router, listener, tls, shutdown_seen));
-        Ok(Relay { address, shutdown, server, connections_gone, vehicles, history: history_thread, quic })
+        let tasks = [
+            tokio::spawn(serve(router, listener, tls, shutdown_seen)),
+            tokio::spawn(async move { hub.pace().await }),
+            tokio::spawn(tidy(clients)),
+        ];
+        Ok(Relay {
+            address,
+            shutdown,
+            tasks,
+            connections_gone,
+            vehicles,
+            commands,
+            history: history_thread,
+            quic,
+        })
     }
 
     /// Where it listens; tells the port where the configuration left it to the system.
@@ -187,16 +228,22 @@ impl Relay {
     /// Ends everything in order: sessions after their last acknowledgement, vehicles, the history with all that came.
     pub async fn shutdown(mut self) {
         self.shutdown.send_replace(true);
-        // Yields `None` when the last connection, and the server, has dropped its end.
+        // What serves drops its ends of the channel.
+        for task in &self.tasks {
+            task.abort();
+        }
+        // Yields `None` when the last connection has, too.
         if timeout(SHUTDOWN_LIMIT, self.connections_gone.recv()).await.is_err() {
             warn!("connections do not end, leaving them");
         }
-        self.server.abort();
         if let Some(Quic { endpoint, server }) = self.quic.take() {
             server.abort();
             quic::close(&endpoint).await;
         }
         self.vehicles.close();
+        if timeout(SHUTDOWN_LIMIT, self.commands.flush()).await.is_err() {
+            warn!("the commands' audit log does not end: vehicles are asked again");
+        }
         let history = tokio::task::spawn_blocking(move || self.history.join());
         match timeout(SHUTDOWN_LIMIT, history).await {
             Ok(Ok(Ok(()))) => info!("the history is flushed"),
@@ -217,12 +264,13 @@ pub struct Vehicles {
 
 struct OpenVehicles {
     history: History,
+    commands: Commands,
     tasks: BTreeMap<VehicleId, mpsc::Sender<ToVehicleTask>>,
 }
 
 impl Vehicles {
-    fn new(max: usize, hub: Arc<Hub>, history: History) -> Self {
-        let open = Mutex::new(Some(OpenVehicles { history, tasks: BTreeMap::new() }));
+    fn new(max: usize, hub: Arc<Hub>, history: History, commands: Commands) -> Self {
+        let open = Mutex::new(Some(OpenVehicles { history, commands, tasks: BTreeMap::new() }));
         Vehicles { max, hub, connected: Arc::default(), open }
     }
 
@@ -230,7 +278,7 @@ impl Vehicles {
     pub fn task(&self, vehicle: &VehicleId) -> Result<mpsc::Sender<ToVehicleTask>, Refusal> {
         let unavailable = |message: String| Refusal::new(RefusalReason::Unavailable, message);
         let mut open = self.lock();
-        let OpenVehicles { history, tasks } =
+        let OpenVehicles { history, commands, tasks } =
             open.as_mut().ok_or_else(|| unavailable("the ground is shutting down".to_owned()))?;
         if let Some(task) = tasks.get(vehicle).filter(|task| !task.is_closed()) {
             return Ok(task.clone());
@@ -242,8 +290,13 @@ impl Vehicles {
             )));
         }
         let (sender, messages) = mpsc::channel(VEHICLE_QUEUE);
-        let task =
-            VehicleTask::new(vehicle.clone(), self.hub.clone(), history.clone(), self.connected.clone());
+        let task = VehicleTask::new(
+            vehicle.clone(),
+            self.hub.clone(),
+            history.clone(),
+            commands.clone(),
+            self.connected.clone(),
+        );
         tokio::spawn(task.run(messages));
         tasks.insert(vehicle.clone(), sender.clone());
         debug!(%vehicle, "vehicle task");
@@ -276,6 +329,16 @@ pub(crate) async fn until_true(flag: &mut watch::Receiver<bool>) {
     let _ = flag.wait_for(|flag| *flag).await;
 }
 
+/// Drops what has expired, again and again.
+async fn tidy(clients: Arc<Clients>) {
+    let mut ticks = tokio::time::interval(TIDY_INTERVAL);
+    loop {
+        ticks.tick().await;
+        clients.hub.expire(tokio::time::Instant::now());
+        clients.limits.tidy();
+    }
+}
+
 /// Lets clients see, from the start, the vehicles that the history knows.
 fn publish_known_vehicles(store: &Store, hub: &Hub) -> Result<(), HistoryError> {
     for name in store.vehicles()? {
@@ -286,10 +349,7 @@ fn publish_known_vehicles(store: &Store, hub: &Hub) -> Result<(), HistoryError> 
             lost_records: totals.lost_records,
             ..VehicleStatus::default()
         };
-        hub.publish_vehicle(
-            &vehicle,
-            message::text(&Publication::Vehicle { vehicle: &vehicle, status: &status }),
-        );
+        hub.publish_vehicle(&vehicle, &status);
     }
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! Accepts connections and speaks HTTP on them, with TLS or without, until they become WebSockets.
 //!
 //! What a peer can hold without having said who it is: one of 256 places, for 30 s, with a buffer of 16 kB. When all
-//! places are taken the oldest gives way, so that peers that stall keep nobody out.
+//! places are taken the oldest gives way, so that peers that stall keep nobody out. Answers that take longer by their nature
+//! (server-sent events, exports) are bounded by those who give them.
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -37,8 +39,23 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 const ACCEPT_RETRY: Duration = Duration::from_millis(500);
 
 /// Who is at the other end of a connection; an extension of every request.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    stays: Arc<AtomicBool>,
+}
+
+impl Peer {
+    /// Lets the connection stay for as long as its answer takes. Whoever calls this bounds such answers.
+    pub fn stay(&self) {
+        self.stays.store(true, Ordering::Relaxed);
+    }
+
+    fn stays(&self) -> bool {
+        self.stays.load(Ordering::Relaxed)
+    }
+}
 
 /// Serves `router` until `shutdown` is true. WebSockets go on after that, other connections end.
 pub async fn serve(
@@ -49,19 +66,26 @@ pub async fn serve(
 ) {
     let tls = tls.map(TlsAcceptor::from);
     let mut connections = JoinSet::new();
-    let mut by_age: VecDeque<AbortHandle> = VecDeque::new();
+    let mut by_age: VecDeque<(AbortHandle, Peer)> = VecDeque::new();
     loop {
         tokio::select! {
             biased;
             () = until_true(&mut shutdown) => return,
-            Some(_) = connections.join_next() => by_age.retain(|connection| !connection.is_finished()),
-            (stream, peer) = accept(&listener) => {
+            Some(_) = connections.join_next() => {
+                by_age.retain(|(connection, peer)| !connection.is_finished() && !peer.stays());
+            }
+            (stream, address) = accept(&listener) => {
+                if by_age.len() >= MAX_HTTP_CONNECTIONS {
+                    by_age.retain(|(_, peer)| !peer.stays());
+                }
                 if by_age.len() >= MAX_HTTP_CONNECTIONS
-                    && let Some(oldest) = by_age.pop_front()
+                    && let Some((oldest, _)) = by_age.pop_front()
                 {
                     oldest.abort();
                 }
-                by_age.push_back(connections.spawn(connection(router.clone(), stream, peer, tls.clone())));
+                let peer = Peer { address, stays: Arc::default() };
+                let connection = connection(router.clone(), stream, peer.clone(), tls.clone());
+                by_age.push_back((connections.spawn(connection), peer));
             }
         }
     }
@@ -87,36 +111,42 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn connection(router: Router, stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>) {
+async fn connection(router: Router, stream: TcpStream, peer: Peer, tls: Option<TlsAcceptor>) {
+    let address = peer.address;
     // Without it, Nagle's algorithm holds an acknowledgement back for a round trip.
     if let Err(error) = stream.set_nodelay(true) {
-        debug!(%peer, %error, "TCP_NODELAY");
+        debug!(%address, %error, "TCP_NODELAY");
     }
     let served = async {
         match tls {
             Some(tls) => {
                 let failed = |error| io::Error::other(format!("TLS handshake failed: {error}"));
-                http(router, tls.accept(stream).await.map_err(failed)?, peer).await
+                http(router, tls.accept(stream).await.map_err(failed)?, peer.clone()).await
             }
-            None => http(router, stream, peer).await,
+            None => http(router, stream, peer.clone()).await,
         }
     };
-    match timeout(HTTP_LIMIT, served).await {
+    tokio::pin!(served);
+    let ended = match timeout(HTTP_LIMIT, &mut served).await {
+        Err(_) if peer.stays() => Ok(served.await),
+        ended => ended,
+    };
+    match ended {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(%peer, %error, "connection failed"),
-        Err(_) => debug!(%peer, "connection took too long"),
+        Ok(Err(error)) => debug!(%address, %error, "connection failed"),
+        Err(_) => debug!(%address, "connection took too long"),
     }
 }
 
 /// Returns when the connection has ended or become a WebSocket.
-async fn http<S>(router: Router, stream: S, peer: SocketAddr) -> io::Result<()>
+async fn http<S>(router: Router, stream: S, peer: Peer) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |request| {
         let mut request: Request<hyper::body::Incoming> = request;
-        request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(peer.clone());
         router.call(request)
     });
     http1::Builder::new()

@@ -4,17 +4,15 @@
 //! committed, and nothing of a former session is let through after that: so the answer holds all that the former
 //! session will ever bring, and no record can be committed twice.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::extract::ws::Utf8Bytes;
 use tern_shared::codec::SchemaTable;
 use tern_shared::id::{Epoch, SchemaId, VehicleId};
 use tern_shared::message::{ClockEstimate, Lane, Refusal, RefusalReason};
-use tern_shared::range::{RangeSet, SequenceRange};
-use tern_shared::record::Record;
+use tern_shared::range::RangeSet;
 use tern_shared::session::GroundEvent;
 use tern_shared::time::Timestamp;
 use tokio::sync::mpsc;
@@ -22,10 +20,11 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{info, warn};
 
 use crate::clock::wall_now;
+use crate::command::{Commands, Downlink};
 use crate::history::{Content, Entry, EpochKey, History, HistoryError, Outcome};
 use crate::json::epoch_seconds;
-use crate::publish::message::{self, Arrival, Publication, VehicleStatus};
-use crate::publish::{Hub, NewestValue};
+use crate::publish::message::VehicleStatus;
+use crate::publish::{Arrival, Hub};
 
 /// How often clients hear of a vehicle's counters while they change.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
@@ -45,9 +44,27 @@ pub enum ToVehicleTask {
         session: SessionNumber,
         /// What: a schema, frame, gap or clock estimate.
         event: GroundEvent,
+        /// When its message came.
+        arrived: Arrived,
     },
     /// The session's connection has ended.
     Detach(SessionNumber),
+}
+
+/// When a message came.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrived {
+    /// By the clock that nobody sets.
+    pub at: Instant,
+    /// By the ground's clock.
+    pub wall: Timestamp,
+}
+
+impl Arrived {
+    /// Now.
+    pub fn now() -> Self {
+        Arrived { at: Instant::now(), wall: wall_now() }
+    }
 }
 
 /// A session that wants to be current.
@@ -74,6 +91,8 @@ pub enum Verdict {
         committed: RangeSet,
         /// The epoch's schemas.
         schemas: SchemaTable,
+        /// What is to be sent beside.
+        downlink: Downlink,
     },
     /// The session is not, or no longer, wanted.
     Refuse(Refusal),
@@ -84,6 +103,7 @@ pub struct VehicleTask {
     id: VehicleId,
     hub: Arc<Hub>,
     history: History,
+    commands: Commands,
     connected: Arc<AtomicUsize>,
     status: VehicleStatus,
     /// Whether clients have yet to hear of `status`.
@@ -97,19 +117,24 @@ struct CurrentSession {
     epoch: Epoch,
     key: EpochKey,
     schemas: SchemaTable,
-    /// The streams that clients know the units of, by the schema that told them.
-    announced: BTreeMap<SchemaId, Arc<str>>,
     verdicts: mpsc::Sender<Verdict>,
     outcomes: mpsc::Sender<Outcome>,
 }
 
 impl VehicleTask {
     /// A vehicle without a session. `connected` counts the vehicles that have one.
-    pub fn new(id: VehicleId, hub: Arc<Hub>, history: History, connected: Arc<AtomicUsize>) -> Self {
+    pub fn new(
+        id: VehicleId,
+        hub: Arc<Hub>,
+        history: History,
+        commands: Commands,
+        connected: Arc<AtomicUsize>,
+    ) -> Self {
         VehicleTask {
             id,
             hub,
             history,
+            commands,
             connected,
             status: VehicleStatus::default(),
             changed: false,
@@ -140,9 +165,9 @@ impl VehicleTask {
                 // Priority 2: what the vehicle sends.
                 message = messages.recv() => match message {
                     Some(ToVehicleTask::Attach(attach)) => self.attach(attach).await,
-                    Some(ToVehicleTask::Event { session, event }) => {
+                    Some(ToVehicleTask::Event { session, event, arrived }) => {
                         if self.current.as_ref().is_some_and(|current| current.number == session) {
-                            self.handle_event(event).await?;
+                            self.handle_event(event, arrived).await?;
                         }
                     }
                     Some(ToVehicleTask::Detach(session)) => {
@@ -188,21 +213,21 @@ impl VehicleTask {
         self.status.epoch = Some(epoch.to_string());
         self.publish_status();
         let schemas = state.schemas.clone();
-        tell(&verdicts, Verdict::Welcome { committed: state.committed, schemas });
+        let downlink = self.commands.connected(&self.id, session);
+        tell(&verdicts, Verdict::Welcome { committed: state.committed, schemas, downlink });
         self.current = Some(CurrentSession {
             number: session,
             epoch,
             key: state.key,
             schemas: state.schemas,
-            announced: BTreeMap::new(),
             verdicts,
             outcomes,
         });
     }
 
-    async fn handle_event(&mut self, event: GroundEvent) -> Result<(), HistoryError> {
+    async fn handle_event(&mut self, event: GroundEvent, arrived: Arrived) -> Result<(), HistoryError> {
         let Some(session) = &mut self.current else { return Ok(()) };
-        let received = wall_now();
+        let received = arrived.wall;
         let content = match event {
             GroundEvent::Schema { id, schema } => {
                 session.schemas.insert(id, schema.clone());
@@ -216,12 +241,24 @@ impl VehicleTask {
                 self.status.backlog_records += if lane == Lane::Backlog { range.len() } else { 0 };
                 self.status.last_received = Some(epoch_seconds(received));
                 self.changed = true;
-                session.publish(&self.id, &self.hub, lane, received, range, &records);
-                Content::Frame { range, lane, started, ended, bytes: frame }
+                let schemas: BTreeSet<SchemaId> = records.iter().map(|record| record.schema).collect();
+                let arrival = Arrival {
+                    vehicle: &self.id,
+                    epoch: session.epoch,
+                    range,
+                    received,
+                    lane,
+                    clock: self.clock,
+                };
+                let position = self.hub.publish_records(arrival, &session.schemas, records);
+                self.hub.counters().published(lane, range.len(), arrived.at.elapsed());
+                let schemas = schemas.into_iter().collect();
+                Content::Frame { range, lane, position, schemas, started, ended, bytes: frame }
             }
             GroundEvent::Gap { range, reason } => {
                 if reason.is_loss() {
                     warn!(vehicle = %self.id, %range, ?reason, "records are lost");
+                    self.hub.counters().lost(range.len());
                     self.status.lost_records = self.status.lost_records.saturating_add(range.len());
                     self.changed = true;
                 }
@@ -235,6 +272,10 @@ impl VehicleTask {
                 self.changed = true;
                 Content::Clock(estimate)
             }
+            GroundEvent::Answer(answer) => {
+                self.commands.answered(&self.id, answer);
+                return Ok(());
+            }
             // These end a connection, which has dealt with them.
             GroundEvent::Hello(_) | GroundEvent::Goodbye | GroundEvent::Refused(_) => return Ok(()),
         };
@@ -244,6 +285,7 @@ impl VehicleTask {
 
     fn end_session(&mut self) -> Option<CurrentSession> {
         let former = self.current.take()?;
+        self.commands.disconnected(&self.id, former.number);
         self.connected.fetch_sub(1, Ordering::Relaxed);
         self.status.connected = false;
         self.status.since = Some(epoch_seconds(wall_now()));
@@ -252,40 +294,7 @@ impl VehicleTask {
 
     fn publish_status(&mut self) {
         self.changed = false;
-        let publication = Publication::Vehicle { vehicle: &self.id, status: &self.status };
-        self.hub.publish_vehicle(&self.id, message::text(&publication));
-    }
-}
-
-impl CurrentSession {
-    fn publish(
-        &mut self,
-        vehicle: &VehicleId,
-        hub: &Hub,
-        lane: Lane,
-        received: Timestamp,
-        range: SequenceRange,
-        records: &[Record],
-    ) {
-        let arrival = Arrival { vehicle, epoch: self.epoch, received, lane };
-        let mut values = Vec::with_capacity(records.len());
-        for (sequence, record) in (range.start..range.end).zip(records) {
-            let Some(schema) = self.schemas.get(&record.schema) else { continue };
-            let stream = self.announced.entry(record.schema).or_insert_with(|| {
-                let stream = Arc::from(schema.stream.as_str());
-                hub.publish_stream(vehicle, &stream, message::stream(vehicle, schema));
-                stream
-            });
-            values.push(NewestValue {
-                stream: stream.clone(),
-                epoch: self.epoch,
-                sequence,
-                time: record.time,
-                lane,
-                text: Utf8Bytes::from(message::record(arrival, schema, sequence, record)),
-            });
-        }
-        hub.publish_records(vehicle, values);
+        self.hub.publish_vehicle(&self.id, &self.status);
     }
 }
 

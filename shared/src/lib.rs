@@ -10,6 +10,7 @@ pub mod backoff;
 pub mod batch;
 pub mod clock;
 pub mod codec;
+pub mod command;
 pub mod datagram;
 pub mod id;
 pub mod mavlink;

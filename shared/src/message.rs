@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::command::{Answer, Order};
 use crate::datagram::coding::Symbol;
 use crate::datagram::loss::LossReport;
 use crate::id::{Epoch, SchemaId, Token, VehicleId};
@@ -52,6 +53,8 @@ pub enum ToGround {
     Live(LivePacket),
     /// A datagram of the backlog lane.
     Backlog(BacklogPacket),
+    /// What became of an [`Order`].
+    Answer(Answer),
 }
 
 /// From the ground to the vehicle.
@@ -69,6 +72,8 @@ pub enum ToVehicle {
     Goodbye,
     /// A datagram: what arrived, and what was committed.
     Feedback(Feedback),
+    /// A command, or what belongs to one.
+    Order(Order),
 }
 
 /// Opens a session.

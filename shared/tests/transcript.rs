@@ -191,6 +191,7 @@ fn to_ground(message: &[u8]) -> String {
         ToGround::Backlog(packet) => {
             format!("backlog packet {} of object {}, {} parts", packet.index, packet.number, packet.count)
         }
+        ToGround::Answer(answer) => format!("{answer:?}"),
     }
 }
 

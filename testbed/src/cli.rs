@@ -9,6 +9,8 @@ use tern_testbed::check::CheckOptions;
 use tern_testbed::codec::{CodecOptions, LossPolicy, Streams};
 use tern_testbed::demo::DemoOptions;
 use tern_testbed::link::{Outage, OutageSchedule, PathProfile, builtin_profile, parse_duration};
+use tern_testbed::load::fanout::FanoutOptions;
+use tern_testbed::load::fleet::FleetOptions;
 use tern_testbed::path::LinkKind;
 use tern_testbed::proxy::ProxyOptions;
 use tern_testbed::run::RunOptions;
@@ -36,6 +38,12 @@ pub(crate) enum Command {
     Proxy(ProxyArguments),
     /// Measures what the codec makes of recorded flights.
     Codec(CodecArguments),
+    /// Is a device that can be commanded: lines of JSON on TCP.
+    Device(DeviceArguments),
+    /// Measures a ground with many web clients of one vehicle.
+    Fanout(FanoutArguments),
+    /// Measures a ground with many vehicles.
+    Fleet(FleetArguments),
 }
 
 #[derive(Debug, Args)]
@@ -49,6 +57,24 @@ pub(crate) struct DemoArguments {
     /// The port of the ground's page. Default: 8080, or a free one when that is taken.
     #[arg(long)]
     port: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeviceArguments {
+    /// Which.
+    #[arg(value_enum)]
+    pub(crate) kind: DeviceKind,
+    /// Where it listens.
+    #[arg(long)]
+    pub(crate) listen: SocketAddr,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum DeviceKind {
+    /// Can be switched.
+    Lamp,
+    /// Can be steered.
+    Rover,
 }
 
 #[derive(Debug, Args)]
@@ -134,6 +160,41 @@ pub(crate) struct CodecArguments {
     pub(crate) json: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct FanoutArguments {
+    /// Web clients that subscribe to everything.
+    #[arg(long, default_value_t = 1000)]
+    clients: usize,
+    /// Further web clients that subscribe and then read nothing.
+    #[arg(long, default_value_t = 0)]
+    stalled: usize,
+    /// Records a second.
+    #[arg(long, default_value_t = 1.0)]
+    rate: f64,
+    /// For so many seconds.
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
+    /// Where to write the result, a JSON object.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FleetArguments {
+    /// Vehicles.
+    #[arg(long, default_value_t = 1000)]
+    vehicles: usize,
+    /// Samples a second of each.
+    #[arg(long, default_value_t = 20)]
+    rate: u64,
+    /// For so many seconds.
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
+    /// Where to write the result, a JSON object.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Precision {
     Sensor,
@@ -151,6 +212,20 @@ enum Policy {
 enum Selection {
     Core,
     All,
+}
+
+impl FanoutArguments {
+    pub(crate) fn into_options(self) -> FanoutOptions {
+        let FanoutArguments { clients, stalled, rate, seconds, json } = self;
+        FanoutOptions { clients, stalled, rate, length: Duration::from_secs(seconds), json }
+    }
+}
+
+impl FleetArguments {
+    pub(crate) fn into_options(self) -> FleetOptions {
+        let FleetArguments { vehicles, rate, seconds, json } = self;
+        FleetOptions { vehicles, rate, length: Duration::from_secs(seconds), json }
+    }
 }
 
 impl CodecArguments {

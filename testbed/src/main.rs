@@ -4,14 +4,15 @@ mod cli;
 mod print;
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::{Arguments, Command};
+use cli::{Arguments, Command, DeviceKind};
 use tern_testbed::proxy::Proxy;
 use tern_testbed::run::Outcome;
 use tern_testbed::scenario::Scenario;
-use tern_testbed::{check, codec, demo, run};
+use tern_testbed::{check, codec, demo, device, load, run};
 
 /// Exit statuses beside success.
 const BOUND_MISSED: u8 = 1;
@@ -42,6 +43,15 @@ fn main() -> ExitCode {
             Command::CheckLink(arguments) => check_link(arguments).await,
             Command::Proxy(arguments) => relay(arguments).await,
             Command::Codec(arguments) => measure_codec(&arguments),
+            Command::Device(arguments) => serve_device(&arguments).await,
+            Command::Fanout(arguments) => {
+                let options = arguments.into_options();
+                tell(&load::fanout::run(&options).await?, options.json.as_deref())
+            }
+            Command::Fleet(arguments) => {
+                let options = arguments.into_options();
+                tell(&load::fleet::run(&options).await?, options.json.as_deref())
+            }
         }
     });
     result.unwrap_or_else(|error: Failure| fail(&*error))
@@ -105,6 +115,20 @@ async fn relay(arguments: cli::ProxyArguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+async fn serve_device(arguments: &cli::DeviceArguments) -> Result<ExitCode, Failure> {
+    let stopped = demo::stop_signal()?;
+    tokio::select! {
+        served = async {
+            match arguments.kind {
+                DeviceKind::Lamp => device::serve(arguments.listen, device::Lamp::default()).await,
+                DeviceKind::Rover => device::serve(arguments.listen, device::Rover::default()).await,
+            }
+        } => served?,
+        () = stopped => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn measure_codec(arguments: &cli::CodecArguments) -> Result<ExitCode, Failure> {
     let options = arguments.options();
     let reports =
@@ -124,6 +148,17 @@ fn measure_codec(arguments: &cli::CodecArguments) -> Result<ExitCode, Failure> {
         Some(report) => Err(format!("{}: the round trip failed", report.file.display()).into()),
         None => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// A result as JSON, on standard output and in a file.
+fn tell(result: &impl serde::Serialize, file: Option<&Path>) -> Result<ExitCode, Failure> {
+    let json = serde_json::to_string(result)?;
+    writeln!(std::io::stdout(), "{json}")?;
+    if let Some(file) = file {
+        std::fs::write(file, json + "\n")
+            .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {

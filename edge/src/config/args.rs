@@ -1,5 +1,6 @@
 //! The command line; every flag is an environment variable, too.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser};
@@ -83,6 +84,9 @@ pub struct Args {
     /// Print a status line (JSON) on standard output this often; 0 for never [default: 0]
     #[arg(long, value_name = "MS", env = "TERN_EDGE_STATUS_INTERVAL_MS")]
     pub status_interval_ms: Option<u64>,
+    /// Serve /metrics for Prometheus on this address, which has to be of this computer [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "TERN_EDGE_METRICS")]
+    pub metrics: Option<SocketAddr>,
     /// What log lines look like [default: text]
     #[arg(long, env = "TERN_EDGE_LOG_FORMAT")]
     pub log_format: Option<LogFormat>,

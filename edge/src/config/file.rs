@@ -1,11 +1,13 @@
 //! The configuration file, and how file and flags become a [`Config`].
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tern_shared::id::{Token, VehicleId};
 
+use super::commands::FileCommands;
 use super::{Args, Config, ConfigError, LinkConfig, LogConfig, LogFormat, OwnCertificate, Precision};
 use crate::link::GroundUrl;
 use crate::source::SourceUrl;
@@ -24,10 +26,13 @@ pub(super) struct FileConfig {
     sources: Vec<String>,
     precision: Option<Precision>,
     status_interval_ms: Option<u64>,
+    metrics: Option<SocketAddr>,
     #[serde(default)]
     link: FileLink,
     #[serde(default)]
     batch: FileBatch,
+    #[serde(default)]
+    commands: FileCommands,
     #[serde(default)]
     spool: FileSpool,
     #[serde(default)]
@@ -112,6 +117,8 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
         .transpose()?;
     let insecure = args.insecure.or(file.link.insecure).unwrap_or(false);
     let spool_path = args.spool.clone().or(file.spool.path).unwrap_or_else(|| "tern-edge.sqlite".into());
+    let mut sources = sources;
+    let commands = file.commands.resolve(&mut sources, &spool_path)?;
     let spool = SpoolConfig::new(spool_path);
     let max_age = args.spool_max_age_seconds.or(file.spool.max_age_seconds).unwrap_or(0);
     let commit_interval_ms = args.commit_interval_ms.or(file.spool.commit_interval_ms);
@@ -122,6 +129,7 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
         precision: args.precision.or(file.precision).unwrap_or_default(),
         link: resolve_link(file.link, args, insecure)?,
         batch_window,
+        commands,
         spool: SpoolConfig {
             max_bytes: args.spool_max_bytes.or(file.spool.max_bytes).unwrap_or(spool.max_bytes),
             max_age: (max_age > 0).then(|| Duration::from_secs(max_age)),
@@ -135,12 +143,25 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
             )?,
             ..spool
         },
+        metrics: loopback(args.metrics.or(file.metrics))?,
         status_interval: (status_interval_ms > 0).then(|| Duration::from_millis(status_interval_ms)),
         log: LogConfig {
             format: args.log_format.or(file.log.format).unwrap_or_default(),
             level: args.log_level.clone().or(file.log.level).unwrap_or_else(|| "info".to_owned()),
         },
     })
+}
+
+/// Nothing protects it, so only this computer may read it.
+fn loopback(address: Option<SocketAddr>) -> Result<Option<SocketAddr>, ConfigError> {
+    match address {
+        Some(address) if !address.ip().is_loopback() => Err(ConfigError::Value {
+            key: "metrics",
+            value: address.to_string(),
+            expected: "an address of this computer, 127.0.0.1:9464",
+        }),
+        address => Ok(address),
+    }
 }
 
 fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfig, ConfigError> {
@@ -235,13 +256,25 @@ fn millis(
 }
 
 pub(super) fn to_toml(config: &Config) -> String {
-    let Config { vehicle, token, sources, precision, link, batch_window, spool, status_interval, log } =
-        config;
+    let Config {
+        vehicle,
+        token,
+        sources,
+        precision,
+        link,
+        batch_window,
+        commands,
+        spool,
+        status_interval,
+        metrics,
+        log,
+    } = config;
     let file = FileConfig {
         vehicle: Some(vehicle.clone()),
         token: (!token.0.is_empty()).then(|| "***".to_owned()),
         sources: sources.iter().map(ToString::to_string).collect(),
         precision: Some(*precision),
+        metrics: *metrics,
         status_interval_ms: Some(status_interval.map_or(0, |interval| interval.as_millis() as u64)),
         link: FileLink {
             ground: Some(match link.grounds.as_slice() {
@@ -257,6 +290,7 @@ pub(super) fn to_toml(config: &Config) -> String {
             silence_limit_ms: Some(link.silence_limit.as_millis() as u64),
         },
         batch: FileBatch { window_ms: batch_window.map(|window| window.as_millis() as u64) },
+        commands: FileCommands::print(commands),
         spool: FileSpool {
             path: Some(spool.path.clone()),
             max_bytes: Some(spool.max_bytes),

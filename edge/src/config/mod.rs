@@ -3,10 +3,12 @@
 //! `tern-edge.toml` beside this package documents every key; a test holds it against the defaults.
 
 mod args;
+mod commands;
 mod file;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use tern_shared::id::{Token, VehicleId};
 
 pub use args::Args;
 
+use crate::command::config::CommandConfig;
 use crate::link::GroundUrl;
 use crate::source::SourceUrl;
 use crate::spool::SpoolConfig;
@@ -35,10 +38,14 @@ pub struct Config {
     pub link: LinkConfig,
     /// How long a record waits for company; `None` for what suits the transport, the rate and the loss.
     pub batch_window: Option<Duration>,
+    /// What commands may reach.
+    pub commands: CommandConfig,
     /// Where frames are kept while the link is down.
     pub spool: SpoolConfig,
     /// Time between status lines on standard output; `None` for no such lines.
     pub status_interval: Option<Duration>,
+    /// Where `/metrics` is served; `None` for nowhere.
+    pub metrics: Option<SocketAddr>,
     /// Logging.
     pub log: LogConfig,
 }

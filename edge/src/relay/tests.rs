@@ -43,8 +43,13 @@ fn relay() -> (Relay, Inputs, Ground) {
         batch_window: None,
         pins: Pins::default(),
     };
+    let clock = Clock::start();
+    let (happened, command_news) = mpsc::channel(COMMAND_NEWS);
+    let moment = Moment { now: clock.now(), clock: None };
+    let commands = Commands::new(&Default::default(), moment, |_| Port::new(), happened);
     let relay = Relay {
-        clock: Clock::start(),
+        clock,
+        commands,
         batcher: Batcher::new(BatchLimits::default()),
         registry: Registry::new(Precision::Sensor, SchemaTable::new()),
         next: 0,
@@ -60,7 +65,9 @@ fn relay() -> (Relay, Inputs, Ground) {
     };
     let (samples_sender, samples) = mpsc::channel(SAMPLES);
     let (connections_sender, connections) = mpsc::channel(1);
-    let inputs = Inputs { samples, sources: JoinSet::new(), connections, spool_events };
+    let (_, scrapes) = mpsc::channel(1);
+    let inputs =
+        Inputs { samples, sources: JoinSet::new(), connections, spool_events, command_news, scrapes };
     (relay, inputs, Ground { connections: connections_sender, _samples: samples_sender })
 }
 

@@ -20,10 +20,6 @@ pub struct VehicleTokens {
     open: bool,
 }
 
-/// What web clients must know.
-#[derive(Debug)]
-pub struct ViewerToken(Option<Token>);
-
 impl VehicleTokens {
     /// Without any vehicle all are accepted, unless vehicles are known by their certificates.
     pub fn new(tokens: BTreeMap<VehicleId, Token>, certificates: bool) -> Self {
@@ -40,23 +36,6 @@ impl VehicleTokens {
              compare [vehicles.{vehicle}] of the ground with the edge's token"
         );
         Err(Refusal::new(RefusalReason::NotAuthorized, message))
-    }
-}
-
-impl ViewerToken {
-    /// Without a token, everybody may see telemetry.
-    pub fn new(token: Option<Token>) -> Self {
-        ViewerToken(token)
-    }
-
-    /// Whether clients need a token.
-    pub fn is_required(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// Whether this token is good, which any is where none is required.
-    pub fn accepts(&self, token: &Token) -> bool {
-        self.0.as_ref().is_none_or(|secret| is_same(secret, token))
     }
 }
 
@@ -124,17 +103,5 @@ mod tests {
             let refusal = check(another).unwrap_err();
             assert!(refusal.reason == RefusalReason::NotAuthorized && refusal.message.contains(another));
         }
-    }
-
-    #[test]
-    fn viewers_need_a_token_where_one_is_configured() {
-        let viewer = ViewerToken::new(Some(token("v")));
-        assert!(
-            viewer.is_required()
-                && viewer.accepts(&token("v"))
-                && !viewer.accepts(&token(""))
-                && !viewer.accepts(&token("w"))
-        );
-        assert!(ViewerToken::new(None).accepts(&token("")));
     }
 }

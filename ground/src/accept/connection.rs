@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tern_shared::command::Order;
 use tern_shared::message::{Hello, Refusal, RefusalReason};
 use tern_shared::range::SequenceRange;
 use tern_shared::session::{GroundEvent, GroundSession};
@@ -17,9 +18,10 @@ use tracing::{debug, info, trace, warn};
 
 use super::Accept;
 use super::socket::{Received, Socket};
+use crate::command::Downlink;
 use crate::history::{Health, Outcome};
 use crate::relay::until_true;
-use crate::vehicle::{Attach, SessionNumber, ToVehicleTask, Verdict};
+use crate::vehicle::{Arrived, Attach, SessionNumber, ToVehicleTask, Verdict};
 
 /// Frames and gaps of a connection that may wait for their commit.
 const MAX_OUTSTANDING: usize = 128;
@@ -44,11 +46,15 @@ pub(super) struct Connection {
     vehicle: Option<mpsc::Sender<ToVehicleTask>>,
     verdicts: (mpsc::Sender<Verdict>, mpsc::Receiver<Verdict>),
     outcomes: (mpsc::Sender<Outcome>, mpsc::Receiver<Outcome>),
+    /// Commands and set-points, once the session is welcome.
+    downlink: Option<Downlink>,
     /// Frames and gaps whose outcome is open.
     outstanding: usize,
     /// Whether the history lacks something that the session has accepted, and so will not ask for again.
     has_holes: bool,
     state: State,
+    /// When the last message came.
+    arrived: Arrived,
     /// When the connection ends if nothing happens, for the reason that `state` implies.
     deadline: Instant,
 }
@@ -82,9 +88,11 @@ impl Connection {
             vehicle: None,
             verdicts: mpsc::channel(4),
             outcomes: mpsc::channel(MAX_OUTSTANDING),
+            downlink: None,
             outstanding: 0,
             has_holes: false,
             state: State::Silent,
+            arrived: Arrived::now(),
             deadline: Instant::now() + HELLO_LIMIT,
             accept,
         }
@@ -139,13 +147,15 @@ impl Connection {
                 _ = self.outcomes.1.recv_many(&mut outcomes, MAX_OUTSTANDING) => {
                     self.handle_outcomes(&mut outcomes);
                 }
-                // Priority 4: a history that failed this session works again.
+                // Priority 4: commands.
+                order = next_order(&mut self.downlink), if self.state == State::Open => self.session.order(order),
+                // Priority 5: a history that failed this session works again.
                 Ok(()) = self.health.changed(), if self.has_holes => self.mend(),
-                // Priority 5: the session's timers.
+                // Priority 6: the session's timers.
                 () = sleep_until(timer) => self.session.handle_timeout(self.accept.clock.now()),
-                // Priority 6: what the vehicle sends.
+                // Priority 7: what the vehicle sends.
                 received = self.socket.receive(), if reads => self.handle_received(received)?,
-                // Priority 7: nothing for too long.
+                // Priority 8: nothing for too long.
                 () = tokio::time::sleep_until(self.deadline), if ends => self.handle_deadline(),
             }
         }
@@ -162,7 +172,9 @@ impl Connection {
                 self.outstanding += 1;
                 self.forward(event).await;
             }
-            GroundEvent::Schema { .. } | GroundEvent::Clock(_) => self.forward(event).await,
+            GroundEvent::Schema { .. } | GroundEvent::Clock(_) | GroundEvent::Answer(_) => {
+                self.forward(event).await;
+            }
             GroundEvent::Goodbye => {
                 info!(peer = %self.peer, "the vehicle says goodbye");
                 self.leave(false);
@@ -202,7 +214,8 @@ impl Connection {
     }
 
     async fn forward(&mut self, event: GroundEvent) {
-        self.tell_vehicle(ToVehicleTask::Event { session: self.number, event }).await;
+        let (session, arrived) = (self.number, self.arrived);
+        self.tell_vehicle(ToVehicleTask::Event { session, event, arrived }).await;
     }
 
     async fn tell_vehicle(&mut self, message: ToVehicleTask) {
@@ -218,7 +231,8 @@ impl Connection {
 
     fn handle_verdict(&mut self, verdict: Verdict) {
         match verdict {
-            Verdict::Welcome { committed, schemas } => {
+            Verdict::Welcome { committed, schemas, downlink } => {
+                self.downlink = Some(downlink);
                 if self.state == State::Asked {
                     self.state = State::Open;
                     self.deadline = Instant::now() + self.accept.idle_timeout;
@@ -258,6 +272,7 @@ impl Connection {
         }
         match received {
             Received::Message(bytes) => {
+                self.arrived = Arrived::now();
                 trace!(peer = %self.peer, bytes = bytes.len(), "message");
                 self.session.handle_message(self.accept.clock.now(), &bytes);
             }
@@ -302,6 +317,13 @@ impl Connection {
         if timeout(END_LIMIT, self.socket.close()).await.is_err() {
             debug!(peer = %self.peer, "the vehicle does not close its end");
         }
+    }
+}
+
+async fn next_order(downlink: &mut Option<Downlink>) -> Order {
+    match downlink {
+        Some(downlink) => downlink.next().await,
+        None => pending().await,
     }
 }
 

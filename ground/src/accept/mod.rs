@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use tern_shared::message::MAX_MESSAGE_BYTES;
 use tokio::sync::{Semaphore, mpsc, watch};
 
-pub use authorize::{VehicleTokens, ViewerToken};
+pub use authorize::VehicleTokens;
 
 use crate::clock::Clock;
 use crate::history::Health;
@@ -64,7 +64,7 @@ impl Accept {
 /// Serves `/vehicle`.
 pub async fn upgrade(
     State(accept): State<Arc<Accept>>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -76,7 +76,7 @@ pub async fn upgrade(
         return (StatusCode::SERVICE_UNAVAILABLE, "too many connections, try again later\n").into_response();
     };
     upgrade.max_message_size(MAX_READ_BYTES).max_frame_size(MAX_READ_BYTES).on_upgrade(async move |socket| {
-        accept.connection(Socket::WebSocket(Box::new(socket)), peer).run().await;
+        accept.connection(Socket::WebSocket(Box::new(socket)), peer.address).run().await;
         drop(permit);
     })
 }

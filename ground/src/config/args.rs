@@ -49,9 +49,24 @@ pub struct RunArgs {
     /// The most vehicles [default: 1000]
     #[arg(long, value_name = "N", env = "TERN_GROUND_MAX_VEHICLES")]
     pub max_vehicles: Option<u64>,
-    /// The most web clients at a time [default: 256]
+    /// The most web clients at a time [default: 16384]
     #[arg(long, value_name = "N", env = "TERN_GROUND_MAX_CLIENTS")]
     pub max_clients: Option<u64>,
+    /// The most web clients of one address, loopback apart [default: 256]
+    #[arg(long, value_name = "N", env = "TERN_GROUND_MAX_CLIENTS_PER_ADDRESS")]
+    pub max_clients_per_address: Option<u64>,
+    /// A web origin whose pages may use the API (repeatable; the environment takes a comma-separated list)
+    #[arg(long, value_name = "ORIGIN", env = "TERN_GROUND_ORIGINS", value_delimiter = ',')]
+    pub origin: Vec<String>,
+    /// JWK set file: web clients' JSON Web Tokens are checked with its keys
+    #[arg(long, value_name = "FILE", env = "TERN_GROUND_JWT_KEYS")]
+    pub jwt_keys: Option<PathBuf>,
+    /// What the tokens' iss has to be
+    #[arg(long, value_name = "TEXT", env = "TERN_GROUND_JWT_ISSUER")]
+    pub jwt_issuer: Option<String>,
+    /// What the tokens' aud has to have
+    #[arg(long, value_name = "TEXT", env = "TERN_GROUND_JWT_AUDIENCE")]
+    pub jwt_audience: Option<String>,
     /// End a vehicle's connection after this long without a message [default: 300]
     #[arg(long, value_name = "SECONDS", env = "TERN_GROUND_IDLE_TIMEOUT_SECONDS")]
     pub idle_timeout_seconds: Option<u64>,

@@ -9,8 +9,12 @@ use serde::{Deserialize, Serialize};
 use tern_shared::id::{Token, VehicleId};
 
 use super::{
-    Config, ConfigError, HistoryConfig, LogConfig, LogFormat, QuicConfig, RunArgs, Synchronous, TlsConfig,
+    Config, ConfigError, HistoryConfig, JwtConfig, LogConfig, LogFormat, QuicConfig, RunArgs, Synchronous,
+    TlsConfig,
 };
+use crate::access::ClientToken;
+use crate::page::TileServer;
+use crate::publish::{Pattern, patterns};
 
 /// The file as it is written: everything may be left out.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -20,6 +24,8 @@ pub(super) struct FileConfig {
     insecure: Option<bool>,
     max_vehicles: Option<u64>,
     max_clients: Option<u64>,
+    max_clients_per_address: Option<u64>,
+    origins: Option<Vec<String>>,
     idle_timeout_seconds: Option<u64>,
     #[serde(default, skip_serializing_if = "FileTls::is_empty")]
     tls: FileTls,
@@ -29,8 +35,14 @@ pub(super) struct FileConfig {
     history: FileHistory,
     #[serde(default, skip_serializing_if = "FileToken::is_empty")]
     viewer: FileToken,
+    #[serde(default, skip_serializing_if = "FilePage::is_empty")]
+    page: FilePage,
+    #[serde(default, skip_serializing_if = "FileJwt::is_empty")]
+    jwt: FileJwt,
     #[serde(default)]
     log: FileLog,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    clients: BTreeMap<String, FileClient>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     vehicles: BTreeMap<VehicleId, FileVehicle>,
 }
@@ -67,6 +79,13 @@ struct FileToken {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct FilePage {
+    tiles: Option<String>,
+    tiles_attribution: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct FileLog {
     format: Option<LogFormat>,
     level: Option<String>,
@@ -78,6 +97,30 @@ struct FileVehicle {
     token: String,
 }
 
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileJwt {
+    keys: Option<PathBuf>,
+    issuer: Option<String>,
+    audience: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileClient {
+    token: String,
+    #[serde(default)]
+    view: Vec<String>,
+    #[serde(default)]
+    command: Vec<String>,
+}
+
+impl FileJwt {
+    fn is_empty(&self) -> bool {
+        self.keys.is_none() && self.issuer.is_none() && self.audience.is_none()
+    }
+}
+
 impl FileTls {
     fn is_empty(&self) -> bool {
         self.certificate.is_none() && self.key.is_none()
@@ -87,6 +130,19 @@ impl FileTls {
 impl FileQuic {
     fn is_empty(&self) -> bool {
         *self == FileQuic::default()
+    }
+}
+
+impl FilePage {
+    fn is_empty(&self) -> bool {
+        self.tiles.is_none()
+    }
+
+    fn resolve(self) -> Result<Option<TileServer>, ConfigError> {
+        let Some(url) = self.tiles else { return Ok(None) };
+        TileServer::new(url.clone(), self.tiles_attribution.unwrap_or_default())
+            .map(Some)
+            .map_err(|expected| ConfigError::Value { key: "page.tiles", value: url, expected })
     }
 }
 
@@ -126,6 +182,25 @@ pub(super) fn resolve(file: FileConfig, args: &RunArgs) -> Result<Config, Config
         let vehicle = name.parse::<VehicleId>().map_err(|error| ConfigError::Vehicle(error.to_string()))?;
         vehicles.insert(vehicle, checked_token("--vehicle NAME=TOKEN", token.to_owned())?);
     }
+    let mut clients = BTreeMap::new();
+    for (name, FileClient { token, view, command }) in file.clients {
+        let roles = |texts: &[String]| {
+            patterns(texts).map_err(|error| ConfigError::Client { name: name.clone(), error })
+        };
+        let (view, command) = (roles(&view)?, roles(&command)?);
+        let token = checked_token("clients.NAME.token", token)?;
+        clients.insert(name, ClientToken { token, view, command });
+    }
+    let issuer = args.jwt_issuer.clone().or(file.jwt.issuer);
+    let audience = args.jwt_audience.clone().or(file.jwt.audience);
+    let jwt = match args.jwt_keys.clone().or(file.jwt.keys) {
+        Some(keys) => Some(JwtConfig { keys, issuer, audience }),
+        None if issuer.is_some() || audience.is_some() => return Err(ConfigError::NoJwtKeys),
+        None => None,
+    };
+    let origins = if args.origin.is_empty() { file.origins.unwrap_or_default() } else { args.origin.clone() };
+    origins.iter().try_for_each(|origin| check_origin(origin))?;
+    let max_clients_per_address = args.max_clients_per_address.or(file.max_clients_per_address);
     let viewer_token = args.viewer_token.clone().or(file.viewer.token);
     let max_vehicles = args.max_vehicles.or(file.max_vehicles);
     let max_clients = args.max_clients.or(file.max_clients);
@@ -138,6 +213,15 @@ pub(super) fn resolve(file: FileConfig, args: &RunArgs) -> Result<Config, Config
             .map_or(default.max_vehicles, |n| n as usize),
         max_clients: in_range("max_clients", max_clients, 1, 100_000, "a number from 1 to 100000")?
             .map_or(default.max_clients, |n| n as usize),
+        max_clients_per_address: in_range(
+            "max_clients_per_address",
+            max_clients_per_address,
+            1,
+            100_000,
+            "a number from 1 to 100000",
+        )?
+        .map_or(default.max_clients_per_address, |n| n as usize),
+        origins,
         idle_timeout: in_range(
             "idle_timeout_seconds",
             idle_timeout_seconds,
@@ -162,6 +246,9 @@ pub(super) fn resolve(file: FileConfig, args: &RunArgs) -> Result<Config, Config
         },
         vehicles,
         viewer_token: viewer_token.map(|token| checked_token("viewer.token", token)).transpose()?,
+        tiles: file.page.resolve()?,
+        clients,
+        jwt,
         log: LogConfig {
             format: args.log_format.or(file.log.format).unwrap_or_default(),
             level: args.log_level.clone().or(file.log.level).unwrap_or(default.log.level),
@@ -208,6 +295,8 @@ pub(super) fn to_toml(config: &Config) -> String {
         insecure: Some(config.insecure),
         max_vehicles: Some(config.max_vehicles as u64),
         max_clients: Some(config.max_clients as u64),
+        max_clients_per_address: Some(config.max_clients_per_address as u64),
+        origins: Some(config.origins.clone()),
         idle_timeout_seconds: Some(config.idle_timeout.as_secs()),
         tls: FileTls {
             certificate: config.tls.as_ref().map(|tls| tls.certificate.clone()),
@@ -225,11 +314,39 @@ pub(super) fn to_toml(config: &Config) -> String {
             commit_interval_ms: Some(config.history.commit_interval.as_millis() as u64),
         },
         viewer: FileToken { token: config.viewer_token.as_ref().map(|_| stars()) },
+        page: FilePage {
+            tiles: config.tiles.as_ref().map(|tiles| tiles.url.clone()),
+            tiles_attribution: config.tiles.as_ref().map(|tiles| tiles.attribution.clone()),
+        },
+        jwt: config.jwt.as_ref().map_or_else(FileJwt::default, |jwt| FileJwt {
+            keys: Some(jwt.keys.clone()),
+            issuer: jwt.issuer.clone(),
+            audience: jwt.audience.clone(),
+        }),
+        clients: config.clients.iter().map(|(name, client)| (name.clone(), FileClient::of(client))).collect(),
         log: FileLog { format: Some(config.log.format), level: Some(config.log.level.clone()) },
         vehicles: config.vehicles.keys().map(|id| (id.clone(), FileVehicle { token: stars() })).collect(),
     };
     // Paths that are not UTF-8 are the one thing that TOML cannot say.
     toml::to_string(&file).unwrap_or_else(|error| format!("# cannot be printed: {error}\n"))
+}
+
+impl FileClient {
+    fn of(client: &ClientToken) -> Self {
+        let texts =
+            |patterns: &[Pattern]| patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect();
+        FileClient { token: "***".to_owned(), view: texts(&client.view), command: texts(&client.command) }
+    }
+}
+
+/// As browsers send it: scheme and host, and the port unless it is the scheme's own.
+fn check_origin(origin: &str) -> Result<(), ConfigError> {
+    let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    if host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' '])) {
+        return Ok(());
+    }
+    let expected = "an origin is a scheme and a host, https://ops.example, without a path";
+    Err(ConfigError::Value { key: "origins", value: origin.to_owned(), expected })
 }
 
 fn checked_token(key: &'static str, token: String) -> Result<Token, ConfigError> {

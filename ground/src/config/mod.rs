@@ -14,6 +14,10 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tern_shared::id::{Token, VehicleId};
 
+use crate::access::ClientToken;
+use crate::page::TileServer;
+use crate::publish::InvalidFilter;
+
 pub use args::{Args, Command, ExportArgs, ExportFormat, RunArgs};
 
 /// Everything that can be configured, resolved.
@@ -27,6 +31,10 @@ pub struct Config {
     pub max_vehicles: usize,
     /// The most web clients at a time.
     pub max_clients: usize,
+    /// The most of them from one address.
+    pub max_clients_per_address: usize,
+    /// Web origins whose pages may use the API, beside the ground's own.
+    pub origins: Vec<String>,
     /// After how long without a message a vehicle's connection is ended.
     pub idle_timeout: Duration,
     /// Certificate and key; `None` serves plain HTTP.
@@ -37,8 +45,14 @@ pub struct Config {
     pub history: HistoryConfig,
     /// Vehicles that may connect, with their tokens. Empty: any vehicle, without a token.
     pub vehicles: BTreeMap<VehicleId, Token>,
-    /// What web clients must know to see telemetry; `None` for nothing.
+    /// A token that shows all vehicles' telemetry to web clients.
     pub viewer_token: Option<Token>,
+    /// Where the page may load map tiles from; `None` draws outlines only.
+    pub tiles: Option<TileServer>,
+    /// Tokens of web clients, and what each gives.
+    pub clients: BTreeMap<String, ClientToken>,
+    /// Web clients' JSON Web Tokens. Without any of the three, web clients need no token.
+    pub jwt: Option<JwtConfig>,
     /// Logging.
     pub log: LogConfig,
 }
@@ -62,6 +76,17 @@ pub struct QuicConfig {
     /// PEM file with the certificates by which vehicles' certificates are verified. A vehicle with a certificate that
     /// names it needs no token. `None`: vehicles have tokens only.
     pub client_ca: Option<PathBuf>,
+}
+
+/// How JSON Web Tokens are checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwtConfig {
+    /// A file with a JWK set.
+    pub keys: PathBuf,
+    /// What `iss` has to be; `None` for anything.
+    pub issuer: Option<String>,
+    /// What `aud` has to have; `None` for anything.
+    pub audience: Option<String>,
 }
 
 /// How the history is kept.
@@ -141,6 +166,17 @@ pub enum ConfigError {
     /// A vehicle's name cannot be one.
     #[error("--vehicle (TERN_GROUND_VEHICLES): {0}")]
     Vehicle(String),
+    /// A list of vehicle patterns cannot be one.
+    #[error("clients.{name}: {error}")]
+    Client {
+        /// Whose.
+        name: String,
+        /// Why not.
+        error: InvalidFilter,
+    },
+    /// `jwt.issuer` or `jwt.audience` without keys.
+    #[error("jwt.issuer and jwt.audience go with jwt.keys, which is missing")]
+    NoJwtKeys,
     /// Only one of certificate and key is given.
     #[error("a certificate and its key go together: {missing} is missing")]
     HalfTls {
@@ -174,7 +210,9 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             insecure: false,
             max_vehicles: 1000,
-            max_clients: 256,
+            max_clients: 16_384,
+            max_clients_per_address: 256,
+            origins: Vec::new(),
             idle_timeout: Duration::from_secs(300),
             tls: None,
             quic: None,
@@ -185,8 +223,20 @@ impl Default for Config {
             },
             vehicles: BTreeMap::new(),
             viewer_token: None,
+            tiles: None,
+            clients: BTreeMap::new(),
+            jwt: None,
             log: LogConfig { format: LogFormat::Text, level: "info".to_owned() },
         }
+    }
+}
+
+impl HistoryConfig {
+    /// Where commands are logged: beside the history, `ground.sqlite` -> `ground-commands.sqlite`.
+    pub fn audit_path(&self) -> PathBuf {
+        let mut name = self.path.file_stem().unwrap_or_default().to_owned();
+        name.push("-commands.sqlite");
+        self.path.with_file_name(name)
     }
 }
 
@@ -206,7 +256,8 @@ impl Config {
         let vehicles_are_known = !self.vehicles.is_empty() || has_client_ca;
         let vehicles = (vehicles_are_known, "vehicle tokens ([vehicles.NAME] token)");
         let tls = (self.tls.is_some(), "TLS ([tls] certificate and key)");
-        let viewer = (self.viewer_token.is_some(), "a token for web clients ([viewer] token)");
+        let clients_are_known = self.viewer_token.is_some() || !self.clients.is_empty() || self.jwt.is_some();
+        let viewer = (clients_are_known, "a token for web clients ([viewer] token, [clients.NAME] or [jwt])");
         check_address("listen", self.listen, &[tls, vehicles, viewer])?;
         self.quic.as_ref().map_or(Ok(()), |quic| check_address("quic.listen", quic.listen, &[vehicles]))
     }
@@ -270,6 +321,17 @@ mod tests {
             }),
             vehicles: BTreeMap::from([("alpha".parse().unwrap(), Token("t".to_owned()))]),
             viewer_token: Some(Token("v".to_owned())),
+            tiles: Some(TileServer::new("https://a/{z}/{x}/{y}".to_owned(), "b".to_owned()).unwrap()),
+            origins: vec!["https://ops.example".to_owned()],
+            clients: BTreeMap::from([(
+                "ops".to_owned(),
+                ClientToken { token: Token("o".to_owned()), view: Vec::new(), command: Vec::new() },
+            )]),
+            jwt: Some(JwtConfig {
+                keys: "k".into(),
+                issuer: Some("i".to_owned()),
+                audience: Some("a".to_owned()),
+            }),
             ..Config::default()
         };
         for line in everything.to_toml().lines() {
@@ -322,6 +384,11 @@ mod tests {
             ("[history]\ncommit_interval_ms = 100000", "history.commit_interval_ms"),
             ("[vehicles.alpha]\ntoken = \"\"", "token"),
             ("[tls]\nkey = \"k\"", "tls.certificate"),
+            ("[page]\ntiles = \"https://a/b.png\"", "page.tiles"),
+            ("[jwt]\nissuer = \"i\"", "jwt.keys"),
+            ("[clients.ops]\ntoken = \"\"", "token"),
+            ("origins = [\"ops.example\"]", "origins"),
+            ("origins = [\"https://ops.example/\"]", "origins"),
         ] {
             let error = load(text, &[]).unwrap_err().to_string();
             assert!(error.contains(key), "{error}");
@@ -366,7 +433,8 @@ mod tests {
     #[test]
     fn tokens_are_printed_as_stars() {
         let config =
-            load("[vehicles.alpha]\ntoken = \"secret1\"\n[viewer]\ntoken = \"secret2\"", &[]).unwrap();
+            load("[vehicles.alpha]\ntoken = \"secret1\"\n[viewer]\ntoken = \"secret2\"\n[clients.ops]\ntoken = \"secret3\"", &[])
+                .unwrap();
         let printed = config.to_toml();
         assert!(!printed.contains("secret") && printed.contains("token = \"***\""), "{printed}");
         assert!(!format!("{config:?}").contains("secret"));

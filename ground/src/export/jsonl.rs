@@ -38,7 +38,7 @@ impl<W: Write> Sink for Jsonl<W> {
             vehicle: &self.vehicle,
             stream: &schema.stream,
             t: epoch_seconds(record.time),
-            fields: Fields { schema, values: &record.values },
+            fields: Fields { schema, values: &record.values, wanted: None },
         };
         serde_json::to_writer(&mut self.output, &line)?;
         self.output.write_all(b"\n")?;

@@ -182,12 +182,12 @@ fn export_epoch(
     while let Some(from) = next {
         let page = reader.frames(epoch, from, last, &request.span)?;
         next = page.next;
-        for (first, bytes) in page.frames {
-            let mut records = match codec::decode(&bytes, schemas) {
+        for frame in page.frames {
+            let mut records = match codec::decode(&frame.bytes, schemas) {
                 Ok(records) => records,
                 Err(error) => {
                     summary.damaged_frames += 1;
-                    summary.first_damage.get_or_insert_with(|| format!("frame {first}: {error}"));
+                    summary.first_damage.get_or_insert_with(|| format!("frame {}: {error}", frame.first));
                     continue;
                 }
             };

@@ -11,6 +11,7 @@ use tern_shared::schema::{Class, Field, FieldKind, MavlinkOrigin, Origin};
 use super::*;
 use crate::config::Synchronous;
 use crate::history::{Content, Entry, Store};
+use crate::publish::cursor::Position;
 
 const ATTITUDE: SchemaId = SchemaId(0);
 const WEATHER: SchemaId = SchemaId(1);
@@ -77,7 +78,8 @@ fn history() -> (tempfile::TempDir, HistoryReader) {
         sequence = range.end;
         let (started, ended) = (records[0].time, records.iter().map(|r| r.time).max().unwrap());
         let bytes = codec::encode(&Batch::new(records), &schemas).into();
-        contents.push(entry(Content::Frame { range, lane: Lane::Live, started, ended, bytes }));
+        let (lane, position, schemas) = (Lane::Live, Position(range.start + 1), Vec::new());
+        contents.push(entry(Content::Frame { range, lane, position, schemas, started, ended, bytes }));
     }
     entries.extend(contents.into_iter().rev());
     store.commit(&entries).unwrap();

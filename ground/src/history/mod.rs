@@ -23,7 +23,10 @@ use tern_shared::schema::Schema;
 use tern_shared::time::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use reader::{FramePage, HistoryReader, TimeSpan};
+use crate::publish::cursor::{HistoryTag, Position};
+
+pub(crate) use reader::PAGE_FRAMES;
+pub use reader::{EpochRow, FramePage, HistoryReader, StoredFrame, TimeSpan};
 pub use store::{Store, Stored};
 pub use thread::{Command, spawn};
 
@@ -49,6 +52,15 @@ pub struct Totals {
     pub records: u64,
     /// Known to be lost.
     pub lost_records: u64,
+}
+
+/// One run of a ground on a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The history's own name.
+    pub tag: HistoryTag,
+    /// The run's number, higher than that of all before.
+    pub number: u32,
 }
 
 /// Something to commit.
@@ -80,6 +92,10 @@ pub enum Content {
         range: SequenceRange,
         /// How they came.
         lane: Lane,
+        /// The place of the first in the order of publication; the others follow it.
+        position: Position,
+        /// What they are made of.
+        schemas: Vec<SchemaId>,
         /// The earliest capture time.
         started: Timestamp,
         /// The latest capture time.

@@ -1,5 +1,6 @@
 //! The statements that write the history.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +11,14 @@ use tern_shared::id::{Epoch, SchemaId, VehicleId};
 use tern_shared::message::{GapReason, Lane};
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::time::Timestamp;
+use tracing::warn;
 
-use super::{Content, Entry, EpochKey, EpochState, HistoryError, Totals};
+use super::{Content, Entry, EpochKey, EpochState, HistoryError, Run, Totals};
 use crate::config::Synchronous;
+use crate::publish::cursor::{HistoryTag, Position};
 
 /// Step `n` brings a history of version `n` to version `n + 1`.
-const LADDER: &[&str] = &[include_str!("sql/001_initial.sql")];
+const LADDER: &[&str] = &[include_str!("sql/001_initial.sql"), include_str!("sql/002_positions.sql")];
 /// Marks a SQLite file as a history: "TERN".
 const APPLICATION_ID: i64 = 0x5445_524e;
 /// How long to wait for another process that writes (somebody's repair). Commits fail after it, and are tried again.
@@ -83,6 +86,39 @@ impl Store {
             .query_map([key.0], range_of_row)?
             .collect::<Result<RangeSet, _>>()?;
         Ok(EpochState { key, committed, schemas: schemas(&self.connection, key)? })
+    }
+
+    /// Counts a run of the ground. Where that cannot be written, the run gets a name of its own: cursors of it are worth
+    /// nothing to later runs.
+    pub fn begin_run(&mut self, now: Timestamp) -> Result<Run, HistoryError> {
+        let (tag, runs, last): (u32, u32, Option<i64>) =
+            self.connection.query_row(include_str!("sql/select_run.sql"), [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
+        let published = last.map_or(0, |last| Position(last.cast_unsigned()).run());
+        let number = runs.max(published) + 1;
+        let tag = match self.connection.execute(include_str!("sql/begin_run.sql"), [number]) {
+            Ok(_) => tag,
+            Err(error) => {
+                warn!(%error, "the history cannot be written: cursors of this run end with it");
+                tag ^ (now.0 as u32 | 1)
+            }
+        };
+        Ok(Run { tag: HistoryTag(tag), number })
+    }
+
+    /// Remembers where the last records of schemas are.
+    pub fn save_latest(
+        &mut self,
+        latest: &BTreeMap<(EpochKey, SchemaId), u64>,
+    ) -> Result<(), rusqlite::Error> {
+        let transaction = self.begin()?;
+        let mut insert = transaction.prepare_cached(include_str!("sql/insert_latest.sql"))?;
+        for ((epoch, schema), first) in latest {
+            insert.execute(params![epoch.0, schema.0, first.cast_signed()])?;
+        }
+        drop(insert);
+        transaction.commit()
     }
 
     /// All vehicles that ever connected.
@@ -201,7 +237,7 @@ fn write(transaction: &Transaction<'_>, entry: &Entry) -> Result<Stored, rusqlit
                 .execute(params![epoch.0, id.0, body])?;
             Ok(Stored::New)
         }
-        Content::Frame { range, lane, started, ended, bytes } => {
+        Content::Frame { range, lane, position, started, ended, bytes, schemas: _ } => {
             let known = covered_near(transaction, epoch, *range)?;
             if known.covers(*range) {
                 return Ok(Stored::Known);
@@ -222,6 +258,7 @@ fn write(transaction: &Transaction<'_>, entry: &Entry) -> Result<Stored, rusqlit
                 received,
                 lane,
                 &bytes[..],
+                position.0.cast_signed(),
             ])?;
             cover(transaction, epoch, &known, *range)?;
             Ok(Stored::New)
@@ -336,6 +373,8 @@ mod tests {
         Content::Frame {
             range: SequenceRange::new(start, end),
             lane: Lane::Live,
+            position: Position(start + 1),
+            schemas: Vec::new(),
             started: Timestamp(5),
             ended: Timestamp(6),
             bytes: vec![1, 2, 3].into(),
@@ -438,6 +477,8 @@ mod tests {
         let large = || Content::Frame {
             range: SequenceRange::new(1, 2),
             lane: Lane::Backlog,
+            position: Position(2),
+            schemas: Vec::new(),
             started: Timestamp(5),
             ended: Timestamp(6),
             bytes: vec![0; 60_000].into(),
@@ -460,6 +501,45 @@ mod tests {
                 store.connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
             assert_eq!(version, LATEST_VERSION);
         }
+    }
+
+    #[test]
+    fn a_run_is_numbered_above_all_that_was_published_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = store(&dir);
+        let first = store.begin_run(Timestamp(5)).unwrap();
+        let second = store.begin_run(Timestamp(5)).unwrap();
+        assert_eq!((first.tag, first.number, second.number), (second.tag, 1, 2));
+        let key = open(&mut store).key;
+        let Content::Frame { range, lane, schemas, started, ended, bytes, .. } = frame(0, 1) else {
+            panic!()
+        };
+        let position = Position::before_run(9).plus(1);
+        let late = Content::Frame { range, lane, position, schemas, started, ended, bytes };
+        store.commit(&[entry(key, late)]).unwrap();
+        assert_eq!(store.begin_run(Timestamp(5)).unwrap().number, 10);
+        store.connection.pragma_update(None, "query_only", true).unwrap();
+        let unwritten = store.begin_run(Timestamp(5)).unwrap();
+        assert!(unwritten.number == 11 && unwritten.tag != first.tag);
+    }
+
+    #[test]
+    fn a_history_of_the_first_version_is_brought_up_to_date() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.sqlite");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(LADDER[0]).unwrap();
+        old.execute_batch(
+            "INSERT INTO vehicle VALUES (1, 'alpha', 0); INSERT INTO epoch VALUES (1, 1, -1, 0);
+             INSERT INTO frame VALUES (1, 0, 10, 5, 6, 7, 0, x'00'); INSERT INTO covered VALUES (1, 0, 10);",
+        )
+        .unwrap();
+        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        drop(old);
+        let mut store = store(&dir);
+        assert_eq!(ranges(&open(&mut store).committed), [(0, 10)]);
+        assert_eq!(store.begin_run(Timestamp(5)).unwrap().number, 1);
     }
 
     #[test]

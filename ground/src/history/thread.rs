@@ -14,11 +14,15 @@ use tokio::time::Instant;
 use tracing::{debug, error, info};
 
 use super::{Content, Entry, EpochKey, EpochState, Health, HistoryError, Outcome, Store, Stored, Totals};
+use crate::publish::Positions;
 
 /// A batch closes when it has this many entries (at most 64 kB each), whatever the commit interval is.
 pub(super) const MAX_BATCH_ENTRIES: usize = 512;
 /// How often a history that fails is tried when nothing comes in.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is written down where the last records of every stream are. After a crash, those of the frames since are
+/// found by looking through the last frames.
+const LATEST_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What the thread is asked for.
 #[derive(Debug)]
@@ -51,10 +55,20 @@ pub fn spawn(
     commit_interval: Duration,
     commands: mpsc::Receiver<Command>,
     health: watch::Sender<Health>,
+    positions: Arc<Positions>,
 ) -> io::Result<JoinHandle<()>> {
     // The runtime is for waiting on commands with a deadline; nothing else runs on it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let mut writer = Writer { store, commit_interval, health, batch: Vec::new(), unsaved: BTreeMap::new() };
+    let mut writer = Writer {
+        store,
+        commit_interval,
+        health,
+        positions,
+        batch: Vec::new(),
+        unsaved: BTreeMap::new(),
+        latest: BTreeMap::new(),
+        latest_saved: None,
+    };
     std::thread::Builder::new()
         .name("history".to_owned())
         .spawn(move || runtime.block_on(writer.run(commands)))
@@ -67,6 +81,10 @@ struct Writer {
     batch: Vec<Entry>,
     /// Schemas whose commit failed: frames that use them can only be read with them, so they go first.
     unsaved: BTreeMap<(EpochKey, SchemaId), Arc<Schema>>,
+    positions: Arc<Positions>,
+    /// The last frames with records of these schemas, since that was written down.
+    latest: BTreeMap<(EpochKey, SchemaId), u64>,
+    latest_saved: Option<Instant>,
 }
 
 impl Writer {
@@ -101,6 +119,7 @@ impl Writer {
                 Err(_) => deadline = self.commit(),
                 Ok(None) => {
                     self.commit();
+                    self.save_latest();
                     return;
                 }
             }
@@ -132,8 +151,17 @@ impl Writer {
         let result = self.store.commit(&entries);
         // First the reason, then the outcomes: who is told that something was not committed looks here why.
         self.report(&result);
+        let mut frames = Vec::new();
         for (i, entry) in entries.into_iter().enumerate() {
             let stored = result.as_ref().ok().map(|stored| stored[i]);
+            if let Content::Frame { range, position, schemas, .. } = &entry.content {
+                frames.push(*position);
+                let of_epoch = schemas.iter().map(|schema| (entry.epoch, *schema));
+                for schema in of_epoch.filter(|_| stored == Some(Stored::New)) {
+                    let first = self.latest.entry(schema).or_default();
+                    *first = range.start.max(*first);
+                }
+            }
             if let (None, Content::Schema { id, schema }) = (stored, &entry.content) {
                 self.unsaved.insert((entry.epoch, *id), schema.clone());
             }
@@ -149,8 +177,21 @@ impl Writer {
                 let _ = outcome.try_send(told);
             }
         }
+        self.positions.settle(frames);
         if let Ok(stored) = &result {
             debug!(entries = stored.len(), "committed");
+            let now = Instant::now();
+            if now.duration_since(*self.latest_saved.get_or_insert(now)) >= LATEST_INTERVAL {
+                self.latest_saved = Some(now);
+                self.save_latest();
+            }
+        }
+    }
+
+    fn save_latest(&mut self) {
+        // What cannot be written now goes with the next.
+        if self.store.save_latest(&self.latest).is_ok() {
+            self.latest.clear();
         }
     }
 
@@ -183,6 +224,7 @@ mod tests {
     use super::*;
     use crate::config::Synchronous;
     use crate::history::History;
+    use crate::publish::cursor::{HistoryTag, Position};
 
     struct Setup {
         history: History,
@@ -196,7 +238,8 @@ mod tests {
         prepare(&mut store);
         let (commands, receiver) = mpsc::channel(16);
         let (health, health_seen) = watch::channel(Health::Good);
-        let thread = spawn(store, commit_interval, receiver, health).unwrap();
+        let positions = Arc::new(Positions::new(HistoryTag(1), Position::START));
+        let thread = spawn(store, commit_interval, receiver, health, positions).unwrap();
         Setup { history: History::new(commands, health_seen), thread, _dir: dir }
     }
 
@@ -204,6 +247,8 @@ mod tests {
         let content = Content::Frame {
             range: SequenceRange::new(start, start + 10),
             lane: Lane::Live,
+            position: Position(start + 1),
+            schemas: Vec::new(),
             started: Timestamp(1),
             ended: Timestamp(2),
             bytes: vec![7; 3000].into(),
@@ -254,7 +299,7 @@ mod tests {
         // Room for the tables and the epoch, not for a batch of frames.
         let setup = start(Duration::from_millis(1), |store| {
             store.open_epoch(&alpha(), Epoch(1), Timestamp(0)).unwrap();
-            store.limit_pages(22);
+            store.limit_pages(28);
         });
         let mut health = setup.history.health();
         let (outcome, mut outcomes) = mpsc::channel(64);

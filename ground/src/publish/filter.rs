@@ -1,4 +1,9 @@
-//! Which vehicles and streams a client wants.
+//! Which vehicles, streams and fields a client wants, and how often.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tern_shared::schema::Schema;
 
 /// The most patterns in a list.
 const MAX_PATTERNS: usize = 64;
@@ -6,18 +11,34 @@ const MAX_PATTERNS: usize = 64;
 const MAX_PATTERN_BYTES: usize = 128;
 
 /// A pattern in which `*` stands for any characters, slashes included: `mavlink/*/ATTITUDE`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pattern(String);
 
-/// What a client wants to see.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a client wants to see, no more than it may.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Filter {
     vehicles: Vec<Pattern>,
     streams: Vec<Pattern>,
+    fields: Vec<Pattern>,
+    /// The vehicles that the client may see.
+    scope: Arc<[Pattern]>,
+    interval: Option<Duration>,
+    backlog: bool,
+}
+
+/// Which fields of a schema a client wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// All of them.
+    All,
+    /// Those that are `true`, at least one.
+    Some(Arc<[bool]>),
+    /// None: its records are not sent.
+    None,
 }
 
 /// Why patterns are refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum InvalidFilter {
     /// Too many in a list.
     #[error("{0} patterns in a list, more than {MAX_PATTERNS}")]
@@ -25,6 +46,9 @@ pub enum InvalidFilter {
     /// Longer than any name.
     #[error("a pattern of {0} bytes, more than {MAX_PATTERN_BYTES}")]
     TooLong(usize),
+    /// No rate that records could have.
+    #[error("max_rate_hz = {0}: it takes 0.01 to 1000")]
+    Rate(f64),
 }
 
 impl Pattern {
@@ -35,6 +59,16 @@ impl Pattern {
             return Err(InvalidFilter::TooLong(text.len()));
         }
         Ok(Pattern(text))
+    }
+
+    /// The pattern that everything fits.
+    pub fn anything() -> Self {
+        Pattern("*".to_owned())
+    }
+
+    /// The pattern as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// Whether the whole of `text` fits. Takes at most pattern length times text length steps.
@@ -66,28 +100,99 @@ impl Pattern {
     }
 }
 
+impl Selection {
+    /// Whether the field at a place of the schema is wanted.
+    pub fn includes(&self, field: usize) -> bool {
+        match self {
+            Selection::All => true,
+            Selection::Some(wanted) => wanted.get(field).copied().unwrap_or(false),
+            Selection::None => false,
+        }
+    }
+}
+
 impl Filter {
-    /// A filter of these patterns.
-    pub fn new(vehicles: &[String], streams: &[String]) -> Result<Self, InvalidFilter> {
-        Ok(Filter { vehicles: patterns(vehicles)?, streams: patterns(streams)? })
+    /// A filter of these patterns, for all fields, at any rate, with backlog. `scope` is what the client may see.
+    pub fn new(
+        vehicles: &[String],
+        streams: &[String],
+        scope: Arc<[Pattern]>,
+    ) -> Result<Self, InvalidFilter> {
+        let fields = vec![Pattern::anything()];
+        let (vehicles, streams) = (patterns(vehicles)?, patterns(streams)?);
+        Ok(Filter { vehicles, streams, fields, scope, interval: None, backlog: true })
     }
 
-    /// Whether the client wants to know about a vehicle.
+    /// The same filter for fields that match one of these patterns.
+    pub fn with_fields(mut self, fields: &[String]) -> Result<Self, InvalidFilter> {
+        self.fields = patterns(fields)?;
+        Ok(self)
+    }
+
+    /// The same filter with at most so many records a second of a stream.
+    pub fn with_max_rate(mut self, hertz: Option<f64>) -> Result<Self, InvalidFilter> {
+        self.interval = match hertz {
+            Some(hertz) if !(0.01..=1000.0).contains(&hertz) => return Err(InvalidFilter::Rate(hertz)),
+            hertz => hertz.map(|hertz| Duration::from_secs_f64(1.0 / hertz)),
+        };
+        Ok(self)
+    }
+
+    /// The same filter with or without records of the backlog.
+    pub fn with_backlog(mut self, backlog: bool) -> Self {
+        self.backlog = backlog;
+        self
+    }
+
+    /// Whether the client wants to know about a vehicle, and may.
     pub fn wants_vehicle(&self, vehicle: &str) -> bool {
-        self.vehicles.iter().any(|pattern| pattern.matches(vehicle))
+        matches_any(&self.vehicles, vehicle) && matches_any(&self.scope, vehicle)
     }
 
     /// Whether the client wants a stream of a vehicle.
     pub fn wants_stream(&self, vehicle: &str, stream: &str) -> bool {
-        self.wants_vehicle(vehicle) && self.streams.iter().any(|pattern| pattern.matches(stream))
+        self.wants_vehicle(vehicle) && matches_any(&self.streams, stream)
+    }
+
+    /// The first vehicle that is asked for by its name and may not be seen.
+    pub fn forbidden_vehicle(&self) -> Option<&str> {
+        let named = self.vehicles.iter().filter(|pattern| !pattern.0.contains('*'));
+        named.map(|pattern| pattern.0.as_str()).find(|vehicle| !matches_any(&self.scope, vehicle))
+    }
+
+    /// Which of a schema's fields the client wants.
+    pub fn selection(&self, schema: &Schema) -> Selection {
+        let wanted: Arc<[bool]> =
+            schema.fields.iter().map(|field| matches_any(&self.fields, &field.name)).collect();
+        match wanted.iter().filter(|wanted| **wanted).count() {
+            count if count == wanted.len() => Selection::All,
+            0 => Selection::None,
+            _ => Selection::Some(wanted),
+        }
+    }
+
+    /// The least time between two records of a stream.
+    pub fn interval(&self) -> Option<Duration> {
+        self.interval
+    }
+
+    /// Whether the client wants records of the backlog.
+    pub fn wants_backlog(&self) -> bool {
+        self.backlog
     }
 }
 
-fn patterns(texts: &[String]) -> Result<Vec<Pattern>, InvalidFilter> {
+/// Patterns of a list that came from outside.
+pub fn patterns(texts: &[String]) -> Result<Vec<Pattern>, InvalidFilter> {
     if texts.len() > MAX_PATTERNS {
         return Err(InvalidFilter::TooMany(texts.len()));
     }
     texts.iter().map(Pattern::new).collect()
+}
+
+/// Whether one of the patterns matches.
+pub fn matches_any(patterns: &[Pattern], text: &str) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(text))
 }
 
 #[cfg(test)]
@@ -119,13 +224,41 @@ mod tests {
         assert!(!pattern.matches(&"a".repeat(128)));
     }
 
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    fn filter(vehicles: &[&str], streams: &[&str], scope: &str) -> Result<Filter, InvalidFilter> {
+        Filter::new(&texts(vehicles), &texts(streams), Arc::from([Pattern::new(scope).unwrap()]))
+    }
+
     #[test]
-    fn lists_and_patterns_are_bounded() {
-        let any = ["*".to_owned()];
-        assert_eq!(Filter::new(&any, &vec!["a".to_owned(); 65]).unwrap_err(), InvalidFilter::TooMany(65));
-        assert_eq!(Filter::new(&["x".repeat(129)], &any).unwrap_err(), InvalidFilter::TooLong(129));
-        let filter = Filter::new(&["al*".to_owned()], &["h*".to_owned()]).unwrap();
-        assert!(filter.wants_stream("alpha", "humidity"));
-        assert!(!filter.wants_stream("beta", "humidity") && !filter.wants_stream("alpha", "wind"));
+    fn lists_patterns_and_rates_are_bounded() {
+        assert_eq!(filter(&["*"], &["a"; 65], "*").unwrap_err(), InvalidFilter::TooMany(65));
+        assert_eq!(filter(&[&"x".repeat(129)], &["*"], "*").unwrap_err(), InvalidFilter::TooLong(129));
+        for hertz in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-9, 1001.0] {
+            assert!(filter(&["*"], &["*"], "*").unwrap().with_max_rate(Some(hertz)).is_err(), "{hertz}");
+        }
+    }
+
+    #[test]
+    fn a_client_sees_what_it_wants_and_may() {
+        let wanted = filter(&["al*"], &["h*"], "*").unwrap();
+        assert!(wanted.wants_stream("alpha", "humidity"));
+        assert!(!wanted.wants_stream("beta", "humidity") && !wanted.wants_stream("alpha", "wind"));
+        let narrowed = filter(&["*"], &["*"], "beta").unwrap();
+        assert!(narrowed.wants_vehicle("beta") && !narrowed.wants_vehicle("alpha"));
+        assert_eq!(narrowed.forbidden_vehicle(), None);
+        assert_eq!(filter(&["*", "alpha"], &["*"], "beta").unwrap().forbidden_vehicle(), Some("alpha"));
+    }
+
+    #[test]
+    fn fields_are_selected_by_schema() {
+        let schema = Schema::of_mavlink_opaque();
+        let fields = |fields: &[&str]| {
+            filter(&["*"], &["*"], "*").unwrap().with_fields(&texts(fields)).unwrap().selection(&schema)
+        };
+        assert_eq!(fields(&["fr*"]), Selection::All);
+        assert_eq!(fields(&["roll"]), Selection::None);
     }
 }

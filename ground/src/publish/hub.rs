@@ -1,272 +1,470 @@
-//! The newest value of every stream, and the way of new ones to all clients.
+//! The newest value of every stream, and the way of new ones to the feeds.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::ws::Utf8Bytes;
+use axum::extract::ws::Message;
+use tern_shared::codec::SchemaTable;
 use tern_shared::id::{Epoch, VehicleId};
-use tern_shared::message::Lane;
-use tern_shared::schema::MAX_SCHEMAS;
+use tern_shared::message::{ClockEstimate, Lane};
+use tern_shared::range::SequenceRange;
+use tern_shared::record::Record;
+use tern_shared::schema::{Class, MAX_SCHEMAS, Schema};
 use tern_shared::time::Timestamp;
-use tokio::sync::broadcast;
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 
-use super::Filter;
+use super::counters::Counters;
+use super::cursor::{Cursor, Position};
+use super::feed::{Feed, Shape};
+use super::filter::Selection;
+use super::message::{self, StreamAbout, ToClient, VehicleStatus};
+use super::positions::Positions;
+use super::snapshot::Snapshot;
+use super::subscription::Subscription;
+use super::thinning::{Thinned, Thinning};
 
-/// Records that go to clients in one piece: a queue of pieces bounds a slow client's memory in records.
-const MAX_PIECE: usize = 64;
-
-/// One message for the clients that want it.
-#[derive(Clone, Debug)]
-pub struct Update {
-    vehicle: Arc<str>,
-    /// `None` when it is about the vehicle itself.
-    stream: Option<Arc<str>>,
-    /// The message, serialised once for everybody.
-    pub text: Utf8Bytes,
-}
-
-/// What travels to clients.
-#[derive(Clone, Debug)]
-pub struct Piece {
-    /// When it was published.
-    pub published: Instant,
-    /// Some updates in order.
-    pub updates: Arc<[Update]>,
-}
-
-/// A record on its way to the clients.
-#[derive(Clone, Debug)]
-pub struct NewestValue {
-    /// Its stream.
-    pub stream: Arc<str>,
-    /// Its epoch.
+/// A record that the ground has, and how it came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PublishedRecord {
+    /// Whose.
+    pub vehicle: Arc<str>,
+    /// The epoch of its sequence number.
     pub epoch: Epoch,
     /// Its sequence number.
     pub sequence: u64,
-    /// Its capture time.
-    pub time: Timestamp,
-    /// How it came.
+    /// Its place in the order of publication.
+    pub position: Position,
+    /// When it arrived, by the ground's clock.
+    pub received: Timestamp,
+    /// How it crossed the satellite link.
     pub lane: Lane,
-    /// Its message.
-    pub text: Utf8Bytes,
+    /// The vehicle's clock when it arrived.
+    pub clock: Option<ClockEstimate>,
+    /// What it is made of.
+    pub schema: Arc<Schema>,
+    /// The record.
+    pub record: Record,
 }
 
-/// Holds the newest values and sends updates. Never waits for a client.
+/// A frame of records that has arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// From whom.
+    pub vehicle: &'a VehicleId,
+    /// The epoch of its sequence numbers.
+    pub epoch: Epoch,
+    /// Its sequence numbers, one a record.
+    pub range: SequenceRange,
+    /// When, by the ground's clock.
+    pub received: Timestamp,
+    /// On which lane.
+    pub lane: Lane,
+    /// The vehicle's clock.
+    pub clock: Option<ClockEstimate>,
+}
+
+/// Holds the newest values and fills the feeds. Never waits for a client.
 #[derive(Debug)]
 pub struct Hub {
-    state: Mutex<BTreeMap<Arc<str>, VehicleState>>,
-    pieces: broadcast::Sender<Piece>,
+    positions: Arc<Positions>,
+    counters: Counters,
+    state: Mutex<State>,
+    /// Told when a record has to be published later than now.
+    thinned: Notify,
 }
 
 #[derive(Debug, Default)]
-struct VehicleState {
-    status: Option<Utf8Bytes>,
-    streams: BTreeMap<Arc<str>, StreamState>,
+pub(super) struct State {
+    pub(super) vehicles: BTreeMap<Arc<str>, VehicleState>,
+    feeds: BTreeMap<Shape, Arc<Feed>>,
+    /// The streams with a record that waits for its turn, by when that is.
+    due: BTreeMap<(Instant, u64), StreamName>,
+    next_due: u64,
 }
 
 #[derive(Debug, Default)]
-struct StreamState {
-    about: Option<Utf8Bytes>,
-    newest: Option<NewestValue>,
+pub(super) struct VehicleState {
+    pub(super) status: VehicleStatus,
+    pub(super) status_at: Position,
+    pub(super) streams: BTreeMap<Arc<str>, StreamState>,
 }
 
-impl Update {
-    /// Whether a client wants it.
-    pub fn is_wanted(&self, filter: &Filter) -> bool {
-        match &self.stream {
-            Some(stream) => filter.wants_stream(&self.vehicle, stream),
-            None => filter.wants_vehicle(&self.vehicle),
-        }
-    }
+#[derive(Debug)]
+pub(super) struct StreamState {
+    pub(super) schema: Arc<Schema>,
+    pub(super) schema_at: Position,
+    pub(super) newest: Option<Arc<PublishedRecord>>,
+    outlets: Vec<Outlet>,
 }
 
-impl NewestValue {
+/// A feed that wants a stream.
+#[derive(Debug)]
+struct Outlet {
+    feed: Arc<Feed>,
+    /// The fields it wants of the schema that was seen last.
+    selection: (Arc<Schema>, Selection),
+    thinning: Option<Thinning>,
+}
+
+impl PublishedRecord {
     /// Whether this takes the place of `other`. Within an epoch sequence numbers tell, which no jump of the vehicle's
     /// clock disturbs; between epochs whatever is live is newer, and backlog goes by its capture time.
-    fn replaces(&self, other: &NewestValue) -> bool {
+    fn replaces(&self, other: &PublishedRecord) -> bool {
         if self.epoch == other.epoch {
             self.sequence > other.sequence
         } else {
-            self.lane == Lane::Live || self.time > other.time
+            self.lane == Lane::Live || self.record.time > other.record.time
         }
     }
 }
 
 impl Hub {
-    /// A hub without vehicles that sends to the receivers of `pieces`.
-    pub fn new(pieces: broadcast::Sender<Piece>) -> Self {
-        Hub { state: Mutex::default(), pieces }
+    /// A hub without vehicles.
+    pub fn new(positions: Arc<Positions>) -> Self {
+        Hub { positions, counters: Counters::default(), state: Mutex::default(), thinned: Notify::new() }
+    }
+
+    /// Where records get their positions.
+    pub fn positions(&self) -> &Arc<Positions> {
+        &self.positions
+    }
+
+    /// What has arrived.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// A vehicle's state has changed.
-    pub fn publish_vehicle(&self, vehicle: &VehicleId, text: String) {
-        let text = Utf8Bytes::from(text);
-        let mut state = self.lock();
-        let (vehicle, kept) = entry(&mut state, vehicle);
-        kept.status = Some(text.clone());
-        self.send([Update { vehicle, stream: None, text }].into());
-    }
-
-    /// A stream has come up or has got other fields.
-    pub fn publish_stream(&self, vehicle: &VehicleId, stream: &Arc<str>, text: String) {
-        let text = Utf8Bytes::from(text);
-        let mut state = self.lock();
-        let (vehicle, kept) = entry(&mut state, vehicle);
-        if let Some(kept) = kept.stream(stream) {
-            kept.about = Some(text.clone());
+    pub fn publish_vehicle(&self, vehicle: &VehicleId, status: &VehicleStatus) {
+        let (mut state, now) = (self.lock(), Instant::now());
+        let State { vehicles, feeds, .. } = &mut *state;
+        let at = self.positions.last();
+        let (name, kept) = entry(vehicles, vehicle.as_str());
+        kept.status.clone_from(status);
+        kept.status_at = at;
+        for feed in feeds.values().filter(|feed| feed.shape.filter.wants_vehicle(&name)) {
+            let message = self.vehicle_message(feed, &name, status, at);
+            feed.push(now, at, message, false);
+            feed.close(now, at);
         }
-        self.send([Update { vehicle, stream: Some(stream.clone()), text }].into());
     }
 
-    /// Records have come.
-    pub fn publish_records(&self, vehicle: &VehicleId, records: Vec<NewestValue>) {
-        let mut state = self.lock();
-        let (vehicle, kept) = entry(&mut state, vehicle);
-        for piece in records.chunks(MAX_PIECE) {
-            let update = |record: &NewestValue| Update {
+    /// Records have come. Returns the position of the first; the frame is to be settled.
+    pub fn publish_records(
+        &self,
+        arrival: Arrival<'_>,
+        schemas: &SchemaTable,
+        records: Vec<Record>,
+    ) -> Position {
+        let (mut state, now) = (self.lock(), Instant::now());
+        let first = self.positions.take(arrival.range.len());
+        let mut touched: Vec<Arc<Feed>> = Vec::new();
+        let mut position = first;
+        for (place, record) in (0..).zip(records) {
+            let Some(schema) = schemas.get(&record.schema) else { continue };
+            position = first.plus(place);
+            let before = Position(position.0 - 1);
+            let (vehicle, stream) = state.stream(arrival.vehicle.as_str(), schema, first);
+            let Some((stream_name, stream)) = stream else { continue };
+            let published = Arc::new(PublishedRecord {
                 vehicle: vehicle.clone(),
-                stream: Some(record.stream.clone()),
-                text: record.text.clone(),
+                epoch: arrival.epoch,
+                sequence: arrival.range.start + place,
+                position,
+                received: arrival.received,
+                lane: arrival.lane,
+                clock: arrival.clock,
+                schema: schema.clone(),
+                record,
+            });
+            let is_newest = stream.newest.as_ref().is_none_or(|newest| published.replaces(newest));
+            let is_news = stream.newest.is_none() || (is_newest && !same(&stream.schema, schema));
+            if is_news {
+                stream.schema = schema.clone();
+                stream.schema_at = position;
+            }
+            let mut later = None;
+            for outlet in &mut stream.outlets {
+                let mut push = |feed: &Arc<Feed>, up_to, message, is_record| {
+                    if feed.push(now, up_to, message, is_record) {
+                        touched.push(feed.clone());
+                    }
+                };
+                if is_news {
+                    let about = self.stream_message(&outlet.feed, &vehicle, schema, before);
+                    push(&outlet.feed, before, about, false);
+                }
+                match outlet.admit(now, &published) {
+                    Thinned::Send => {
+                        if let Some(message) = self.record_message(outlet, &published, position) {
+                            push(&outlet.feed, position, message, true);
+                        }
+                    }
+                    Thinned::Wait(due) => later = later.into_iter().chain([due]).min(),
+                    Thinned::Drop => {}
+                }
+            }
+            if is_newest {
+                stream.newest = Some(published);
+            }
+            if let Some(due) = later {
+                state.wait(due, vehicle, stream_name);
+                self.thinned.notify_one();
+            }
+        }
+        touched.iter().for_each(|feed| feed.close(now, position));
+        first
+    }
+
+    /// What the history has as the newest of a stream, unless something newer has come. For a hub without clients.
+    pub fn seed(&self, published: PublishedRecord) {
+        let mut state = self.lock();
+        let (schema, position) = (published.schema.clone(), published.position);
+        let vehicle = published.vehicle.clone();
+        if let (_, Some((_, stream))) = state.stream(&vehicle, &schema, position)
+            && stream.newest.is_none()
+        {
+            stream.newest = Some(Arc::new(published));
+        }
+    }
+
+    /// Publishes records that have waited for their turn. Returns when it is the next one's.
+    pub fn publish_due(&self, now: Instant) -> Option<Instant> {
+        let mut state = self.lock();
+        let at = self.positions.last();
+        while let Some((due, (vehicle, stream_name))) = state.take_due(now) {
+            let Some(stream) =
+                state.vehicles.get_mut(&vehicle).and_then(|kept| kept.streams.get_mut(&stream_name))
+            else {
+                continue;
             };
-            self.send(piece.iter().map(update).collect());
+            let mut later: Option<Instant> = None;
+            for outlet in &mut stream.outlets {
+                let Some(thinning) = &mut outlet.thinning else { continue };
+                let Some(published) = thinning.take_due(due) else {
+                    later = later.into_iter().chain(thinning.due()).min();
+                    continue;
+                };
+                if let Some(message) = self.record_message(outlet, &published, at) {
+                    outlet.feed.push(now, at, message, true);
+                    outlet.feed.close(now, at);
+                }
+            }
+            if let Some(later) = later {
+                state.wait(later, vehicle, stream_name);
+            }
         }
-        for record in records {
-            if let Some(kept) = kept.stream(&record.stream)
-                && kept.newest.as_ref().is_none_or(|newest| record.replaces(newest))
-            {
-                kept.newest = Some(record);
+        state.due.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// Publishes what waits for its turn, when it is; ends with the process.
+    pub async fn pace(&self) {
+        loop {
+            let due = self.publish_due(Instant::now());
+            let next = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = next => {}
+                () = self.thinned.notified() => {}
             }
         }
     }
 
-    /// The newest of everything that `filter` wants, and everything from then on.
-    pub fn subscribe(&self, filter: &Filter) -> (Vec<Utf8Bytes>, broadcast::Receiver<Piece>) {
-        // Both under the lock that publishing holds: nothing is missed between them and nothing comes twice.
+    /// Drops what has waited too long in the feeds.
+    pub fn expire(&self, now: Instant) {
+        self.lock().feeds.values().for_each(|feed| feed.expire(now));
+    }
+
+    /// Subscribes to what a shape wants: a snapshot, then everything from here on. `wake` is notified when there is
+    /// something.
+    pub fn subscribe(self: &Arc<Self>, shape: Shape, wake: Arc<Notify>) -> Subscription {
+        // All under the lock that publishing holds: nothing is missed between snapshot and feed and nothing comes twice.
+        let mut state = self.lock();
+        let State { vehicles, feeds, .. } = &mut *state;
+        let feed = feeds.entry(shape.clone()).or_insert_with(|| {
+            let feed = Arc::new(Feed::new(shape));
+            for (vehicle, kept) in vehicles.iter_mut() {
+                for (stream, kept) in &mut kept.streams {
+                    if feed.shape.filter.wants_stream(vehicle, stream) {
+                        kept.outlets.push(Outlet::new(feed.clone(), &kept.schema));
+                    }
+                }
+            }
+            feed
+        });
+        let (number, place) = feed.join(wake);
+        let snapshot = Snapshot::new(Position::START, self.positions.last());
+        Subscription::new(self.clone(), feed.clone(), number, place, snapshot)
+    }
+
+    /// Ends a subscription.
+    pub(super) fn unsubscribe(&self, feed: &Arc<Feed>, number: u64) {
+        let mut state = self.lock();
+        if feed.leave(number) {
+            state.feeds.remove(&feed.shape);
+            for stream in state.vehicles.values_mut().flat_map(|kept| kept.streams.values_mut()) {
+                stream.outlets.retain(|outlet| !Arc::ptr_eq(&outlet.feed, feed));
+            }
+        }
+    }
+
+    /// The place that subscriptions have reached which have been given everything, `None` when one of them has not.
+    pub fn idle_cursor<'a>(
+        &self,
+        mut subscriptions: impl Iterator<Item = &'a Subscription>,
+    ) -> Option<Cursor> {
+        let _state = self.lock();
+        subscriptions.all(Subscription::is_idle).then(|| self.cursor(self.positions.last()))
+    }
+
+    /// The cursor of a position.
+    pub fn cursor(&self, position: Position) -> Cursor {
+        Cursor::new(self.positions.history(), position)
+    }
+
+    /// The state of all vehicles of which `wanted` holds.
+    pub fn vehicles(&self, wanted: impl Fn(&str) -> bool) -> Vec<(Arc<str>, VehicleStatus)> {
         let state = self.lock();
-        let mut snapshot = Vec::new();
-        for (vehicle, kept) in state.iter().filter(|(vehicle, _)| filter.wants_vehicle(vehicle)) {
-            snapshot.extend(kept.status.clone());
-            for (_, kept) in kept.streams.iter().filter(|(stream, _)| filter.wants_stream(vehicle, stream)) {
-                snapshot.extend(kept.about.clone());
-                snapshot.extend(kept.newest.as_ref().map(|newest| newest.text.clone()));
+        let wanted = state.vehicles.iter().filter(|(vehicle, _)| wanted(vehicle));
+        wanted.map(|(vehicle, kept)| (vehicle.clone(), kept.status.clone())).collect()
+    }
+
+    /// The streams of a vehicle and the newest record of each.
+    pub fn newest(&self, vehicle: &str) -> Vec<(Arc<Schema>, Option<Arc<PublishedRecord>>)> {
+        let state = self.lock();
+        let streams = state.vehicles.get(vehicle).into_iter().flat_map(|kept| kept.streams.values());
+        streams.map(|stream| (stream.schema.clone(), stream.newest.clone())).collect()
+    }
+
+    pub(super) fn vehicle_message(
+        &self,
+        feed: &Feed,
+        vehicle: &str,
+        status: &VehicleStatus,
+        at: Position,
+    ) -> Message {
+        let Shape { sub, encoding, .. } = &feed.shape;
+        encoding.encode(&ToClient::Vehicle { sub, cursor: self.cursor(at), vehicle, status })
+    }
+
+    pub(super) fn stream_message(
+        &self,
+        feed: &Feed,
+        vehicle: &str,
+        schema: &Schema,
+        at: Position,
+    ) -> Message {
+        let Shape { sub, encoding, .. } = &feed.shape;
+        let about = StreamAbout::new(schema);
+        encoding.encode(&ToClient::Stream { sub, cursor: self.cursor(at), vehicle, about })
+    }
+
+    /// `None` when the feed wants none of the record's fields.
+    fn record_message(
+        &self,
+        outlet: &mut Outlet,
+        published: &PublishedRecord,
+        at: Position,
+    ) -> Option<Message> {
+        let Shape { sub, encoding, .. } = &outlet.feed.shape;
+        if !Arc::ptr_eq(&outlet.selection.0, &published.schema) {
+            let selection = outlet.feed.shape.filter.selection(&published.schema);
+            outlet.selection = (published.schema.clone(), selection);
+        }
+        match &outlet.selection.1 {
+            Selection::None => None,
+            selection => {
+                Some(encoding.encode(&message::record(self.cursor(at), sub, None, published, selection)))
             }
         }
-        (snapshot, self.pieces.subscribe())
     }
 
-    fn send(&self, updates: Arc<[Update]>) {
-        // Fails only when no client is there.
-        let _ = self.pieces.send(Piece { published: Instant::now(), updates });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, VehicleState>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // No code under this lock can leave the map half changed.
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A vehicle and a stream of it.
+type StreamName = (Arc<str>, Arc<str>);
+type NamedStream<'a> = (Arc<str>, &'a mut StreamState);
+
+impl State {
+    /// The stream of a schema, made known when it is new; `None` for one beyond the limit, which the history has alone.
+    fn stream(
+        &mut self,
+        vehicle: &str,
+        schema: &Arc<Schema>,
+        at: Position,
+    ) -> (Arc<str>, Option<NamedStream<'_>>) {
+        let State { vehicles, feeds, .. } = self;
+        let (vehicle, kept) = entry(vehicles, vehicle);
+        let name = match kept.streams.get_key_value(schema.stream.as_str()) {
+            Some((name, _)) => name.clone(),
+            None if kept.streams.len() >= MAX_SCHEMAS as usize => return (vehicle, None),
+            None => Arc::from(schema.stream.as_str()),
+        };
+        let stream = kept.streams.entry(name.clone()).or_insert_with(|| {
+            let wanting = feeds.values().filter(|feed| feed.shape.filter.wants_stream(&vehicle, &name));
+            let outlets = wanting.map(|feed| Outlet::new(feed.clone(), schema)).collect();
+            StreamState { schema: schema.clone(), schema_at: at, newest: None, outlets }
+        });
+        (vehicle, Some((name, stream)))
+    }
+
+    fn wait(&mut self, due: Instant, vehicle: Arc<str>, stream: Arc<str>) {
+        self.due.insert((due, self.next_due), (vehicle, stream));
+        self.next_due += 1;
+    }
+
+    fn take_due(&mut self, now: Instant) -> Option<(Instant, StreamName)> {
+        let first = self.due.first_entry().filter(|first| first.key().0 <= now)?;
+        let ((due, _), stream) = first.remove_entry();
+        Some((due, stream))
+    }
+}
+
+impl Outlet {
+    fn new(feed: Arc<Feed>, schema: &Arc<Schema>) -> Self {
+        let filter = &feed.shape.filter;
+        let selection = (schema.clone(), filter.selection(schema));
+        // What is critical is an event, of which the newest does not stand for those before.
+        let interval = filter.interval().filter(|_| schema.class != Class::Critical);
+        Outlet { thinning: interval.map(Thinning::new), selection, feed }
+    }
+
+    fn admit(&mut self, now: Instant, published: &Arc<PublishedRecord>) -> Thinned {
+        if published.lane == Lane::Backlog && !self.feed.shape.filter.wants_backlog() {
+            return Thinned::Drop;
+        }
+        match &mut self.thinning {
+            Some(thinning) => thinning.admit(now, published),
+            None => Thinned::Send,
+        }
     }
 }
 
 fn entry<'a>(
-    state: &'a mut BTreeMap<Arc<str>, VehicleState>,
-    vehicle: &VehicleId,
+    vehicles: &'a mut BTreeMap<Arc<str>, VehicleState>,
+    vehicle: &str,
 ) -> (Arc<str>, &'a mut VehicleState) {
-    let name = match state.get_key_value(vehicle.as_str()) {
+    let name = match vehicles.get_key_value(vehicle) {
         Some((name, _)) => name.clone(),
-        None => Arc::from(vehicle.as_str()),
+        None => Arc::from(vehicle),
     };
-    let kept = state.entry(name.clone()).or_default();
+    let kept = vehicles.entry(name.clone()).or_default();
     (name, kept)
 }
 
-impl VehicleState {
-    /// What is kept of a stream; `None` for one beyond the limit, which goes to clients but into no snapshot.
-    fn stream(&mut self, stream: &Arc<str>) -> Option<&mut StreamState> {
-        if self.streams.len() >= MAX_SCHEMAS as usize && !self.streams.contains_key(stream) {
-            return None;
-        }
-        Some(self.streams.entry(stream.clone()).or_default())
-    }
+/// Whether clients are told the same about both.
+fn same(one: &Arc<Schema>, other: &Arc<Schema>) -> bool {
+    Arc::ptr_eq(one, other) || StreamAbout::new(one) == StreamAbout::new(other)
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::sync::broadcast::error::TryRecvError;
-
-    use super::*;
-
-    fn hub() -> Hub {
-        Hub::new(broadcast::channel(4).0)
-    }
-
-    fn alpha() -> VehicleId {
-        "alpha".parse().unwrap()
-    }
-
-    fn filter(streams: &str) -> Filter {
-        Filter::new(&["*".to_owned()], &[streams.to_owned()]).unwrap()
-    }
-
-    fn value(stream: &str, epoch: u64, sequence: u64, time: i64, lane: Lane) -> NewestValue {
-        let text = format!("{stream} {epoch} {sequence}").into();
-        NewestValue {
-            stream: stream.into(),
-            epoch: Epoch(epoch),
-            sequence,
-            time: Timestamp(time),
-            lane,
-            text,
-        }
-    }
-
-    fn snapshot(hub: &Hub) -> Vec<String> {
-        hub.subscribe(&filter("*")).0.iter().map(|text| text.as_str().to_owned()).collect()
-    }
-
-    #[test]
-    fn backlog_never_replaces_what_is_newer() {
-        let hub = hub();
-        hub.publish_records(&alpha(), vec![value("s", 1, 10, 100, Lane::Live)]);
-        hub.publish_records(&alpha(), vec![value("s", 1, 5, 50, Lane::Backlog)]);
-        assert_eq!(snapshot(&hub), ["s 1 10"]);
-        hub.publish_records(&alpha(), vec![value("s", 2, 3, 90, Lane::Backlog)]);
-        assert_eq!(snapshot(&hub), ["s 1 10"]);
-    }
-
-    #[test]
-    fn a_clock_that_jumps_back_does_not_freeze_a_stream() {
-        let hub = hub();
-        hub.publish_records(&alpha(), vec![value("s", 1, 10, 3_600_000_000, Lane::Live)]);
-        hub.publish_records(&alpha(), vec![value("s", 1, 11, 100, Lane::Live)]);
-        assert_eq!(snapshot(&hub), ["s 1 11"]);
-        hub.publish_records(&alpha(), vec![value("s", 2, 0, 50, Lane::Live)]);
-        assert_eq!(snapshot(&hub), ["s 2 0"]);
-    }
-
-    #[test]
-    fn a_snapshot_has_vehicle_stream_and_newest_value_in_this_order() {
-        let hub = hub();
-        hub.publish_stream(&alpha(), &"s".into(), "about s".to_owned());
-        hub.publish_records(&alpha(), vec![value("s", 1, 1, 1, Lane::Live), value("t", 1, 2, 1, Lane::Live)]);
-        hub.publish_vehicle(&alpha(), "status".to_owned());
-        assert_eq!(snapshot(&hub), ["status", "about s", "s 1 1", "t 1 2"]);
-        assert_eq!(hub.subscribe(&filter("t")).0.len(), 2);
-    }
-
-    #[tokio::test]
-    async fn what_follows_a_snapshot_comes_once() {
-        let hub = hub();
-        hub.publish_records(&alpha(), vec![value("s", 1, 1, 1, Lane::Live)]);
-        let (snapshot, mut updates) = hub.subscribe(&filter("*"));
-        assert_eq!(snapshot.len(), 1);
-        hub.publish_records(&alpha(), vec![value("s", 1, 2, 2, Lane::Live), value("t", 1, 3, 2, Lane::Live)]);
-        let piece = updates.recv().await.unwrap();
-        let wanted: Vec<&str> = piece
-            .updates
-            .iter()
-            .filter(|update| update.is_wanted(&filter("t")))
-            .map(|update| update.text.as_str())
-            .collect();
-        assert_eq!(wanted, ["t 1 3"]);
-        assert!(matches!(updates.try_recv(), Err(TryRecvError::Empty)));
-    }
-}
+pub(super) mod tests;

@@ -1,15 +1,26 @@
-//! What web clients see: the newest value of every stream, then everything as it comes.
+//! What clients see: the newest value of every stream, then everything as it comes.
 //!
-//! A record is serialised once; every client sends the same bytes. The hub never waits for a client: one that falls
-//! behind is told how much it missed and starts again from the newest values.
+//! Subscriptions of the same shape (name, encoding, filter, and what their clients may see) share a feed: a record is
+//! serialised once for all of them. The hub never waits for a client: one that falls behind is told what it missed and
+//! goes on from the newest values.
 
-pub mod browser;
+pub mod counters;
+pub mod cursor;
+pub mod encode;
+mod feed;
 mod filter;
 mod hub;
 pub mod message;
-pub mod origin;
+pub mod operation;
+mod positions;
+mod snapshot;
 mod subscription;
+mod thinning;
+#[cfg(test)]
+mod typescript;
 
-pub use filter::{Filter, InvalidFilter, Pattern};
-pub use hub::{Hub, NewestValue, Piece, Update};
-pub use subscription::{Next, Subscription};
+pub use feed::Shape;
+pub use filter::{Filter, InvalidFilter, Pattern, Selection, matches_any, patterns};
+pub use hub::{Arrival, Hub, PublishedRecord};
+pub use positions::Positions;
+pub use subscription::Subscription;

@@ -1,106 +1,132 @@
-//! What one client is yet to be sent.
+//! What one client is yet to be sent of one feed.
 //!
-//! A client is behind when updates were dropped from its queue, or have waited for it for over 2 s: sending them would
-//! show the past as if it were live, so it starts again from the newest values.
+//! A client is behind when messages were dropped from the feed's queue, or have waited for it for over 2 s: sending them
+//! would show the past as if it were live, so it is told what it missed and goes on from the newest values.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
-use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
+use axum::extract::ws::Message;
+use tokio::time::Instant;
 
-use super::hub::Piece;
-use super::{Filter, Hub};
+use super::Hub;
+use super::cursor::{Cursor, Position};
+use super::feed::{self, Feed, Place};
+use super::message::ToClient;
+use super::snapshot::Snapshot;
+use crate::clock::wall_now;
+use crate::json::epoch_seconds;
 
-/// The longest that an update waits for its client.
-const MAX_WAIT: Duration = Duration::from_secs(2);
-
-/// A client's place in the stream of updates.
+/// A client's place in a feed.
 #[derive(Debug)]
 pub struct Subscription {
-    filter: Filter,
-    updates: broadcast::Receiver<Piece>,
-}
-
-/// What comes next for a client.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Messages to send.
-    Messages(Vec<Utf8Bytes>),
-    /// The client is behind: so many pieces were skipped, and the newest values are to be sent in their place.
-    Behind {
-        /// How many.
-        missed: u64,
-        /// The newest values.
-        snapshot: Vec<Utf8Bytes>,
-    },
-    /// Nothing will come any more.
-    Closed,
+    hub: Arc<Hub>,
+    feed: Arc<Feed>,
+    number: u64,
+    place: Place,
+    /// Everything up to here has been given out.
+    delivered: Position,
+    snapshot: Option<Snapshot>,
+    /// Where the feed began.
+    live_after: Position,
+    /// What the client has from before that, while the rest of it is filled.
+    filling: Option<Cursor>,
 }
 
 impl Subscription {
-    /// Subscribes to what `filter` wants; returns the newest of it, too.
-    pub fn new(hub: &Hub, filter: Filter) -> (Subscription, Vec<Utf8Bytes>) {
-        let (snapshot, updates) = hub.subscribe(&filter);
-        (Subscription { filter, updates }, snapshot)
+    pub(super) fn new(hub: Arc<Hub>, feed: Arc<Feed>, number: u64, place: Place, snapshot: Snapshot) -> Self {
+        let live_after = snapshot.until();
+        Subscription {
+            hub,
+            feed,
+            number,
+            place,
+            delivered: Position::START,
+            snapshot: Some(snapshot),
+            live_after,
+            filling: None,
+        }
     }
 
-    /// Waits for what comes next. May be dropped while it waits.
-    pub async fn next(&mut self, hub: &Hub) -> Next {
-        let missed = match self.updates.recv().await {
-            Ok(piece) if piece.published.elapsed() <= MAX_WAIT => {
-                let wanted = piece.updates.iter().filter(|update| update.is_wanted(&self.filter));
-                return Next::Messages(wanted.map(|update| update.text.clone()).collect());
+    /// The feed, and with it what the subscription is to.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// Where the feed began: what was published after this comes from it.
+    pub fn live_after(&self) -> Position {
+        self.live_after
+    }
+
+    /// Says what the client has from before the feed began, while the rest of it is filled; `None` when all is. A client that
+    /// falls behind has its fill ended.
+    pub fn set_filling(&mut self, have: Option<Cursor>) {
+        self.filling = have.map(|have| Cursor { live_after: Some(self.live_after), ..have });
+    }
+
+    /// What the client has from before the feed began, while the rest is filled.
+    pub fn filling(&self) -> Option<&Cursor> {
+        self.filling.as_ref()
+    }
+
+    /// Whether everything has been given out.
+    pub(super) fn is_idle(&self) -> bool {
+        self.snapshot.is_none() && self.filling.is_none() && self.feed.is_at_end(&self.place)
+    }
+
+    /// What comes next, `None` when there is nothing yet. Adds what the client was too slow for to `missed`.
+    pub fn next(&mut self, now: Instant, missed: &mut u64) -> Option<Arc<[Message]>> {
+        if let Some(snapshot) = &mut self.snapshot {
+            let chunk = snapshot.chunk(&self.hub, &self.feed);
+            if !chunk.is_empty() {
+                return Some(chunk.into());
             }
-            Ok(_) => 1,
-            Err(RecvError::Lagged(missed)) => missed,
-            Err(RecvError::Closed) => return Next::Closed,
+            self.delivered = snapshot.until();
+            self.snapshot = None;
+            return Some(Arc::new([self.ready()]));
+        }
+        // Under the hub's lock, so that the feed begins where the snapshot ends.
+        let hub = self.hub.clone();
+        let _state = hub.lock();
+        match self.feed.next(&mut self.place, now) {
+            feed::Next::Piece(piece) => {
+                self.delivered = piece.up_to;
+                Some(piece.messages)
+            }
+            feed::Next::Behind { missed: count } => {
+                *missed += count;
+                let told = self.missed(count);
+                self.snapshot = Some(Snapshot::new(self.delivered, self.hub.positions().last()));
+                Some(Arc::new([told]))
+            }
+            feed::Next::Nothing => None,
+        }
+    }
+
+    fn ready(&self) -> Message {
+        let shape = &self.feed.shape;
+        let server_time = epoch_seconds(wall_now());
+        let cursor = self.filling.clone().unwrap_or_else(|| self.hub.cursor(self.delivered));
+        shape.encoding.encode(&ToClient::Ready { sub: &shape.sub, server_time, cursor })
+    }
+
+    fn missed(&mut self, count: u64) -> Message {
+        let shape = &self.feed.shape;
+        let from = match self.filling.take() {
+            Some(mut have) => {
+                have.add(self.live_after, self.delivered);
+                Cursor { live_after: None, ..have }
+            }
+            None => self.hub.cursor(self.delivered),
         };
-        let missed = missed + self.updates.len() as u64;
-        let (snapshot, updates) = hub.subscribe(&self.filter);
-        self.updates = updates;
-        Next::Behind { missed, snapshot }
+        shape.encoding.encode(&ToClient::Missed { sub: &shape.sub, count, from })
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.hub.unsubscribe(&self.feed, self.number);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use tern_shared::id::VehicleId;
-
-    use super::*;
-
-    fn subscribe(hub: &Hub) -> Subscription {
-        let any = ["*".to_owned()];
-        Subscription::new(hub, Filter::new(&any, &any).unwrap()).0
-    }
-
-    fn publish(hub: &Hub, text: &str) {
-        let vehicle: VehicleId = "alpha".parse().unwrap();
-        hub.publish_vehicle(&vehicle, text.to_owned());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_has_waited_too_long_gives_way_to_the_newest() {
-        let hub = Hub::new(broadcast::channel(16).0);
-        let mut client = subscribe(&hub);
-        publish(&hub, "1");
-        tokio::time::advance(Duration::from_secs(1)).await;
-        publish(&hub, "2");
-        assert_eq!(client.next(&hub).await, Next::Messages(vec!["1".into()]));
-        tokio::time::advance(Duration::from_secs(3)).await;
-        publish(&hub, "3");
-        assert_eq!(client.next(&hub).await, Next::Behind { missed: 2, snapshot: vec!["3".into()] });
-        publish(&hub, "4");
-        assert_eq!(client.next(&hub).await, Next::Messages(vec!["4".into()]));
-    }
-
-    #[tokio::test]
-    async fn a_client_whose_queue_overflows_starts_from_the_newest() {
-        let hub = Hub::new(broadcast::channel(4).0);
-        let mut client = subscribe(&hub);
-        for n in 0..10 {
-            publish(&hub, &n.to_string());
-        }
-        assert_eq!(client.next(&hub).await, Next::Behind { missed: 10, snapshot: vec!["9".into()] });
-    }
-}
+mod tests;

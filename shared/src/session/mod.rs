@@ -13,6 +13,7 @@ mod arrival;
 mod assembly;
 mod backlog;
 mod chain;
+mod commands;
 mod ledger;
 mod live;
 mod outgoing;

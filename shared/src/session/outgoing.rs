@@ -1,6 +1,6 @@
 //! What the vehicle sends next.
 //!
-//! In this order: hello, schemas, what is live, then, in an open session, a due probe, goodbye, gaps, backlog. On a
+//! In this order: hello, schemas, answers to commands, what is live, then, in an open session, a due probe, goodbye, gaps, backlog. On a
 //! stream each is a message; on datagrams what is live and backlog go as packets that may be lost, cut to fit, and the
 //! rest on the stream beside them.
 
@@ -133,6 +133,7 @@ impl EdgeSession {
             }
             Phase::Open => {
                 !self.control.schemas.is_empty()
+                    || !self.control.answers.is_empty()
                     || self.control.next_probe.is_some_and(|due| due <= now)
                     || (self.has_room() && !self.control.gaps.is_empty())
                     || telemetry
@@ -155,6 +156,7 @@ impl EdgeSession {
                 let early = self.control.early < EARLY_MESSAGES || self.phase == Phase::Open;
                 early.then(|| ToGround::Schemas(self.announce()))
             }
+            Phase::Open => self.control.answers.pop().map(ToGround::Answer),
             _ => None,
         }
     }

@@ -11,6 +11,7 @@ use super::transmit::{Carrier, Channel, Transmit};
 use crate::batch::Batch;
 use crate::codec::predictive::{Decoder, FrameError};
 use crate::codec::{self, DecodeError, SchemaTable};
+use crate::command::Answer;
 use crate::id::SchemaId;
 use crate::message::{
     Acknowledgement, BacklogPacket, ClockEstimate, Feedback, FrameMessage, Gap, GapReason, Hello, Lane,
@@ -69,6 +70,8 @@ pub enum GroundEvent {
     },
     /// The vehicle's clock, compared to the ground's.
     Clock(ClockEstimate),
+    /// What became of an order.
+    Answer(Answer),
     /// The vehicle said goodbye: acknowledge what is still to be committed, send it, close the transport.
     Goodbye,
     /// The session was refused, by us or for a breach of the protocol: log it, send what is left, close the
@@ -261,6 +264,14 @@ impl GroundSession {
         &self.schemas
     }
 
+    pub(super) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    pub(super) fn transmit(&mut self, channel: Channel, message: ToVehicle) {
+        self.transmits.push_back((channel, message));
+    }
+
     fn handle_hello(&mut self, bytes: &[u8]) {
         let version = ToGround::hello_version(bytes);
         let refusal = match (version, ToGround::decode(bytes)) {
@@ -295,6 +306,10 @@ impl GroundSession {
                 let reply = ToVehicle::ProbeReply(ProbeReply { sent, ground: now.wall });
                 self.transmits.push_back((Channel::Datagram, reply));
                 self.events.extend(estimate.map(GroundEvent::Clock));
+                Ok(())
+            }
+            ToGround::Answer(answer) => {
+                self.events.push_back(GroundEvent::Answer(answer));
                 Ok(())
             }
             ToGround::Goodbye => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::backlog::BacklogLane;
+use super::commands::Answers;
 use super::ledger::{AcknowledgedUnsent, Ledger};
 use super::live::LiveLane;
 use super::pacing::Pacer;
@@ -14,6 +15,7 @@ use super::transmit::{Carrier, Transmit};
 use crate::batch::Batch;
 use crate::clock::ClockFilter;
 use crate::codec::{self, SchemaTable};
+use crate::command::Order;
 use crate::datagram::loss::LossReport;
 use crate::datagram::rate::AutoRate;
 use crate::id::{Epoch, SchemaId, Token, VehicleId};
@@ -89,7 +91,7 @@ pub struct SendConfig {
 }
 
 /// What the vehicle does about a session, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum EdgeEvent {
     /// The ground accepted the session.
     Established {
@@ -119,6 +121,8 @@ pub enum EdgeEvent {
     Clock(ClockEstimate),
     /// [`EdgeSession::close`] is done: nothing more will be sent.
     Closed,
+    /// The ground asks for something; [`EdgeSession::answer`] it.
+    Order(Order),
 }
 
 /// Counters for status lines and metrics.
@@ -170,6 +174,7 @@ pub(super) struct Control {
     pub(super) schemas: BTreeSet<SchemaId>,
     /// Messages sent on this connection before the welcome.
     pub(super) early: usize,
+    pub(super) answers: Answers,
     pub(super) gaps: VecDeque<(SequenceRange, GapReason)>,
     pub(super) probes_sent: u32,
     pub(super) next_probe: Option<Instant>,
@@ -379,6 +384,7 @@ impl EdgeSession {
                 self.phase = Phase::Refused;
                 self.events.push_back(EdgeEvent::Refused(refusal));
             }
+            ToVehicle::Order(order) => self.events.push_back(EdgeEvent::Order(order)),
             ToVehicle::Goodbye if self.phase == Phase::Leaving => self.events.push_back(EdgeEvent::Closed),
             ToVehicle::Goodbye => self.give_up("the ground is shutting down".to_owned()),
         }
@@ -450,6 +456,18 @@ impl EdgeSession {
             rate_bits_per_second: self.rate_bits_per_second(),
             ..self.stats
         }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    pub(super) fn answers(&mut self) -> &mut Answers {
+        &mut self.control.answers
+    }
+
+    pub(super) fn clock_filter(&self) -> &ClockFilter {
+        &self.clock
     }
 
     fn handle_welcome(&mut self, now: Now, welcome: Welcome) {

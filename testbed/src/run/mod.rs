@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use result::{BoundResult, LatencyMs, OutageResult, RunResult, UsageResult};
+pub(crate) use usage::of as usage_of;
 
 use crate::path::{LinkKind, Path, PathError};
 use crate::process::SpawnError;

@@ -12,7 +12,7 @@ pub struct UsageResult {
 }
 
 /// Of a child that still runs; zeros when it does not.
-pub(super) fn of(process: &Process) -> UsageResult {
+pub(crate) fn of(process: &Process) -> UsageResult {
     process.id().and_then(read).unwrap_or_default()
 }
 

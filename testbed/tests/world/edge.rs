@@ -185,7 +185,7 @@ impl Edge {
                     assert!(error <= u64::from(estimate.uncertainty_micros) + 1, "{error} of {estimate:?}");
                 }
                 EdgeEvent::Silent(is_silent) => *silent = is_silent,
-                EdgeEvent::Established { .. } | EdgeEvent::Closed => {}
+                EdgeEvent::Established { .. } | EdgeEvent::Order(_) | EdgeEvent::Closed => {}
             }
         }
         disconnect

@@ -87,7 +87,7 @@ impl Ground {
                     self.commit_at.get_or_insert(now.instant + COMMIT_INTERVAL);
                 }
                 GroundEvent::Refused(refusal) => assert_eq!(refusal.message, REFUSED),
-                GroundEvent::Clock(_) | GroundEvent::Goodbye => {}
+                GroundEvent::Clock(_) | GroundEvent::Answer(_) | GroundEvent::Goodbye => {}
             }
         }
     }

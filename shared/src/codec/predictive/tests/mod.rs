@@ -359,5 +359,5 @@ fn states_are_bounded() {
         decode(&mut decoder, &frame, &schemas, first).unwrap();
     }
     assert_eq!(encoder.kept_states(), MAX_STATES);
-    assert_eq!(decoder.kept_states(), MAX_STATES);
+    assert!(decoder.kept_states() <= MAX_STATES, "{}", decoder.kept_states());
 }

@@ -1,0 +1,92 @@
+//! What one client has asked for and is yet to be sent, whatever it is connected by.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::extract::ws::Message;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::Clients;
+use super::commands::Desk;
+use super::work::Work;
+use crate::access::Grant;
+use crate::publish::cursor::Cursor;
+use crate::publish::encode::Encoding;
+use crate::publish::{Pattern, Subscription};
+
+/// A client.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) clients: Arc<Clients>,
+    pub(super) encoding: Encoding,
+    /// `None` until a token has come where one is needed.
+    pub(super) grant: Option<Arc<Grant>>,
+    pub(super) subscriptions: Vec<Subscription>,
+    pub(super) work: Work,
+    pub(super) desk: Desk,
+    /// Notified when a subscription has something.
+    pub(super) wake: Arc<Notify>,
+    /// Which subscription is asked first, so that a busy one leaves the others their turn.
+    turn: usize,
+}
+
+impl Session {
+    /// A client without subscriptions.
+    pub fn new(clients: Arc<Clients>, encoding: Encoding, grant: Option<Arc<Grant>>) -> Self {
+        let (subscriptions, work, wake) = (Vec::new(), Work::default(), Arc::default());
+        let desk = Desk::new(&clients.commands);
+        Session { clients, encoding, grant, subscriptions, work, desk, wake, turn: 0 }
+    }
+
+    /// What is sent next: answers, then live records; what was read from the history fills the pauses. `None` when there is
+    /// nothing: wait for [`Session::changed`].
+    pub fn next_batch(&mut self) -> Option<Arc<[Message]>> {
+        if let Some(told) = self.work.take_told() {
+            return Some(told);
+        }
+        let now = Instant::now();
+        let count = self.subscriptions.len();
+        for step in 0..count {
+            let at = (self.turn + step) % count;
+            let mut missed = 0;
+            let batch = self.subscriptions[at].next(now, &mut missed);
+            if missed > 0 {
+                self.clients.counters.missed_records.fetch_add(missed, Ordering::Relaxed);
+                // A fill would make a client that is too slow even slower. It is told from where to resume.
+                let sub = self.subscriptions[at].feed().shape.sub.clone();
+                self.work.end_fill(&sub);
+            }
+            if batch.is_some() {
+                self.turn = (at + 1) % count;
+                return batch;
+            }
+        }
+        self.work.next_batch(&self.clients, self.encoding, &mut self.subscriptions)
+    }
+
+    /// Waits until there may be something to send. May be dropped while it waits.
+    pub async fn changed(&mut self) {
+        tokio::select! {
+            () = self.wake.notified() => {}
+            () = self.work.finished() => {}
+            message = self.desk.next(self.grant.as_deref(), self.encoding) => self.work.tell(message),
+        }
+    }
+
+    /// The place that has been reached when everything has been given out.
+    pub fn idle_cursor(&self) -> Option<Cursor> {
+        let is_idle = self.work.is_idle();
+        is_idle.then(|| self.clients.hub.idle_cursor(self.subscriptions.iter())).flatten()
+    }
+
+    /// The subscriptions, for a connection that has one.
+    pub fn subscriptions(&self) -> &[Subscription] {
+        &self.subscriptions
+    }
+
+    /// The vehicles that the client may see.
+    pub(super) fn scope(&self) -> Arc<[Pattern]> {
+        self.grant.as_ref().map_or_else(|| Arc::from([]), |grant| grant.view.clone())
+    }
+}

@@ -1,0 +1,1 @@
+UPDATE ground SET runs = ?1

@@ -1,0 +1,4 @@
+SELECT position, count
+FROM frame
+WHERE position > ?1 AND position <= ?2 AND epoch IN (SELECT value FROM json_each(?3))
+ORDER BY position DESC

@@ -1,0 +1,268 @@
+//! What all subscriptions of one shape are sent: serialised once, kept for as long as a subscriber may be late.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::extract::ws::Message;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::cursor::Position;
+use super::encode::{Encoding, size};
+use super::filter::Filter;
+
+/// The longest that a message waits for a client.
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(2);
+/// The most that waits for the clients of a feed, bytes.
+const MAX_BYTES: usize = 4 << 20;
+/// Messages of a piece: what a client is sent before something else may go first.
+const MAX_PIECE: usize = 64;
+
+/// What makes subscriptions get the same bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shape {
+    /// The name that the messages carry.
+    pub sub: String,
+    /// How they are encoded.
+    pub encoding: Encoding,
+    /// What they are about.
+    pub filter: Filter,
+}
+
+/// The queue of all subscriptions of a shape.
+#[derive(Debug)]
+pub struct Feed {
+    /// What its subscriptions have in common.
+    pub shape: Shape,
+    queue: Mutex<Queue>,
+}
+
+/// Some messages in order.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// When they were published.
+    pub published: Instant,
+    /// Everything up to here has been sent with them.
+    pub up_to: Position,
+    /// Records of the feed, up to these included.
+    pub records: u64,
+    /// The messages.
+    pub messages: Arc<[Message]>,
+    bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    pieces: VecDeque<Piece>,
+    /// The number of the piece in front; pieces are numbered as they come.
+    front: u64,
+    bytes: usize,
+    records: u64,
+    open: Vec<Message>,
+    subscribers: BTreeMap<u64, Arc<Notify>>,
+    next_subscriber: u64,
+}
+
+/// A subscriber's place in the queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    next: u64,
+    records: u64,
+}
+
+/// What comes next for a subscriber.
+#[derive(Debug)]
+pub enum Next {
+    /// Messages.
+    Piece(Piece),
+    /// So many records have been dropped or are too old; the subscriber is at the end of the queue.
+    Behind {
+        /// How many.
+        missed: u64,
+    },
+    /// Nothing yet.
+    Nothing,
+}
+
+impl Feed {
+    /// A feed without subscribers.
+    pub fn new(shape: Shape) -> Self {
+        Feed { shape, queue: Mutex::default() }
+    }
+
+    /// Adds a subscriber, to be notified of every piece from here on.
+    pub fn join(&self, wake: Arc<Notify>) -> (u64, Place) {
+        let mut queue = self.lock();
+        let number = queue.next_subscriber;
+        queue.next_subscriber += 1;
+        queue.subscribers.insert(number, wake);
+        (number, queue.end())
+    }
+
+    /// Takes a subscriber out; true when none is left.
+    pub fn leave(&self, number: u64) -> bool {
+        let mut queue = self.lock();
+        queue.subscribers.remove(&number);
+        queue.subscribers.is_empty()
+    }
+
+    /// Adds a message to the piece that is being made; true when it is the first of it.
+    pub fn push(&self, now: Instant, up_to: Position, message: Message, is_record: bool) -> bool {
+        let mut queue = self.lock();
+        queue.records += u64::from(is_record);
+        queue.open.push(message);
+        let is_first = queue.open.len() == 1;
+        if queue.open.len() >= MAX_PIECE {
+            queue.close(now, up_to);
+            return true;
+        }
+        is_first
+    }
+
+    /// Ends the piece that is being made and wakes the subscribers.
+    pub fn close(&self, now: Instant, up_to: Position) {
+        let mut queue = self.lock();
+        queue.close(now, up_to);
+        queue.subscribers.values().for_each(|wake| wake.notify_one());
+    }
+
+    /// Drops what has waited too long for everybody.
+    pub fn expire(&self, now: Instant) {
+        self.lock().expire(now);
+    }
+
+    /// What comes next for a subscriber at `place`, which moves behind it.
+    pub fn next(&self, place: &mut Place, now: Instant) -> Next {
+        let queue = self.lock();
+        let end = queue.end();
+        if place.next == end.next {
+            return Next::Nothing;
+        }
+        let piece = place.next.checked_sub(queue.front).and_then(|at| queue.pieces.get(at as usize));
+        match piece.filter(|piece| now.duration_since(piece.published) <= MAX_WAIT) {
+            Some(piece) => {
+                *place = Place { next: place.next + 1, records: piece.records };
+                Next::Piece(piece.clone())
+            }
+            None => {
+                let missed = queue.records - place.records;
+                *place = end;
+                Next::Behind { missed }
+            }
+        }
+    }
+
+    /// Whether a subscriber has been given everything.
+    pub fn is_at_end(&self, place: &Place) -> bool {
+        let queue = self.lock();
+        queue.open.is_empty() && queue.end().next == place.next
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // No code under this lock can leave it half changed.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn end(&self) -> Place {
+        Place { next: self.front + self.pieces.len() as u64, records: self.records }
+    }
+
+    fn close(&mut self, now: Instant, up_to: Position) {
+        if self.open.is_empty() {
+            return;
+        }
+        let messages: Arc<[Message]> = self.open.drain(..).collect();
+        let bytes = messages.iter().map(|message| size(message) + size_of::<Message>()).sum();
+        self.bytes += bytes;
+        self.pieces.push_back(Piece { published: now, up_to, records: self.records, messages, bytes });
+        self.expire(now);
+    }
+
+    fn expire(&mut self, now: Instant) {
+        while let Some(front) = self.pieces.front()
+            && (self.bytes > MAX_BYTES || now.duration_since(front.published) > MAX_WAIT)
+        {
+            self.bytes -= front.bytes;
+            self.pieces.pop_front();
+            self.front += 1;
+        }
+        if self.pieces.is_empty() {
+            self.open.shrink_to_fit();
+            self.pieces.shrink_to_fit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Pattern;
+    use super::*;
+
+    fn feed() -> Feed {
+        let any = ["*".to_owned()];
+        let filter = Filter::new(&any, &any, Arc::from([Pattern::anything()])).unwrap();
+        Feed::new(Shape { sub: String::new(), encoding: Encoding::Json, filter })
+    }
+
+    fn publish(feed: &Feed, now: Instant, position: u64, bytes: usize) {
+        feed.push(now, Position(position), Message::text("x".repeat(bytes)), true);
+        feed.close(now, Position(position));
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_gets_pieces_in_order_and_is_woken() {
+        let (feed, wake, now) = (feed(), Arc::new(Notify::new()), Instant::now());
+        publish(&feed, now, 1, 1);
+        let (number, mut place) = feed.join(wake.clone());
+        assert!(matches!(feed.next(&mut place, now), Next::Nothing) && feed.is_at_end(&place));
+        for position in 2..4 {
+            publish(&feed, now, position, 1);
+        }
+        wake.notified().await;
+        for position in 2..4 {
+            let Next::Piece(piece) = feed.next(&mut place, now) else { panic!("no piece {position}") };
+            assert_eq!((piece.up_to, piece.messages.len()), (Position(position), 1));
+        }
+        assert!(matches!(feed.next(&mut place, now), Next::Nothing));
+        assert!(feed.leave(number));
+    }
+
+    #[tokio::test]
+    async fn what_is_too_old_or_too_much_is_counted_and_left_out() {
+        let (feed, start) = (feed(), Instant::now());
+        let (_, mut late) = feed.join(Arc::default());
+        for n in 0..5 {
+            publish(&feed, start, n, 10);
+        }
+        let later = start + MAX_WAIT + Duration::from_millis(1);
+        assert!(matches!(feed.next(&mut late, later), Next::Behind { missed: 5 }));
+        assert!(matches!(feed.next(&mut late, later), Next::Nothing));
+
+        let (_, mut slow) = feed.join(Arc::default());
+        for n in 0..6 {
+            publish(&feed, later, 10 + n, 1 << 20);
+        }
+        assert!(matches!(feed.next(&mut slow, later), Next::Behind { missed: 6 }));
+        feed.expire(later + MAX_WAIT * 2);
+        assert_eq!(feed.lock().bytes, 0);
+    }
+
+    #[tokio::test]
+    async fn a_large_frame_comes_in_pieces_that_all_are_kept() {
+        let (feed, now) = (feed(), Instant::now());
+        let (_, mut place) = feed.join(Arc::default());
+        for n in 0..4096 {
+            feed.push(now, Position(n), Message::text("x".repeat(400)), true);
+        }
+        feed.close(now, Position(4096));
+        let mut messages = 0;
+        while let Next::Piece(piece) = feed.next(&mut place, now) {
+            assert!(piece.messages.len() <= MAX_PIECE);
+            messages += piece.messages.len();
+        }
+        assert_eq!(messages, 4096);
+    }
+}
