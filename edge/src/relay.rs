@@ -104,6 +104,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     };
     let send = SendConfig {
         rate_bits_per_second: config.link.rate_bits_per_second,
+        auto_rate: false,
         overhead_bytes: config.link.overhead_bytes,
         silence_limit: config.link.silence_limit,
         batch_window: config.batch_window,

@@ -34,6 +34,7 @@ fn edge(base: u64, rate_bits_per_second: Option<u64>) -> EdgeSession {
     };
     let config = SendConfig {
         rate_bits_per_second,
+        auto_rate: false,
         overhead_bytes: Some(80),
         silence_limit: Duration::from_secs(5),
         batch_window: None,

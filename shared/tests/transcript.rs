@@ -48,6 +48,7 @@ impl Story {
         };
         let config = SendConfig {
             rate_bits_per_second: Some(64_000),
+            auto_rate: false,
             overhead_bytes: Some(80),
             silence_limit: Duration::from_secs(5),
             batch_window: None,

@@ -10,12 +10,23 @@ use crate::time::{Instant, Now};
 
 /// Packet numbers that are remembered behind the highest.
 const HORIZON: u64 = 1024;
+/// A delay that grew by more than this since it was last told is a queue on the link, about which a vehicle that finds out
+/// the link's rate should know soon...
+const GROWTH_MILLIS: i16 = 100;
+/// ... unless it is within what lies between two packets anyway. The same holds for a rate that grew by this factor...
+const RATE_GROWTH: f64 = 1.2;
+/// ... once so many bytes came at it.
+const RATE_BYTES: usize = 1000;
 
 /// Which packets arrived on a connection.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
     numbers: RangeSet,
     newest: Option<Newest>,
+    /// As it was last told.
+    told: Option<Told>,
+    /// Bytes since then.
+    bytes: usize,
     loss: LossMeter,
 }
 
@@ -24,6 +35,17 @@ struct Newest {
     number: u32,
     arrived: Instant,
     arrived_millis: u16,
+    /// Modulo 65,536 ms, with the clocks' difference in it.
+    delay_millis: u16,
+    /// Since the packet before it.
+    gap: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    at: Instant,
+    delay_millis: u16,
+    bytes_per_second: f64,
 }
 
 /// The part of a feedback that tells of packets.
@@ -37,8 +59,8 @@ pub(super) struct PacketReport {
 }
 
 impl Arrivals {
-    /// A packet arrived. Returns false for one that came before, or is too old to tell.
-    pub(super) fn handle_packet(&mut self, now: Now, header: PacketHeader) -> bool {
+    /// A packet of this size arrived. Returns false for one that came before, or is too old to tell.
+    pub(super) fn handle_packet(&mut self, now: Now, header: PacketHeader, bytes: usize) -> bool {
         let number = u64::from(header.number);
         let largest = self.newest.map_or(0, |newest| u64::from(newest.number));
         if self.numbers.contains(number) || number + HORIZON < largest {
@@ -46,17 +68,24 @@ impl Arrivals {
         }
         self.numbers.insert(SequenceRange::new(number, number + 1));
         self.loss.handle_packet(header.number);
+        self.bytes += bytes;
         if self.newest.is_none_or(|newest| newest.number < header.number) {
             let arrived_millis = millis_of(now);
-            self.newest = Some(Newest { number: header.number, arrived: now.instant, arrived_millis });
-            self.numbers.remove(SequenceRange::new(0, number.saturating_sub(HORIZON)));
+            let gap = self.newest.map_or(Duration::ZERO, |newest| now.instant.since(newest.arrived));
+            let delay_millis = arrived_millis.wrapping_sub(header.sent_millis);
+            let (number, arrived) = (header.number, now.instant);
+            self.newest = Some(Newest { number, arrived, arrived_millis, delay_millis, gap });
+            self.numbers.remove(SequenceRange::new(0, u64::from(number).saturating_sub(HORIZON)));
         }
         true
     }
 
     /// What to tell; `None` before the first packet.
-    pub(super) fn report(&self, now: Instant) -> Option<PacketReport> {
+    pub(super) fn report(&mut self, now: Instant) -> Option<PacketReport> {
         let newest = self.newest?;
+        let bytes_per_second = self.bytes_per_second(now);
+        self.told = Some(Told { at: now, delay_millis: newest.delay_millis, bytes_per_second });
+        self.bytes = 0;
         let mut missing = Vec::new();
         let mut ranges = self.numbers.iter().rev().peekable();
         while let Some(range) = ranges.next()
@@ -75,6 +104,22 @@ impl Arrivals {
             held_millis: u16::try_from(held.as_millis()).unwrap_or(u16::MAX),
             loss: self.loss.report().unwrap_or(LossReport::ASSUMED),
         })
+    }
+
+    /// Whether delay or rate have grown so much since they were last told that the vehicle should know.
+    pub(super) fn grows(&self, now: Instant) -> bool {
+        let (Some(newest), Some(told)) = (self.newest, self.told) else { return false };
+        let growth = newest.delay_millis.wrapping_sub(told.delay_millis) as i16;
+        let is_queue =
+            growth > GROWTH_MILLIS && Duration::from_millis(growth.unsigned_abs().into()) > newest.gap;
+        let is_faster = self.bytes_per_second(now) > told.bytes_per_second * RATE_GROWTH;
+        is_queue || (is_faster && self.bytes >= RATE_BYTES)
+    }
+
+    /// What arrived since the last report; in less than 400 ms, as if it were all that came in these.
+    fn bytes_per_second(&self, now: Instant) -> f64 {
+        let elapsed = self.told.map_or(Duration::MAX, |told| now.since(told.at)).as_secs_f64();
+        self.bytes as f64 / elapsed.clamp(0.4, 1e9)
     }
 
     /// How long ago the newest packet arrived.

@@ -54,7 +54,9 @@ const PACKET_HEADER_BYTES: usize = 24;
 impl EdgeSession {
     /// The next message, charged to the link.
     pub(super) fn next_transmit(&mut self, now: Now, stream_has_room: bool) -> Option<Transmit> {
+        self.follow_rate(now.instant);
         self.pacer.ready(now.instant).ok()?;
+        let packet = self.datagrams.as_ref().map(|datagrams| datagrams.packets.next_number());
         let message = if stream_has_room { self.next_control(now) } else { None };
         let (channel, message) = match message {
             Some(message) => (Channel::Stream, message),
@@ -66,17 +68,33 @@ impl EdgeSession {
         let wire_bytes = bytes.len() + packets * self.overhead_bytes();
         self.pacer.charge(wire_bytes);
         self.stats.wire_bytes += wire_bytes as u64;
+        if let Some(auto_rate) = &mut self.auto_rate {
+            let next = self.datagrams.as_ref().map(|datagrams| datagrams.packets.next_number());
+            auto_rate.handle_sent(now.instant, packet.filter(|_| packet != next), wire_bytes);
+        }
         Some(Transmit { channel, bytes })
     }
 
     /// When to ask for the next message, when there is none at present.
     pub(super) fn transmit_timeout(&mut self, now: Instant) -> Option<Instant> {
         if self.has_message(now) {
-            return Some(self.pacer.ready(now).err().unwrap_or(now + STREAM_RETRY));
+            let Err(ready) = self.pacer.ready(now) else { return Some(now + STREAM_RETRY) };
+            let drained = self.auto_rate.as_mut().and_then(|auto_rate| {
+                auto_rate.handle_limited();
+                auto_rate.drained_at(now)
+            });
+            return Some(drained.map_or(ready, |drained| drained.min(ready)));
         }
         let probe = self.control.next_probe.filter(|&due| self.phase == Phase::Open && due > now);
         let tail = self.datagrams.as_ref().and_then(|datagrams| datagrams.shield.tail_at());
         [probe, tail].into_iter().flatten().min()
+    }
+
+    /// Has the pacer keep to the rate that was found out.
+    fn follow_rate(&mut self, now: Instant) {
+        if let Some(auto_rate) = &self.auto_rate {
+            self.pacer.set_rate(now, auto_rate.pace_bits_per_second(now));
+        }
     }
 
     fn has_room(&self) -> bool {
@@ -316,7 +334,7 @@ impl EdgeSession {
     /// longer than the ground may be silent.
     fn leaves(&self, now: Now, bytes: usize) -> Instant {
         let bits = (bytes + self.overhead_bytes()) as u64 * 8;
-        let micros = self.config.rate_bits_per_second.map_or(0, |rate| bits * 1_000_000 / rate.max(1));
+        let micros = self.rate_bits_per_second().map_or(0, |rate| bits * 1_000_000 / rate.max(1));
         now.instant + Duration::from_micros(micros)
     }
 

@@ -14,12 +14,20 @@ use crate::time::Instant;
 /// What an idle link may save up, bytes: one packet, so that the modem's own queue stays empty and the choice of what
 /// goes next stays with us.
 const BURST: NonZeroU32 = NonZeroU32::new(1500).expect("1500 is not zero");
+/// The same where the rate is found out from how delay grows: what arrives at once looks like a queue.
+const BURST_TIME: Duration = Duration::from_millis(50);
+/// ... but at least so many bytes.
+const BURST_MIN: u64 = 100;
+/// The rate is set again when it differs by more than this share.
+const RATE_STEP: f64 = 0.02;
 
 /// Governor's token bucket, in bytes, under time that is given. A message may leave whenever the account is not in
 /// debt and is charged whole, so that one larger than the bucket passes and is paid off behind it.
 #[derive(Debug)]
 pub(super) struct Pacer {
+    bits_per_second: Option<u64>,
     bucket: Option<Bucket>,
+    burst: NonZeroU32,
     debt: u32,
 }
 
@@ -40,12 +48,37 @@ impl Clock for GivenClock {
 impl Pacer {
     /// A pacer for a link of this rate; `None` lets everything pass.
     pub(super) fn new(bits_per_second: Option<u64>) -> Self {
-        let bucket = bits_per_second.map(|rate| {
-            let byte_time = Duration::from_nanos(8_000_000_000_u64.div_ceil(rate.max(1)));
-            let quota = Quota::with_period(byte_time).expect("a byte takes some time").allow_burst(BURST);
-            RateLimiter::direct_with_clock(quota, GivenClock::default())
-        });
-        Pacer { bucket, debt: 0 }
+        let bucket = bits_per_second.map(|rate| bucket(rate, BURST));
+        Pacer { bits_per_second, bucket, burst: BURST, debt: 0 }
+    }
+
+    /// The rate is another from here on. Nothing is saved up, and what was charged is paid at the new rate.
+    pub(super) fn set_rate(&mut self, now: Instant, bits_per_second: u64) {
+        let differs = |rate: u64| rate.abs_diff(bits_per_second) as f64 > rate as f64 * RATE_STEP;
+        if !self.bits_per_second.is_none_or(differs) {
+            return;
+        }
+        self.pay(now);
+        let burst = (bits_per_second as f64 / 8.0 * BURST_TIME.as_secs_f64()) as u64;
+        let burst = burst.clamp(BURST_MIN, BURST.get().into()) as u32;
+        self.burst = NonZeroU32::new(burst).unwrap_or(BURST);
+        let bucket = bucket(bits_per_second, self.burst);
+        bucket.clock().0.set(now.0);
+        let _ = bucket.check_n(self.burst);
+        self.bucket = Some(bucket);
+        self.bits_per_second = Some(bits_per_second);
+    }
+
+    /// Pays what is saved up, however little of the debt that is.
+    fn pay(&mut self, now: Instant) {
+        let Some(bucket) = &self.bucket else { return };
+        bucket.clock().0.set(now.0);
+        let parts = std::iter::successors(Some(BURST.get().next_power_of_two()), |part| Some(part / 2));
+        for part in parts.map_while(NonZeroU32::new) {
+            if part.get() <= self.debt && matches!(bucket.check_n(part), Ok(Ok(()))) {
+                self.debt -= part.get();
+            }
+        }
     }
 
     /// Whether a message may leave, or when to ask again.
@@ -53,7 +86,7 @@ impl Pacer {
         let Some(bucket) = &self.bucket else { return Ok(()) };
         bucket.clock().0.set(now.0);
         while let Some(debt) = NonZeroU32::new(self.debt) {
-            let part = debt.min(BURST);
+            let part = debt.min(self.burst);
             match bucket.check_n(part) {
                 Ok(Ok(())) => self.debt -= part.get(),
                 Ok(Err(too_early)) => return Err(Instant(too_early.earliest_possible())),
@@ -69,6 +102,12 @@ impl Pacer {
             self.debt = self.debt.saturating_add(u32::try_from(wire_bytes).unwrap_or(u32::MAX));
         }
     }
+}
+
+fn bucket(bits_per_second: u64, burst: NonZeroU32) -> Bucket {
+    let byte_time = Duration::from_nanos(8_000_000_000_u64.div_ceil(bits_per_second.max(1)));
+    let quota = Quota::with_period(byte_time).expect("a byte takes some time").allow_burst(burst);
+    RateLimiter::direct_with_clock(quota, GivenClock::default())
 }
 
 #[cfg(test)]
@@ -108,6 +147,25 @@ mod tests {
     fn a_rate_whose_bytes_take_no_whole_nanoseconds_is_not_exceeded() {
         let bytes = sent(&mut Pacer::new(Some(900_000_000)), 1200, 1);
         assert!(bytes <= 900_000_000 / 8 + BURST.get() as usize + 1200, "{bytes}");
+    }
+
+    #[test]
+    fn a_rate_that_changes_all_the_time_is_kept_on_average() {
+        let mut pacer = Pacer::new(Some(22_000));
+        let (mut now, mut bytes, mut turn) = (Instant::default(), 0, 0);
+        while now.0 < Duration::from_secs(100) {
+            turn += 1;
+            pacer.set_rate(now, if turn % 2 == 0 { 20_000 } else { 24_000 });
+            match pacer.ready(now) {
+                Ok(()) => {
+                    pacer.charge(700);
+                    bytes += 700;
+                }
+                Err(_) => now = now + Duration::from_millis(7),
+            }
+        }
+        let limit = 22_000 / 8 * 100;
+        assert!((limit * 95 / 100..limit + 2200).contains(&bytes), "{bytes} of {limit}");
     }
 
     #[test]

@@ -27,6 +27,8 @@ use crate::time::{Instant, Now};
 const ACK_INTERVAL: Duration = Duration::from_secs(1);
 /// The shortest time between two feedbacks when something is missing.
 const HURRIED_INTERVAL: Duration = Duration::from_millis(400);
+/// The same when delay or rate grow: a vehicle may be finding out the link's rate.
+const GROWTH_INTERVAL: Duration = Duration::from_millis(250);
 /// After so long without a packet the first one is answered at once: the vehicle waits for it to send its backlog.
 const LONG_SILENCE: Duration = Duration::from_millis(1500);
 /// How often a committed range is told: feedbacks may be lost.
@@ -353,7 +355,8 @@ impl GroundSession {
     fn handle_live(&mut self, now: Now, packet: LivePacket) -> Result<(), Refusal> {
         let Some(datagrams) = &mut self.datagrams else { return Err(datagram_on_a_stream()) };
         let silence = datagrams.arrivals.silence(now.instant);
-        if !datagrams.arrivals.handle_packet(now, packet.header) {
+        let symbol_bytes: usize = packet.symbols.iter().map(|symbol| symbol.bytes.len()).sum();
+        if !datagrams.arrivals.handle_packet(now, packet.header, packet.payload.len() + symbol_bytes) {
             return Ok(());
         }
         let LivePacket { payload_number, payload, symbols, .. } = packet;
@@ -366,7 +369,7 @@ impl GroundSession {
 
     fn handle_backlog(&mut self, now: Now, packet: BacklogPacket) -> Result<(), Refusal> {
         let Some(datagrams) = &mut self.datagrams else { return Err(datagram_on_a_stream()) };
-        if !datagrams.arrivals.handle_packet(now, packet.header) {
+        if !datagrams.arrivals.handle_packet(now, packet.header, packet.bytes.len()) {
             return Ok(());
         }
         let object = datagrams.assembly.handle_packet(packet);
@@ -460,8 +463,10 @@ impl GroundSession {
     fn owe_feedback(&mut self, now: Instant, at_once: bool) {
         let Some(datagrams) = &self.datagrams else { return };
         let hurried = datagrams.chain.is_waiting() || datagrams.chain.key_frame_wanted();
+        let grows = datagrams.arrivals.grows(now);
         let due = match datagrams.last_feedback {
             _ if at_once => now,
+            Some(last) if grows => last + GROWTH_INTERVAL,
             Some(last) if hurried => last + HURRIED_INTERVAL,
             Some(last) => last + ACK_INTERVAL,
             None => now,

@@ -17,6 +17,7 @@ use crate::clock::ClockFilter;
 use crate::codec::{self, SchemaTable};
 use crate::command::Order;
 use crate::datagram::loss::LossReport;
+use crate::datagram::rate::AutoRate;
 use crate::id::{Epoch, SchemaId, Token, VehicleId};
 use crate::message::{
     Acknowledgement, ClockEstimate, Feedback, GapReason, PROTOCOL_VERSION, Refusal, RefusalReason, ToVehicle,
@@ -73,6 +74,9 @@ pub struct Frame {
 pub struct SendConfig {
     /// The link's rate, bits a second on the wire, headers counted. `None` for no limit.
     pub rate_bits_per_second: Option<u64>,
+    /// Whether the rate is found out ([`AutoRate`]) instead, at most `rate_bits_per_second`. Takes [`Carrier::Datagrams`];
+    /// a stream keeps to the rate that was found last.
+    pub auto_rate: bool,
     /// What a packet costs on the wire beside our bytes; `None` for what the carrier's headers are. A long message takes
     /// several packets.
     pub overhead_bytes: Option<usize>,
@@ -136,6 +140,8 @@ pub struct SendStats {
     pub in_flight_records: u64,
     /// Whether the ground has acknowledged everything there is, gaps included.
     pub settled: bool,
+    /// The rate that is kept to, bits a second, as configured or found out; `None` for no limit.
+    pub rate_bits_per_second: Option<u64>,
     /// Records told to the ground as lost.
     pub lost_records: u64,
     /// The last measured round trip, on datagrams.
@@ -202,6 +208,8 @@ pub struct EdgeSession {
     /// When the ground was last heard, or the connection made.
     heard: Instant,
     pub(super) pacer: Pacer,
+    /// Where the rate is found out.
+    pub(super) auto_rate: Option<AutoRate>,
     pub(super) clock: ClockFilter,
     pub(super) ledger: Ledger,
     pub(super) control: Control,
@@ -224,6 +232,7 @@ impl EdgeSession {
         EdgeSession {
             ledger: Ledger::new(identity.base),
             pacer: Pacer::new(config.rate_bits_per_second),
+            auto_rate: config.auto_rate.then(|| AutoRate::new(config.rate_bits_per_second)),
             identity,
             config,
             schemas: SchemaTable::new(),
@@ -261,7 +270,7 @@ impl EdgeSession {
     pub fn divide(&mut self, now: Now, batch: Batch) -> (Batch, Batch) {
         let since = now.instant.since(self.divided).min(self.batch_window() * 3);
         self.divided = now.instant;
-        let Some(rate) = self.config.rate_bits_per_second else { return (Batch::default(), batch) };
+        let Some(rate) = self.rate_bits_per_second() else { return (Batch::default(), batch) };
         // A tenth is left for the backlog and for control. Symbols take what the records leave of the rest.
         let bytes = rate as f64 / 8.0 * since.as_secs_f64() * 0.9 - self.overhead_bytes() as f64;
         let (rest, live) = self.live.divide(batch.into_records(), &self.schemas, bytes.max(0.0));
@@ -311,6 +320,9 @@ impl EdgeSession {
         self.phase = Phase::Greeting { sent: false };
         self.heard = now.instant;
         self.live.restart();
+        if let Some(auto_rate) = &mut self.auto_rate {
+            auto_rate.restart();
+        }
         self.datagrams = match carrier {
             Carrier::Stream => None,
             Carrier::Datagrams { max_bytes } => Some(Datagrams {
@@ -318,7 +330,7 @@ impl EdgeSession {
                 packets: Packets::default(),
                 shield: Shield::new(
                     self.config.pins,
-                    self.config.rate_bits_per_second,
+                    self.rate_bits_per_second(),
                     self.config.overhead_bytes.unwrap_or(DATAGRAM_OVERHEAD),
                     self.stats.loss.unwrap_or(LossReport::ASSUMED),
                 ),
@@ -441,6 +453,7 @@ impl EdgeSession {
             in_flight_records: self.ledger.in_flight_records(),
             settled: self.ledger.is_settled(),
             lost_records: self.ledger.lost_records(),
+            rate_bits_per_second: self.rate_bits_per_second(),
             ..self.stats
         }
     }
@@ -488,6 +501,11 @@ impl EdgeSession {
         let Some(datagrams) = &mut self.datagrams else { return };
         let fate = datagrams.packets.handle_feedback(now.instant, feedback, datagrams.shield.window());
         datagrams.round_trip = fate.round_trip.or(datagrams.round_trip);
+        if let Some(auto_rate) = &mut self.auto_rate {
+            let (newest, arrived) = (feedback.largest, feedback.arrived_millis);
+            auto_rate.handle_feedback(now.instant, newest, arrived, feedback.missing_ranges());
+            datagrams.shield.set_rate(auto_rate.rate_bits_per_second());
+        }
         datagrams.shield.handle_report(now.instant, feedback.loss, datagrams.round_trip);
         self.stats.round_trip = datagrams.round_trip;
         self.stats.loss = Some(feedback.loss);
@@ -601,9 +619,14 @@ impl EdgeSession {
         }
     }
 
+    /// The link's rate, as configured or found out.
+    pub(super) fn rate_bits_per_second(&self) -> Option<u64> {
+        self.auto_rate.as_ref().map(AutoRate::rate_bits_per_second).or(self.config.rate_bits_per_second)
+    }
+
     /// What the link carries in this time, bytes.
     pub(super) fn bytes_in(&self, time: Duration) -> usize {
-        let rate = self.config.rate_bits_per_second.unwrap_or(u64::MAX) as f64;
+        let rate = self.rate_bits_per_second().unwrap_or(u64::MAX) as f64;
         (rate / 8.0 * time.as_secs_f64()) as usize
     }
 }

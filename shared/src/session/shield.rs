@@ -90,6 +90,11 @@ impl Shield {
         }
     }
 
+    /// The link's rate is another, as of the next report.
+    pub(super) fn set_rate(&mut self, rate_bits_per_second: u64) {
+        self.conditions.rate_bits_per_second = rate_bits_per_second;
+    }
+
     /// The ground reports how packets are lost; the round trip was measured.
     pub(super) fn handle_report(&mut self, now: Instant, loss: LossReport, round_trip: Option<Duration>) {
         let load = &mut self.load;

@@ -278,6 +278,7 @@ fn session(base: u64, faults: &Faults) -> EdgeSession {
     };
     let config = SendConfig {
         rate_bits_per_second: Some(faults.rate),
+        auto_rate: false,
         overhead_bytes: Some(OVERHEAD_BYTES),
         silence_limit: Duration::from_secs(15),
         batch_window: None,
