@@ -25,6 +25,8 @@ use connection::Connection;
 
 /// WebSocket messages of this size are read, so that the session can refuse those over its own limit with a reason.
 const MAX_READ_BYTES: usize = 4 * MAX_MESSAGE_BYTES;
+/// What a connection holds to read into, bytes: a live frame of a busy autopilot. Larger ones come in several reads.
+const READ_BUFFER_BYTES: usize = 8 * 1024;
 
 /// What serving vehicles takes.
 pub struct Accept {
@@ -65,7 +67,8 @@ pub async fn upgrade(
         return (StatusCode::SERVICE_UNAVAILABLE, "too many connections, try again later\n").into_response();
     };
     let number = SessionNumber(accept.next_session.fetch_add(1, Ordering::Relaxed));
-    upgrade.max_message_size(MAX_READ_BYTES).max_frame_size(MAX_READ_BYTES).on_upgrade(async move |socket| {
+    let upgrade = upgrade.max_message_size(MAX_READ_BYTES).max_frame_size(MAX_READ_BYTES);
+    upgrade.read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0).on_upgrade(async move |socket| {
         Connection::new(socket, accept, peer.address, number).run().await;
         drop(permit);
     })
