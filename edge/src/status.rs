@@ -23,10 +23,12 @@ pub struct WatchedSource {
 }
 
 /// What the relay knows beside the session's and the spool's own numbers.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RelayStats {
     /// Whether a session with the ground is open.
     pub connected: bool,
+    /// The address of the ground that the connection in use leads to.
+    pub ground: Option<String>,
     /// Records taken in and given a sequence number since the start.
     pub accepted_records: u64,
     /// Records refused: too large, or of one stream too many.
@@ -39,6 +41,8 @@ pub struct RelayStats {
 struct Line<'a> {
     event: &'static str,
     connected: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<&'a str>,
     accepted_records: u64,
     refused_records: u64,
     spooled_records: u64,
@@ -98,6 +102,7 @@ pub fn line(
     let line = Line {
         event: "status",
         connected: relay.connected,
+        link: relay.ground.as_deref(),
         accepted_records: relay.accepted_records,
         refused_records: relay.refused_records,
         spooled_records: spool.counts.committed_records,

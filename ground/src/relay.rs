@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::routing::get;
+use axum::routing::{delete, get};
 use axum::{Router, middleware};
 use tern_shared::id::VehicleId;
 use tern_shared::message::{Refusal, RefusalReason};
@@ -24,13 +24,16 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use crate::accept::quic::{self, QuicError};
 use crate::accept::{self, Accept, VehicleTokens};
 use crate::access::{Access, JwtError, JwtKeys, Limits, Origins};
 use crate::client::{self, Clients, Counters};
 use crate::clock::{Clock, wall_now};
+use crate::command::{AuditError, Commands};
 use crate::config::{Config, ConfigError};
 use crate::history::{self, Health, History, HistoryError, HistoryReader, Store};
-use crate::http::{self, page::Monitor};
+use crate::http::{self, health::Monitor};
+use crate::page::{self, Page};
 use crate::publish::cursor::Position;
 use crate::publish::message::VehicleStatus;
 use crate::publish::{Hub, Positions};
@@ -55,7 +58,15 @@ pub struct Relay {
     tasks: [tokio::task::JoinHandle<()>; 3],
     connections_gone: mpsc::Receiver<()>,
     vehicles: Arc<Vehicles>,
+    commands: Commands,
     history: JoinHandle<()>,
+    quic: Option<Quic>,
+}
+
+/// Vehicles by QUIC.
+struct Quic {
+    endpoint: quinn::Endpoint,
+    server: tokio::task::JoinHandle<()>,
 }
 
 /// Why the ground does not start.
@@ -67,12 +78,18 @@ pub enum StartError {
     /// Certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// QUIC cannot be served.
+    #[error(transparent)]
+    Quic(#[from] QuicError),
     /// The keys of web clients' tokens cannot be used.
     #[error(transparent)]
     Jwt(#[from] JwtError),
     /// The history cannot be used.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// The commands' audit log cannot be used.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The history's thread cannot be started.
     #[error("cannot start the history's thread: {0}")]
     Thread(std::io::Error),
@@ -106,6 +123,8 @@ impl Relay {
         let listen_failed = |error| StartError::Listen { address: config.listen, error };
         let listener = TcpListener::bind(config.listen).await.map_err(listen_failed)?;
         let address = listener.local_addr().map_err(listen_failed)?;
+        let endpoint =
+            config.quic.as_ref().map(|quic| quic::listen(quic, &config.history.path)).transpose()?;
 
         let positions = Arc::new(Positions::new(run.tag, Position::before_run(run.number)));
         let hub = Arc::new(Hub::new(positions.clone()));
@@ -118,15 +137,17 @@ impl Relay {
             history::spawn(store, config.history.commit_interval, history_commands, health_told, positions)
                 .map_err(StartError::Thread)?;
         let history = History::new(commands, health.clone());
-        let vehicles = Arc::new(Vehicles::new(config.max_vehicles, hub.clone(), history));
-
         let clock = Clock::start();
+        let has_client_ca = config.quic.as_ref().is_some_and(|quic| quic.client_ca.is_some());
+        let commands = Commands::start(&config.history.audit_path(), clock)?;
+        let vehicles = Arc::new(Vehicles::new(config.max_vehicles, hub.clone(), history, commands.clone()));
+
         let (shutdown, shutdown_seen) = watch::channel(false);
         let (alive, connections_gone) = mpsc::channel(1);
         let accept = Arc::new(Accept {
             clock,
             agent: concat!("tern-ground ", env!("CARGO_PKG_VERSION")).to_owned(),
-            tokens: VehicleTokens::new(config.vehicles),
+            tokens: VehicleTokens::new(config.vehicles, has_client_ca),
             vehicles: vehicles.clone(),
             health: health.clone(),
             shutdown: shutdown_seen.clone(),
@@ -138,6 +159,7 @@ impl Relay {
         let access = Access::new(config.viewer_token, config.clients, jwt);
         let clients = Arc::new(Clients {
             hub: hub.clone(),
+            commands: commands.clone(),
             archive: Archive::new(config.history.path.clone()),
             origins: Origins::new(config.origins, access.is_required()),
             access,
@@ -147,6 +169,7 @@ impl Relay {
             places: Arc::new(Semaphore::new(config.max_clients)),
             counters: Counters::default(),
         });
+        let page = Page::new(clients.clone(), config.tiles.as_ref());
         let monitor =
             Arc::new(Monitor { clock, health, vehicles: vehicles.clone(), clients: clients.clone() });
         let api = Router::new()
@@ -154,28 +177,52 @@ impl Relay {
             .route("/vehicles/{id}/latest", get(http::vehicles::latest))
             .route("/vehicles/{id}/history", get(http::history::history))
             .route("/vehicles/{id}/export", get(http::export::export))
+            .route("/vehicles/{id}/commands", get(http::commands::list).post(http::commands::issue))
+            .route("/vehicles/{id}/commands/{command}", delete(http::commands::cancel))
             .route("/events", get(http::events::events))
             .layer(middleware::from_fn_with_state(clients.clone(), http::cors::allow));
         let router = Router::new()
             .route("/ws", get(client::upgrade))
             .nest("/api", api)
             .with_state(clients.clone())
-            .route("/vehicle", get(accept::upgrade).with_state(accept))
+            .route("/vehicle", get(accept::upgrade).with_state(accept.clone()))
             .route("/metrics", get(http::metrics::metrics).with_state(monitor.clone()))
-            .route("/healthz", get(http::page::healthz).with_state(monitor.clone()))
-            .route("/", get(http::page::page).with_state(monitor));
+            .route("/healthz", get(http::health::healthz).with_state(monitor))
+            .route("/assets/{name}", get(page::asset))
+            .route("/", get(page::index).with_state(page));
         info!(%address, tls = tls.is_some(), history = %config.history.path.display(), "listening");
+        let quic = endpoint.map(|endpoint| {
+            if let Ok(address) = endpoint.local_addr() {
+                info!(%address, client_certificates = has_client_ca, "listening for QUIC");
+            }
+            let server = tokio::spawn(quic::serve(endpoint.clone(), accept, shutdown_seen.clone()));
+            Quic { endpoint, server }
+        });
         let tasks = [
             tokio::spawn(serve(router, listener, tls, shutdown_seen)),
             tokio::spawn(async move { hub.pace().await }),
             tokio::spawn(tidy(clients)),
         ];
-        Ok(Relay { address, shutdown, tasks, connections_gone, vehicles, history: history_thread })
+        Ok(Relay {
+            address,
+            shutdown,
+            tasks,
+            connections_gone,
+            vehicles,
+            commands,
+            history: history_thread,
+            quic,
+        })
     }
 
     /// Where it listens; tells the port where the configuration left it to the system.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for QUIC, when it does.
+    pub fn quic_address(&self) -> Option<SocketAddr> {
+        self.quic.as_ref().and_then(|quic| quic.endpoint.local_addr().ok())
     }
 
     /// Ends everything in order: sessions after their last acknowledgement, vehicles, the history with all that came.
@@ -189,7 +236,14 @@ impl Relay {
         if timeout(SHUTDOWN_LIMIT, self.connections_gone.recv()).await.is_err() {
             warn!("connections do not end, leaving them");
         }
+        if let Some(Quic { endpoint, server }) = self.quic.take() {
+            server.abort();
+            quic::close(&endpoint).await;
+        }
         self.vehicles.close();
+        if timeout(SHUTDOWN_LIMIT, self.commands.flush()).await.is_err() {
+            warn!("the commands' audit log does not end: vehicles are asked again");
+        }
         let history = tokio::task::spawn_blocking(move || self.history.join());
         match timeout(SHUTDOWN_LIMIT, history).await {
             Ok(Ok(Ok(()))) => info!("the history is flushed"),
@@ -210,12 +264,13 @@ pub struct Vehicles {
 
 struct OpenVehicles {
     history: History,
+    commands: Commands,
     tasks: BTreeMap<VehicleId, mpsc::Sender<ToVehicleTask>>,
 }
 
 impl Vehicles {
-    fn new(max: usize, hub: Arc<Hub>, history: History) -> Self {
-        let open = Mutex::new(Some(OpenVehicles { history, tasks: BTreeMap::new() }));
+    fn new(max: usize, hub: Arc<Hub>, history: History, commands: Commands) -> Self {
+        let open = Mutex::new(Some(OpenVehicles { history, commands, tasks: BTreeMap::new() }));
         Vehicles { max, hub, connected: Arc::default(), open }
     }
 
@@ -223,7 +278,7 @@ impl Vehicles {
     pub fn task(&self, vehicle: &VehicleId) -> Result<mpsc::Sender<ToVehicleTask>, Refusal> {
         let unavailable = |message: String| Refusal::new(RefusalReason::Unavailable, message);
         let mut open = self.lock();
-        let OpenVehicles { history, tasks } =
+        let OpenVehicles { history, commands, tasks } =
             open.as_mut().ok_or_else(|| unavailable("the ground is shutting down".to_owned()))?;
         if let Some(task) = tasks.get(vehicle).filter(|task| !task.is_closed()) {
             return Ok(task.clone());
@@ -235,8 +290,13 @@ impl Vehicles {
             )));
         }
         let (sender, messages) = mpsc::channel(VEHICLE_QUEUE);
-        let task =
-            VehicleTask::new(vehicle.clone(), self.hub.clone(), history.clone(), self.connected.clone());
+        let task = VehicleTask::new(
+            vehicle.clone(),
+            self.hub.clone(),
+            history.clone(),
+            commands.clone(),
+            self.connected.clone(),
+        );
         tokio::spawn(task.run(messages));
         tasks.insert(vehicle.clone(), sender.clone());
         debug!(%vehicle, "vehicle task");

@@ -20,6 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{info, warn};
 
 use crate::clock::wall_now;
+use crate::command::{Commands, Downlink};
 use crate::history::{Content, Entry, EpochKey, History, HistoryError, Outcome};
 use crate::json::epoch_seconds;
 use crate::publish::message::VehicleStatus;
@@ -90,6 +91,8 @@ pub enum Verdict {
         committed: RangeSet,
         /// The epoch's schemas.
         schemas: SchemaTable,
+        /// What is to be sent beside.
+        downlink: Downlink,
     },
     /// The session is not, or no longer, wanted.
     Refuse(Refusal),
@@ -100,6 +103,7 @@ pub struct VehicleTask {
     id: VehicleId,
     hub: Arc<Hub>,
     history: History,
+    commands: Commands,
     connected: Arc<AtomicUsize>,
     status: VehicleStatus,
     /// Whether clients have yet to hear of `status`.
@@ -119,11 +123,18 @@ struct CurrentSession {
 
 impl VehicleTask {
     /// A vehicle without a session. `connected` counts the vehicles that have one.
-    pub fn new(id: VehicleId, hub: Arc<Hub>, history: History, connected: Arc<AtomicUsize>) -> Self {
+    pub fn new(
+        id: VehicleId,
+        hub: Arc<Hub>,
+        history: History,
+        commands: Commands,
+        connected: Arc<AtomicUsize>,
+    ) -> Self {
         VehicleTask {
             id,
             hub,
             history,
+            commands,
             connected,
             status: VehicleStatus::default(),
             changed: false,
@@ -202,7 +213,8 @@ impl VehicleTask {
         self.status.epoch = Some(epoch.to_string());
         self.publish_status();
         let schemas = state.schemas.clone();
-        tell(&verdicts, Verdict::Welcome { committed: state.committed, schemas });
+        let downlink = self.commands.connected(&self.id, session);
+        tell(&verdicts, Verdict::Welcome { committed: state.committed, schemas, downlink });
         self.current = Some(CurrentSession {
             number: session,
             epoch,
@@ -260,6 +272,10 @@ impl VehicleTask {
                 self.changed = true;
                 Content::Clock(estimate)
             }
+            GroundEvent::Answer(answer) => {
+                self.commands.answered(&self.id, answer);
+                return Ok(());
+            }
             // These end a connection, which has dealt with them.
             GroundEvent::Hello(_) | GroundEvent::Goodbye | GroundEvent::Refused(_) => return Ok(()),
         };
@@ -269,6 +285,7 @@ impl VehicleTask {
 
     fn end_session(&mut self) -> Option<CurrentSession> {
         let former = self.current.take()?;
+        self.commands.disconnected(&self.id, former.number);
         self.connected.fetch_sub(1, Ordering::Relaxed);
         self.status.connected = false;
         self.status.since = Some(epoch_seconds(wall_now()));

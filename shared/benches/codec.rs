@@ -4,6 +4,7 @@
 
 #![allow(missing_docs)] // Nobody calls a benchmark.
 
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ fn predictive_decode(bencher: Bencher) {
     bencher.counter(ItemsCount::new(RECORDS)).bench(|| {
         let mut decoder = Decoder::new();
         let records = |(first, frame): &(u64, Vec<u8>)| {
-            decoder.decode(frame, &schemas, *first).map_or(0, |records| records.len())
+            decoder.decode(frame, &schemas, *first).map_or(0, |parts| parts.iter().map(Vec::len).sum())
         };
         frames.iter().map(records).sum::<usize>()
     });
@@ -77,9 +78,10 @@ fn predictive_frames(batches: &[Batch], schemas: &SchemaTable) -> Vec<(u64, Vec<
     let mut encoder = Encoder::new();
     let mut first = 0;
     let encode = |batch: &Batch| {
-        let frame = encoder.encode(batch, schemas, first, Base::Previous, Keep::ForNext);
+        let frame =
+            encoder.encode(slice::from_ref(batch), schemas, first, Base::Previous, Keep::ForNext, usize::MAX);
         first += batch.records().len() as u64;
-        (first - batch.records().len() as u64, frame)
+        (first - batch.records().len() as u64, frame.unwrap_or_default())
     };
     batches.iter().map(encode).collect()
 }

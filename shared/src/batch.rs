@@ -41,6 +41,11 @@ impl Batch {
     pub fn records(&self) -> &[Record] {
         &self.records
     }
+
+    /// The records, in order.
+    pub fn into_records(self) -> Vec<Record> {
+        self.records
+    }
 }
 
 /// Gathers records until a batch is due.
@@ -57,6 +62,11 @@ impl Batcher {
     /// A batcher without records.
     pub fn new(limits: BatchLimits) -> Self {
         Batcher { limits, records: Vec::new(), bytes: 0, opened: Instant::default() }
+    }
+
+    /// How long the open batch and those after it wait.
+    pub fn set_window(&mut self, window: Duration) {
+        self.limits.window = window;
     }
 
     /// Takes a record in; `urgent` closes the batch at once. Returns the batch when this record filled it.

@@ -6,6 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::command::{Answer, Order};
+use crate::datagram::coding::Symbol;
+use crate::datagram::loss::LossReport;
 use crate::id::{Epoch, SchemaId, Token, VehicleId};
 use crate::mavlink::dialect;
 use crate::range::SequenceRange;
@@ -23,6 +26,9 @@ pub const MAX_MESSAGE_BYTES: usize = MAX_FRAME_BYTES + 1024;
 
 /// The most ranges in one acknowledgement or welcome; what is left out is learnt from a later one.
 pub const MAX_ACK_RANGES: usize = 64;
+
+/// The most parts of a backlog object: the largest frame in the smallest datagrams.
+pub const MAX_FRAGMENTS: u16 = 1024;
 
 /// The most messages that a ground keeps for a vehicle whose hello it has not answered yet.
 pub const MAX_EARLY_MESSAGES: usize = 256;
@@ -43,6 +49,12 @@ pub enum ToGround {
     Probe(Probe),
     /// The edge is shutting down; what it has not delivered stays in its spool.
     Goodbye,
+    /// A datagram of the live lane.
+    Live(LivePacket),
+    /// A datagram of the backlog lane.
+    Backlog(BacklogPacket),
+    /// What became of an [`Order`].
+    Answer(Answer),
 }
 
 /// From the ground to the vehicle.
@@ -54,12 +66,14 @@ pub enum ToVehicle {
     Refused(Refusal),
     /// What the ground has committed to its history.
     Acknowledge(Acknowledgement),
-    /// A frame used a schema that the ground has not got: declare it again.
-    SchemaWanted(SchemaId),
     /// Answers [`Probe`].
     ProbeReply(ProbeReply),
     /// The ground is shutting down.
     Goodbye,
+    /// A datagram: what arrived, and what was committed.
+    Feedback(Feedback),
+    /// A command, or what belongs to one.
+    Order(Order),
 }
 
 /// Opens a session.
@@ -164,11 +178,100 @@ pub enum Lane {
 pub struct FrameMessage {
     /// Live or backlog.
     pub lane: Lane,
+    /// The records.
+    pub object: Object,
+}
+
+/// Records of a frame of one or several batches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
     /// The first record's sequence number, counted from [`Hello::base`]; negative for records of an earlier start.
     pub offset: i64,
-    /// The frame, as [`codec::decode`](crate::codec::decode) takes it.
+    /// How many numbers are left out before each batch but the first; empty when none are.
+    pub skips: Vec<u64>,
+    /// The frame, as [`Decoder::decode`](crate::codec::predictive::Decoder::decode) takes it.
     #[serde(with = "bytes")]
     pub frame: Vec<u8>,
+}
+
+/// What every telemetry datagram begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PacketHeader {
+    /// Counts the connection's telemetry datagrams, from 0.
+    pub number: u32,
+    /// When it was sent: milliseconds of the edge's clock, modulo 65,536.
+    pub sent_millis: u16,
+}
+
+/// A datagram of the live lane: the newest records, and coded symbols of those before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LivePacket {
+    /// Number and time.
+    pub header: PacketHeader,
+    /// Counts the connection's payloads, from 0: the number of this one or, when the packet has none, of the next.
+    pub payload_number: u32,
+    /// A [`Payload`], encoded; empty in a packet of symbols only.
+    #[serde(with = "bytes")]
+    pub payload: Vec<u8>,
+    /// Coded symbols of payloads before this one.
+    pub symbols: Vec<Symbol>,
+}
+
+/// What the live lane protects against loss: records of a frame of one batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payload {
+    /// The first record's sequence number, counted from [`Hello::base`]; negative for records of an earlier start.
+    pub offset: i64,
+    /// The frame, as [`Decoder::decode`](crate::codec::predictive::Decoder::decode) takes it.
+    #[serde(with = "bytes")]
+    pub frame: Vec<u8>,
+}
+
+/// A datagram of the backlog lane: a part of an encoded [`Object`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BacklogPacket {
+    /// Number and time.
+    pub header: PacketHeader,
+    /// Counts the connection's objects, from 0.
+    pub number: u32,
+    /// Which part this is.
+    pub index: u16,
+    /// Of how many, at most [`MAX_FRAGMENTS`].
+    pub count: u16,
+    /// The part.
+    #[serde(with = "bytes")]
+    pub bytes: Vec<u8>,
+}
+
+/// What arrived on a connection of datagrams, and what was committed. A lost one is made good by the next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Feedback {
+    /// What the history holds: the floor, and the ranges that grew lately.
+    pub committed: Acknowledgement,
+    /// The highest [`PacketHeader::number`] that arrived.
+    pub largest: u32,
+    /// Going down from `largest`: how many numbers arrived, then how many are missing; at most [`MAX_ACK_RANGES`] pairs.
+    pub missing: Vec<(u32, u32)>,
+    /// When `largest` arrived: milliseconds of the ground's clock, modulo 65,536.
+    pub arrived_millis: u16,
+    /// How long ago that was, milliseconds.
+    pub held_millis: u16,
+    /// How the link loses packets.
+    pub loss: LossReport,
+    /// A frame could not be decoded for want of the one before: begin with a key frame.
+    pub key_frame_wanted: bool,
+}
+
+impl Feedback {
+    /// The missing packet numbers, newest first. A lying peer's numbers saturate instead of wrapping.
+    pub fn missing_ranges(&self) -> impl Iterator<Item = std::ops::Range<u32>> + '_ {
+        let end = self.largest.saturating_add(1);
+        self.missing.iter().take(MAX_ACK_RANGES).scan(end, |end, &(arrived, missing)| {
+            let above = end.saturating_sub(arrived);
+            *end = above.saturating_sub(missing);
+            Some(*end..above)
+        })
+    }
 }
 
 /// Records that will never come, so that the ground need not wait for them.
@@ -329,6 +432,30 @@ impl ToVehicle {
     }
 
     /// A message from its bytes; trailing bytes are an error.
+    pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
+        decode(bytes)
+    }
+}
+
+impl Object {
+    /// The object's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// An object from its bytes; trailing bytes are an error.
+    pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
+        decode(bytes)
+    }
+}
+
+impl Payload {
+    /// The payload's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// A payload from its bytes; trailing bytes are an error.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         decode(bytes)
     }

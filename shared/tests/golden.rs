@@ -11,10 +11,11 @@ use std::fmt::Debug;
 
 use tern_shared::batch::Batch;
 use tern_shared::codec;
+use tern_shared::datagram::coding::{CodingReceiver, CodingSender, Symbol};
 use tern_shared::message::{PROTOCOL_VERSION, SchemaBody, ToGround, ToVehicle};
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Schema};
-use wire::{frames, hex, messages, unhex};
+use wire::{frames, hex, messages, symbols, unhex};
 
 #[test]
 fn messages_to_the_ground_keep_their_bytes() {
@@ -43,6 +44,27 @@ fn frames_keep_their_bytes() {
             assert_eq!(encoded[0], bytes[0], "{}", golden.name);
             assert_eq!(bits(&codec::decode(&encoded, &schemas).unwrap()), bits(&golden.records));
         }
+    }
+}
+
+#[test]
+fn symbols_keep_their_bytes() {
+    for golden in symbols::symbols() {
+        let bytes = unhex(golden.hex);
+        let symbol: Symbol = postcard::from_bytes(&bytes).unwrap();
+        let mut sender = CodingSender::new();
+        for (number, payload) in (0..).zip(&golden.payloads) {
+            sender.push(golden.first().wrapping_add(number), payload).unwrap();
+        }
+        let made = sender.symbol(golden.end, symbol.index, 64).unwrap();
+        assert_eq!((hex(&postcard::to_stdvec(&made).unwrap()), &made), (hex(&bytes), &symbol));
+        // It recovers the oldest of its payloads.
+        let mut receiver = CodingReceiver::new();
+        for (number, payload) in (0..).zip(&golden.payloads).skip(1) {
+            receiver.handle_payload(golden.first().wrapping_add(number), payload);
+        }
+        let recovered = receiver.handle_symbol(golden.end, symbol);
+        assert_eq!(recovered, [(golden.first(), golden.payloads[0].clone())]);
     }
 }
 
@@ -79,6 +101,7 @@ fn the_document_shows_these_bytes() {
         .map(|(_, hex)| *hex)
         .chain(messages::to_vehicle().iter().map(|(_, hex)| *hex))
         .chain(frames::frames().iter().map(|golden| golden.hex))
+        .chain(symbols::symbols().iter().map(|golden| golden.hex))
         .map(str::to_owned)
         .collect();
     let mut shown = 0;
@@ -93,7 +116,7 @@ fn the_document_shows_these_bytes() {
         assert!(golden.iter().any(|hex| hex == whole), "{whole}");
         shown += 1;
     }
-    assert_eq!(shown, 4);
+    assert_eq!(shown, 5);
 }
 
 /// Each value has its bytes, and the bytes the value.

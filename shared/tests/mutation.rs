@@ -7,9 +7,10 @@ mod wire;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tern_shared::codec::{self, MAX_BODY_BYTES, MAX_FRAME_VALUES, SchemaTable};
+use tern_shared::datagram::coding::{CodingReceiver, MAX_PAYLOAD_BYTES, Symbol};
 use tern_shared::message::{MAX_ACK_RANGES, ToGround, ToVehicle};
 use tern_shared::record::{Record, Value};
-use wire::{frames, hex, messages, unhex};
+use wire::{frames, hex, messages, symbols, unhex};
 
 /// What every run of these tests damages alike.
 const SEED: u64 = 0x7e51;
@@ -64,6 +65,27 @@ fn a_damaged_body_is_refused_or_bounded() {
         understood += usize::from(decode(&frame, &schemas));
     }
     assert!(understood > 1000, "the damage never reached a column: {understood}");
+}
+
+#[test]
+fn a_damaged_symbol_is_refused_or_recovers_payloads_within_bounds() {
+    let mut rng = StdRng::seed_from_u64(SEED);
+    let (mut recovered, mut inconsistent) = (0, 0);
+    for _ in 0..25_000 {
+        for golden in symbols::symbols() {
+            let mut receiver = CodingReceiver::new();
+            for (number, payload) in (0..).zip(&golden.payloads).skip(1) {
+                receiver.handle_payload(golden.first().wrapping_add(number), payload);
+            }
+            let bytes = damaged(&mut rng, &[unhex(golden.hex)]);
+            let Ok(symbol) = postcard::from_bytes::<Symbol>(&bytes) else { continue };
+            let payloads = receiver.handle_symbol(golden.end, symbol);
+            assert!(payloads.iter().all(|(_, payload)| payload.len() <= MAX_PAYLOAD_BYTES));
+            recovered += payloads.len();
+            inconsistent += receiver.stats().inconsistent;
+        }
+    }
+    assert!(recovered > 1000 && inconsistent > 1000, "{recovered}, {inconsistent}");
 }
 
 /// Whether it decodes; panics when what came out is over the limits.

@@ -2,17 +2,21 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
 use tern_shared::id::{Epoch, SchemaId, Token};
-use tern_shared::message::{GapReason, ToGround, ToVehicle};
+use tern_shared::message::{GapReason, Lane, ToGround, ToVehicle};
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
-use tern_shared::session::{EdgeEvent, EdgeSession, Frame, GroundEvent, GroundSession, Identity, SendConfig};
+use tern_shared::session::{
+    Carrier, Channel, EdgeEvent, EdgeSession, Frame, GroundEvent, GroundSession, Identity, Pins, SendConfig,
+    Transmit,
+};
 use tern_shared::time::{Instant, Now, Timestamp};
 
 fn at(millis: u64) -> Now {
@@ -30,10 +34,10 @@ fn edge(base: u64, rate_bits_per_second: Option<u64>) -> EdgeSession {
     };
     let config = SendConfig {
         rate_bits_per_second,
-        overhead_bytes: 80,
-        retransmit_after: None,
+        overhead_bytes: Some(80),
         silence_limit: Duration::from_secs(5),
-        hold_after: Some(Duration::from_millis(2500)),
+        batch_window: None,
+        pins: Pins::default(),
     };
     EdgeSession::new(identity, config)
 }
@@ -57,18 +61,18 @@ fn frame(sequence: u64, schema_id: u32, text_bytes: usize) -> Frame {
 
 /// Everything that the edge may send now.
 fn sent(edge: &mut EdgeSession, now: Now) -> Vec<Vec<u8>> {
-    std::iter::from_fn(|| edge.poll_transmit(now)).collect()
+    std::iter::from_fn(|| edge.poll_transmit(now, true).map(|transmit| transmit.bytes)).collect()
 }
 
 /// Opens a session with a ground that holds nothing, at time 0.
 fn open(edge: &mut EdgeSession) -> GroundSession {
-    let mut ground = GroundSession::new("ground".into());
-    edge.handle_connected(at(0));
+    let mut ground = GroundSession::new("ground".into(), Carrier::Stream);
+    edge.handle_connected(at(0), Carrier::Stream);
     for message in sent(edge, at(0)) {
         ground.handle_message(at(0), &message);
     }
     ground.welcome(at(0), RangeSet::new(), []);
-    while let Some(message) = ground.poll_transmit() {
+    while let Some(message) = ground.poll_transmit().map(|transmit| transmit.bytes) {
         edge.handle_message(at(0), &message);
     }
     ground
@@ -122,8 +126,8 @@ fn frames_before_the_welcome_stay_within_what_the_ground_takes() {
     let mut edge = edge(0, None);
     let (id, text) = schema(0);
     edge.handle_schema(id, text);
-    let mut ground = GroundSession::new("ground".into());
-    edge.handle_connected(at(0));
+    let mut ground = GroundSession::new("ground".into(), Carrier::Stream);
+    edge.handle_connected(at(0), Carrier::Stream);
     for sequence in 0..1000 {
         edge.handle_frame(frame(sequence, 0, 3));
         for message in sent(&mut edge, at(0)) {
@@ -131,7 +135,10 @@ fn frames_before_the_welcome_stay_within_what_the_ground_takes() {
         }
     }
     ground.welcome(at(0), RangeSet::new(), []);
-    let answer = ground.poll_transmit().map(|message| ToVehicle::decode(&message).unwrap());
+    let answer = ground
+        .poll_transmit()
+        .map(|transmit| transmit.bytes)
+        .map(|message| ToVehicle::decode(&message).unwrap());
     assert!(matches!(answer, Some(ToVehicle::Welcome(_))), "{answer:?}");
 }
 
@@ -156,4 +163,62 @@ fn a_frame_that_the_disk_damaged_is_told_as_lost_and_does_not_hold_up_the_rest()
     let told = |range, reason| events.contains(&GroundEvent::Gap { range, reason });
     assert!(told(SequenceRange::new(1, 2), GapReason::NotStored), "{events:?}");
     assert!(events.iter().any(|e| matches!(e, GroundEvent::Frame { range, .. } if range.start == 0)));
+}
+
+/// Runs an edge and a ground on datagrams that take 300 ms, and loses the packets whose numbers `loses` names. Ten
+/// records a second for a minute; how many came live.
+fn live_records(loses: impl Fn(u64) -> bool) -> usize {
+    let mut edge = edge(0, Some(64_000));
+    let (id, text) = schema(0);
+    edge.handle_schema(id, text);
+    let mut ground = GroundSession::new("ground".into(), Carrier::Datagrams { max_bytes: 1200 });
+    edge.handle_connected(at(0), Carrier::Datagrams { max_bytes: 1200 });
+    let mut up: VecDeque<(u64, Vec<u8>)> = VecDeque::new();
+    let mut down: VecDeque<(u64, Vec<u8>)> = VecDeque::new();
+    let (mut packets, mut live) = (0, 0);
+    for millis in 0..65_000 {
+        let now = at(millis);
+        if millis % 100 == 0 && millis < 60_000 {
+            edge.handle_frame(frame(millis / 100, 0, 20));
+        }
+        while let Some((_, bytes)) = up.pop_front_if(|(at, _)| *at <= millis) {
+            ground.handle_message(now, &bytes);
+        }
+        while let Some((_, bytes)) = down.pop_front_if(|(at, _)| *at <= millis) {
+            edge.handle_message(now, &bytes);
+        }
+        edge.handle_timeout(now);
+        ground.handle_timeout(now);
+        while let Some(event) = ground.poll_event() {
+            match event {
+                GroundEvent::Hello(_) => ground.welcome(now, RangeSet::new(), []),
+                GroundEvent::Frame { lane, range, .. } => {
+                    live += usize::from(lane == Lane::Live);
+                    ground.handle_committed(now, &[range]);
+                }
+                _ => {}
+            }
+        }
+        while let Some(Transmit { channel, bytes }) = edge.poll_transmit(now, true) {
+            packets += u64::from(channel == Channel::Datagram);
+            if channel == Channel::Stream || !loses(packets) {
+                up.push_back((millis + 300, bytes));
+            }
+        }
+        while let Some(Transmit { bytes, .. }) = ground.poll_transmit() {
+            down.push_back((millis + 300, bytes));
+        }
+        while edge.poll_event().is_some() {}
+    }
+    live
+}
+
+#[test]
+fn on_a_link_that_loses_nothing_every_record_comes_live() {
+    assert_eq!(live_records(|_| false), 600);
+}
+
+#[test]
+fn single_losses_are_recovered_without_asking() {
+    assert_eq!(live_records(|packet| packet % 50 == 7), 600);
 }

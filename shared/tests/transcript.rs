@@ -10,11 +10,13 @@ use std::time::Duration;
 use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
 use tern_shared::id::{Epoch, SchemaId, Token};
-use tern_shared::message::{GapReason, ToGround, ToVehicle};
+use tern_shared::message::{Feedback, GapReason, Payload, ToGround, ToVehicle};
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
-use tern_shared::session::{EdgeEvent, EdgeSession, Frame, GroundEvent, GroundSession, Identity, SendConfig};
+use tern_shared::session::{
+    Carrier, EdgeEvent, EdgeSession, Frame, GroundEvent, GroundSession, Identity, Pins, SendConfig,
+};
 use tern_shared::time::{Instant, Now, Timestamp};
 
 const ONE_WAY: Duration = Duration::from_millis(300);
@@ -46,10 +48,10 @@ impl Story {
         };
         let config = SendConfig {
             rate_bits_per_second: Some(64_000),
-            overhead_bytes: 80,
-            retransmit_after: None,
+            overhead_bytes: Some(80),
             silence_limit: Duration::from_secs(5),
-            hold_after: Some(Duration::from_millis(2500)),
+            batch_window: None,
+            pins: Pins::default(),
         };
         let fields = vec![Field::new("percent", FieldKind::F32).with_decimals(1)];
         let schema = Arc::new(Schema {
@@ -63,7 +65,7 @@ impl Story {
         Story {
             now: Instant::default(),
             edge,
-            ground: GroundSession::new("tern-ground".into()),
+            ground: GroundSession::new("tern-ground".into(), Carrier::Stream),
             schemas: [(SchemaId(0), schema)].into(),
             spool: BTreeMap::new(),
             history: RangeSet::new(),
@@ -84,9 +86,9 @@ impl Story {
 
     fn connect(&mut self) {
         self.say("-- connected");
-        self.ground = GroundSession::new("tern-ground".into());
+        self.ground = GroundSession::new("tern-ground".into(), Carrier::Stream);
         let now = self.now();
-        self.edge.handle_connected(now);
+        self.edge.handle_connected(now, Carrier::Stream);
     }
 
     /// The link is gone, with all that was on it.
@@ -123,12 +125,12 @@ impl Story {
             self.edge.handle_timeout(now);
             self.ground.handle_timeout(now);
             self.handle_events();
-            while let Some(message) = self.edge.poll_transmit(now) {
+            while let Some(message) = self.edge.poll_transmit(now, true).map(|transmit| transmit.bytes) {
                 self.say(&format!("-> {}", to_ground(&message)));
                 self.up.push_back((self.now + ONE_WAY, message));
                 self.handle_events();
             }
-            while let Some(message) = self.ground.poll_transmit() {
+            while let Some(message) = self.ground.poll_transmit().map(|transmit| transmit.bytes) {
                 self.say(&format!("              <- {}", to_vehicle(&message)));
                 self.down.push_back((self.now + ONE_WAY, message));
             }
@@ -177,10 +179,18 @@ fn to_ground(message: &[u8]) -> String {
         ToGround::Schemas(schemas) => {
             format!("schemas {:?}", schemas.iter().map(|schema| schema.id.0).collect::<Vec<_>>())
         }
-        ToGround::Frame(frame) => format!("{:?} frame at {}", frame.lane, frame.offset),
+        ToGround::Frame(frame) => format!("{:?} frame at {}", frame.lane, frame.object.offset),
         ToGround::Gap(gap) => format!("gap at {} of {}, {:?}", gap.offset, gap.count, gap.reason),
         ToGround::Probe(_) => "probe".into(),
         ToGround::Goodbye => "goodbye".into(),
+        ToGround::Live(packet) => {
+            let offset = Payload::decode(&packet.payload).map(|payload| payload.offset.to_string());
+            format!("live packet at {}, {} symbols", offset.unwrap_or("-".into()), packet.symbols.len())
+        }
+        ToGround::Backlog(packet) => {
+            format!("backlog packet {} of object {}, {} parts", packet.index, packet.number, packet.count)
+        }
+        ToGround::Answer(answer) => format!("{answer:?}"),
     }
 }
 
@@ -191,6 +201,13 @@ fn to_vehicle(message: &[u8]) -> String {
         }
         ToVehicle::Acknowledge(has) => format!("acknowledge {} {:?}", has.floor, has.above),
         ToVehicle::ProbeReply(_) => "probe reply".into(),
+        ToVehicle::Feedback(feedback) => {
+            let Feedback { committed, largest, missing, .. } = feedback;
+            format!(
+                "feedback {} {:?}, packets to {largest}, missing {missing:?}",
+                committed.floor, committed.above
+            )
+        }
         other => format!("{other:?}"),
     }
 }
@@ -253,9 +270,6 @@ fn after_an_outage_fresh_data_comes_first_and_the_rest_newest_first() {
     3400 -> Live frame at 10
     3700               <- welcome, has 2 []
     4000 -> probe
-    4000 -> Backlog frame at 8
-    4000 -> Backlog frame at 6
-    4000 -> Backlog frame at 4
     4000 -> Backlog frame at 2
     4300               <- probe reply
     4700               <- acknowledge 18 []

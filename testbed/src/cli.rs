@@ -14,7 +14,7 @@ use tern_testbed::load::fleet::FleetOptions;
 use tern_testbed::path::LinkKind;
 use tern_testbed::proxy::ProxyOptions;
 use tern_testbed::run::RunOptions;
-use tern_testbed::scenario::{Scenario, ScenarioError, Workload};
+use tern_testbed::scenario::{Scenario, ScenarioError, Transport, Workload};
 
 #[derive(Debug, Parser)]
 #[command(name = "tern-testbed", version, about)]
@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Proxy(ProxyArguments),
     /// Measures what the codec makes of recorded flights.
     Codec(CodecArguments),
+    /// Is a device that can be commanded: lines of JSON on TCP.
+    Device(DeviceArguments),
     /// Measures a ground with many web clients of one vehicle.
     Fanout(FanoutArguments),
     /// Measures a ground with many vehicles.
@@ -58,6 +60,24 @@ pub(crate) struct DemoArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DeviceArguments {
+    /// Which.
+    #[arg(value_enum)]
+    pub(crate) kind: DeviceKind,
+    /// Where it listens.
+    #[arg(long)]
+    pub(crate) listen: SocketAddr,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum DeviceKind {
+    /// Can be switched.
+    Lamp,
+    /// Can be steered.
+    Rover,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct RunArguments {
     /// Built-in scenarios (`list` shows them) or TOML files.
     #[arg(required = true, value_name = "SCENARIO")]
@@ -65,6 +85,9 @@ pub(crate) struct RunArguments {
     /// What makes the link.
     #[arg(long, value_enum, default_value_t = LinkKind::Auto)]
     link: LinkKind,
+    /// Let the edge reach the ground this way instead of the scenario's. The proxy carries WebSocket only.
+    #[arg(long, value_enum)]
+    transport: Option<Transport>,
     /// Fly this recording instead of the scenario's workload.
     #[arg(long, value_name = "FILE.tlog")]
     flight: Option<PathBuf>,
@@ -236,6 +259,7 @@ impl RunArguments {
             let mut scenario = Scenario::load(name)?;
             scenario.seed = self.seed.unwrap_or(scenario.seed);
             scenario.length = self.seconds.map_or(scenario.length, Duration::from_secs);
+            scenario.edge.transport = self.transport.unwrap_or(scenario.edge.transport);
             if let Some(flight) = &self.flight {
                 scenario.workload = Workload::Flight(flight.clone());
             }

@@ -8,11 +8,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::{Arguments, Command};
+use cli::{Arguments, Command, DeviceKind};
 use tern_testbed::proxy::Proxy;
 use tern_testbed::run::Outcome;
 use tern_testbed::scenario::Scenario;
-use tern_testbed::{check, codec, demo, load, run};
+use tern_testbed::{check, codec, demo, device, load, run};
 
 /// Exit statuses beside success.
 const BOUND_MISSED: u8 = 1;
@@ -43,6 +43,7 @@ fn main() -> ExitCode {
             Command::CheckLink(arguments) => check_link(arguments).await,
             Command::Proxy(arguments) => relay(arguments).await,
             Command::Codec(arguments) => measure_codec(&arguments),
+            Command::Device(arguments) => serve_device(&arguments).await,
             Command::Fanout(arguments) => {
                 let options = arguments.into_options();
                 tell(&load::fanout::run(&options).await?, options.json.as_deref())
@@ -111,6 +112,20 @@ async fn relay(arguments: cli::ProxyArguments) -> Result<ExitCode, Failure> {
     }
     let status = *status.borrow();
     tracing::info!(connections = status.connections, to_ground = ?status.to_ground, to_vehicle = ?status.to_vehicle, "stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve_device(arguments: &cli::DeviceArguments) -> Result<ExitCode, Failure> {
+    let stopped = demo::stop_signal()?;
+    tokio::select! {
+        served = async {
+            match arguments.kind {
+                DeviceKind::Lamp => device::serve(arguments.listen, device::Lamp::default()).await,
+                DeviceKind::Rover => device::serve(arguments.listen, device::Rover::default()).await,
+            }
+        } => served?,
+        () = stopped => {}
+    }
     Ok(ExitCode::SUCCESS)
 }
 

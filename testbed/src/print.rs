@@ -20,7 +20,11 @@ pub(crate) fn scenarios(scenarios: &[Scenario]) -> Result<ExitCode, Failure> {
 
 pub(crate) fn result(result: &RunResult) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{} over {} with seed {}", result.scenario, result.link, result.seed)?;
+    writeln!(
+        out,
+        "{} over {} by {} with seed {}",
+        result.scenario, result.link, result.transport, result.seed
+    )?;
     writeln!(
         out,
         "  samples   {}, {} lost, {} duplicates, {:.2} % older than 1 s",

@@ -35,9 +35,10 @@ pub struct Args {
     /// How floats are kept [default: sensor]
     #[arg(long, env = "TERN_EDGE_PRECISION")]
     pub precision: Option<Precision>,
-    /// Where the ground is: wss://HOST[:PORT]/vehicle, or ws:// on this computer
-    #[arg(long, value_name = "URL", env = "TERN_EDGE_GROUND")]
-    pub ground: Option<GroundUrl>,
+    /// Where the ground is: quic://HOST[:PORT], wss://HOST[:PORT]/vehicle, or ws:// on this computer. Repeatable, in
+    /// order of preference; the environment takes a space-separated list
+    #[arg(long, value_name = "URL", env = "TERN_EDGE_GROUND", value_delimiter = ' ')]
+    pub ground: Vec<GroundUrl>,
     /// Let ws:// reach another computer, unencrypted
     #[arg(
         long, env = "TERN_EDGE_INSECURE", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
@@ -47,6 +48,12 @@ pub struct Args {
     /// PEM file with the certificates to trust instead of the system's
     #[arg(long, value_name = "FILE", env = "TERN_EDGE_CERTIFICATES")]
     pub certificates: Option<PathBuf>,
+    /// PEM file with the vehicle's own certificate, for a ground that knows vehicles by certificates (quic:// only)
+    #[arg(long, value_name = "FILE", env = "TERN_EDGE_CLIENT_CERTIFICATE")]
+    pub client_certificate: Option<PathBuf>,
+    /// PEM file with the private key of --client-certificate
+    #[arg(long, value_name = "FILE", env = "TERN_EDGE_CLIENT_KEY")]
+    pub client_key: Option<PathBuf>,
     /// The link's rate, headers counted; 0 for no limit [default: 64000]
     #[arg(long, value_name = "BITS", env = "TERN_EDGE_RATE_BITS_PER_SECOND")]
     pub rate_bits_per_second: Option<u64>,

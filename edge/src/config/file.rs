@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tern_shared::batch::BatchLimits;
 use tern_shared::id::{Token, VehicleId};
 
-use super::{Args, Config, ConfigError, LinkConfig, LogConfig, LogFormat, Precision};
+use super::commands::FileCommands;
+use super::{Args, Config, ConfigError, LinkConfig, LogConfig, LogFormat, OwnCertificate, Precision};
 use crate::link::GroundUrl;
 use crate::source::SourceUrl;
 use crate::spool::{SpoolConfig, Synchronous};
+
+/// The most links: each is a handshake now and then.
+const MAX_GROUNDS: usize = 8;
 
 /// The file as it is written: everything may be left out.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -29,6 +32,8 @@ pub(super) struct FileConfig {
     #[serde(default)]
     batch: FileBatch,
     #[serde(default)]
+    commands: FileCommands,
+    #[serde(default)]
     spool: FileSpool,
     #[serde(default)]
     log: FileLog,
@@ -37,12 +42,22 @@ pub(super) struct FileConfig {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileLink {
-    ground: Option<String>,
+    ground: Option<FileGrounds>,
     insecure: Option<bool>,
     certificates: Option<PathBuf>,
+    client_certificate: Option<PathBuf>,
+    client_key: Option<PathBuf>,
     rate_bits_per_second: Option<u64>,
     overhead_bytes: Option<u64>,
     silence_limit_ms: Option<u64>,
+}
+
+/// One address or several.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum FileGrounds {
+    One(String),
+    Several(Vec<String>),
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -97,10 +112,13 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
     }
     let status_interval_ms = args.status_interval_ms.or(file.status_interval_ms).unwrap_or(0);
     let window_ms = args.batch_window_ms.or(file.batch.window_ms);
-    let batch = BatchLimits::default();
-    let window = millis("batch.window_ms", window_ms, batch.window, 10..=10_000, "10 to 10000 ms")?;
+    let batch_window = window_ms
+        .map(|window| millis("batch.window_ms", Some(window), Duration::ZERO, 10..=10_000, "10 to 10000 ms"))
+        .transpose()?;
     let insecure = args.insecure.or(file.link.insecure).unwrap_or(false);
     let spool_path = args.spool.clone().or(file.spool.path).unwrap_or_else(|| "tern-edge.sqlite".into());
+    let mut sources = sources;
+    let commands = file.commands.resolve(&mut sources, &spool_path)?;
     let spool = SpoolConfig::new(spool_path);
     let max_age = args.spool_max_age_seconds.or(file.spool.max_age_seconds).unwrap_or(0);
     let commit_interval_ms = args.commit_interval_ms.or(file.spool.commit_interval_ms);
@@ -110,7 +128,8 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
         sources,
         precision: args.precision.or(file.precision).unwrap_or_default(),
         link: resolve_link(file.link, args, insecure)?,
-        batch: BatchLimits { window, ..batch },
+        batch_window,
+        commands,
         spool: SpoolConfig {
             max_bytes: args.spool_max_bytes.or(file.spool.max_bytes).unwrap_or(spool.max_bytes),
             max_age: (max_age > 0).then(|| Duration::from_secs(max_age)),
@@ -146,19 +165,35 @@ fn loopback(address: Option<SocketAddr>) -> Result<Option<SocketAddr>, ConfigErr
 }
 
 fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfig, ConfigError> {
-    let from_file = file
-        .ground
-        .map(|text| text.parse::<GroundUrl>())
-        .transpose()
-        .map_err(|error| ConfigError::Invalid { key: "link.ground", error: error.to_string() })?;
-    let ground = args.ground.clone().or(from_file).ok_or(ConfigError::Missing {
-        key: "link.ground",
-        variable: "TERN_EDGE_GROUND",
-        flag: "--ground",
-    })?;
-    if !(ground.is_encrypted() || ground.is_loopback() || insecure) {
-        return Err(ConfigError::Insecure { ground });
+    let grounds = match file.ground {
+        _ if !args.ground.is_empty() => args.ground.clone(),
+        Some(FileGrounds::One(text)) => parse_grounds(&[text])?,
+        Some(FileGrounds::Several(texts)) => parse_grounds(&texts)?,
+        None => Vec::new(),
+    };
+    if grounds.is_empty() {
+        return Err(ConfigError::Missing {
+            key: "link.ground",
+            variable: "TERN_EDGE_GROUND",
+            flag: "--ground",
+        });
     }
+    if grounds.len() > MAX_GROUNDS {
+        let value = format!("{} addresses", grounds.len());
+        return Err(ConfigError::Value { key: "link.ground", value, expected: "1 to 8 addresses" });
+    }
+    let is_safe = |ground: &GroundUrl| ground.is_encrypted() || ground.is_loopback() || insecure;
+    if let Some(ground) = grounds.iter().find(|ground| !is_safe(ground)) {
+        return Err(ConfigError::Insecure { ground: ground.clone() });
+    }
+    let certificate = args.client_certificate.clone().or(file.client_certificate);
+    let key = args.client_key.clone().or(file.client_key);
+    let own_certificate = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(OwnCertificate { certificate, key }),
+        (None, None) => None,
+        (Some(_), None) => return Err(ConfigError::HalfCertificate { missing: "link.client_key" }),
+        (None, Some(_)) => return Err(ConfigError::HalfCertificate { missing: "link.client_certificate" }),
+    };
     let rate = args.rate_bits_per_second.or(file.rate_bits_per_second).unwrap_or(64_000);
     if rate != 0 && !(300..=1_000_000_000).contains(&rate) {
         let expected = "300 bit/s to 1 Gbit/s, or 0 for no limit";
@@ -168,17 +203,18 @@ fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfi
             expected,
         });
     }
-    let overhead = args.overhead_bytes.or(file.overhead_bytes).unwrap_or(80);
-    if overhead > 1000 {
+    let overhead = args.overhead_bytes.or(file.overhead_bytes);
+    if let Some(overhead) = overhead.filter(|&overhead| overhead > 1000) {
         let expected = "0 to 1000 bytes";
         return Err(ConfigError::Value { key: "link.overhead_bytes", value: overhead.to_string(), expected });
     }
     let silence = args.silence_limit_ms.or(file.silence_limit_ms);
     Ok(LinkConfig {
-        ground,
+        grounds,
+        own_certificate,
         certificates: args.certificates.clone().or(file.certificates),
         rate_bits_per_second: (rate != 0).then_some(rate),
-        overhead_bytes: overhead as usize,
+        overhead_bytes: overhead.map(|overhead| overhead as usize),
         silence_limit: millis(
             "link.silence_limit_ms",
             silence,
@@ -187,6 +223,14 @@ fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfi
             "2000 to 600000 ms",
         )?,
     })
+}
+
+fn parse_grounds(texts: &[String]) -> Result<Vec<GroundUrl>, ConfigError> {
+    let invalid = |error: crate::link::InvalidGroundUrl| ConfigError::Invalid {
+        key: "link.ground",
+        error: error.to_string(),
+    };
+    texts.iter().map(|text| text.parse().map_err(invalid)).collect()
 }
 
 fn parse_sources(texts: &[String]) -> Result<Vec<SourceUrl>, ConfigError> {
@@ -212,8 +256,19 @@ fn millis(
 }
 
 pub(super) fn to_toml(config: &Config) -> String {
-    let Config { vehicle, token, sources, precision, link, batch, spool, status_interval, metrics, log } =
-        config;
+    let Config {
+        vehicle,
+        token,
+        sources,
+        precision,
+        link,
+        batch_window,
+        commands,
+        spool,
+        status_interval,
+        metrics,
+        log,
+    } = config;
     let file = FileConfig {
         vehicle: Some(vehicle.clone()),
         token: (!token.0.is_empty()).then(|| "***".to_owned()),
@@ -222,14 +277,20 @@ pub(super) fn to_toml(config: &Config) -> String {
         metrics: *metrics,
         status_interval_ms: Some(status_interval.map_or(0, |interval| interval.as_millis() as u64)),
         link: FileLink {
-            ground: Some(link.ground.to_string()),
-            insecure: Some(!link.ground.is_encrypted() && !link.ground.is_loopback()),
+            ground: Some(match link.grounds.as_slice() {
+                [one] => FileGrounds::One(one.to_string()),
+                several => FileGrounds::Several(several.iter().map(ToString::to_string).collect()),
+            }),
+            insecure: Some(link.grounds.iter().any(|ground| !ground.is_encrypted() && !ground.is_loopback())),
+            client_certificate: link.own_certificate.as_ref().map(|own| own.certificate.clone()),
+            client_key: link.own_certificate.as_ref().map(|own| own.key.clone()),
             certificates: link.certificates.clone(),
             rate_bits_per_second: Some(link.rate_bits_per_second.unwrap_or(0)),
-            overhead_bytes: Some(link.overhead_bytes as u64),
+            overhead_bytes: link.overhead_bytes.map(|overhead| overhead as u64),
             silence_limit_ms: Some(link.silence_limit.as_millis() as u64),
         },
-        batch: FileBatch { window_ms: Some(batch.window.as_millis() as u64) },
+        batch: FileBatch { window_ms: batch_window.map(|window| window.as_millis() as u64) },
+        commands: FileCommands::print(commands),
         spool: FileSpool {
             path: Some(spool.path.clone()),
             max_bytes: Some(spool.max_bytes),

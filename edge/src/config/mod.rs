@@ -3,6 +3,7 @@
 //! `tern-edge.toml` beside this package documents every key; a test holds it against the defaults.
 
 mod args;
+mod commands;
 mod file;
 #[cfg(test)]
 mod tests;
@@ -13,11 +14,11 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use tern_shared::batch::BatchLimits;
 use tern_shared::id::{Token, VehicleId};
 
 pub use args::Args;
 
+use crate::command::config::CommandConfig;
 use crate::link::GroundUrl;
 use crate::source::SourceUrl;
 use crate::spool::SpoolConfig;
@@ -35,8 +36,10 @@ pub struct Config {
     pub precision: Precision,
     /// The link to the ground.
     pub link: LinkConfig,
-    /// When a batch closes.
-    pub batch: BatchLimits,
+    /// How long a record waits for company; `None` for what suits the transport, the rate and the loss.
+    pub batch_window: Option<Duration>,
+    /// What commands may reach.
+    pub commands: CommandConfig,
     /// Where frames are kept while the link is down.
     pub spool: SpoolConfig,
     /// Time between status lines on standard output; `None` for no such lines.
@@ -61,16 +64,27 @@ pub enum Precision {
 /// The link to the ground.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkConfig {
-    /// Where the ground is.
-    pub ground: GroundUrl,
+    /// Where the ground is, or grounds are: in order of preference, at least one.
+    pub grounds: Vec<GroundUrl>,
     /// PEM file with the certificates to trust instead of the system's.
     pub certificates: Option<PathBuf>,
+    /// What the vehicle shows of itself to a ground by QUIC; `None` for its token only.
+    pub own_certificate: Option<OwnCertificate>,
     /// The rate to keep to, bits a second on the wire; `None` for no limit.
     pub rate_bits_per_second: Option<u64>,
-    /// What a packet costs on the wire beside our bytes.
-    pub overhead_bytes: usize,
+    /// What a packet costs on the wire beside our bytes; `None` for what the transport's headers are.
+    pub overhead_bytes: Option<usize>,
     /// How long the ground may be silent while it owes an acknowledgement, before the connection is made anew.
     pub silence_limit: Duration,
+}
+
+/// The vehicle's own certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnCertificate {
+    /// PEM file with the certificate chain, the vehicle's own first.
+    pub certificate: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
 }
 
 /// How the process logs, to standard error.
@@ -143,10 +157,16 @@ pub enum ConfigError {
         /// What is wrong with it.
         error: String,
     },
+    /// Only one of the vehicle's certificate and key is given.
+    #[error("link.client_certificate and link.client_key go together: {missing} is missing")]
+    HalfCertificate {
+        /// The key that is missing.
+        missing: &'static str,
+    },
     /// Plain WebSocket to another computer.
     #[error(
         "link.ground = {ground} is not encrypted and not on this computer: everybody on the way could read the token \
-         and the telemetry. Use wss://, or --insecure if you mean it"
+         and the telemetry. Use quic:// or wss://, or --insecure if you mean it"
     )]
     Insecure {
         /// The address.

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::GroundUrl;
+use super::addresses::Addresses;
 
 /// Time between attempts while nothing answers. With jitter it stays under a second.
 const ATTEMPT_INTERVAL: Duration = Duration::from_millis(900);
@@ -23,19 +24,12 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2900);
 const ATTEMPT_BYTES: u64 = 120;
 /// On a link so narrow that attempts would take more than one part in this of it, they come less often.
 const ATTEMPT_SHARE: u64 = 5;
-/// How long the name service may take before the addresses it gave last are used.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connects to the ground, remembering its addresses.
 pub(super) struct Dialer {
-    host: String,
-    port: u16,
+    addresses: Addresses,
     send_buffer_bytes: Option<u32>,
     attempt_interval: Duration,
-    /// As last looked up: the name service is on the other side of the link, too.
-    addresses: Vec<SocketAddr>,
-    /// Whether to look them up again: none answered as wished.
-    stale: bool,
 }
 
 impl Dialer {
@@ -44,12 +38,9 @@ impl Dialer {
     pub(super) fn new(ground: &GroundUrl, rate_bits_per_second: Option<u64>) -> Self {
         let bytes = rate_bits_per_second.map(|rate| (rate / 8 / 2).clamp(4096, 1 << 20) as u32);
         Dialer {
-            host: ground.host().to_owned(),
-            port: ground.port(),
+            addresses: Addresses::new(ground),
             send_buffer_bytes: bytes,
             attempt_interval: attempt_interval(rate_bits_per_second),
-            addresses: Vec::new(),
-            stale: true,
         }
     }
 
@@ -59,11 +50,11 @@ impl Dialer {
     ///
     /// When the other side answers that it does not want one, or the name cannot be looked up.
     pub(super) async fn dial(&mut self) -> io::Result<TcpStream> {
-        self.look_up().await?;
+        let addresses = self.addresses.get().await?.to_vec();
         let mut attempts = FuturesUnordered::new();
         let mut round = 0usize;
         loop {
-            let address = self.addresses[round % self.addresses.len()];
+            let address = addresses[round % addresses.len()];
             round += 1;
             attempts.push(tokio::time::timeout(ATTEMPT_TIMEOUT, attempt(address, self.send_buffer_bytes)));
             let next = tokio::time::sleep(self.attempt_interval.mul_f64(0.8 + rand::random::<f64>() * 0.2));
@@ -75,8 +66,8 @@ impl Dialer {
                         Ok(Ok(stream)) => return Ok(stream),
                         // The link is down and this computer knows it: ask again when the interval is over.
                         Ok(Err(error)) if is_no_route(&error) => {}
-                        Ok(Err(error)) if round >= self.addresses.len() => {
-                            self.stale = true;
+                        Ok(Err(error)) if round >= addresses.len() => {
+                            self.addresses.doubt();
                             return Err(error);
                         }
                         Ok(Err(_)) => break,
@@ -86,28 +77,6 @@ impl Dialer {
                 }
             }
         }
-    }
-
-    /// Brings `addresses` up to date when the name service answers in time, and keeps the old ones otherwise.
-    async fn look_up(&mut self) -> io::Result<()> {
-        if !self.stale {
-            return Ok(());
-        }
-        let error =
-            match tokio::time::timeout(LOOKUP_TIMEOUT, lookup_host((self.host.as_str(), self.port))).await {
-                Ok(Ok(found)) => {
-                    let found: Vec<SocketAddr> = found.collect();
-                    if !found.is_empty() {
-                        self.addresses = found;
-                        self.stale = false;
-                        return Ok(());
-                    }
-                    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
-                }
-                Ok(Err(error)) => error,
-                Err(_) => io::Error::new(io::ErrorKind::TimedOut, "name lookup timed out"),
-            };
-        if self.addresses.is_empty() { Err(error) } else { Ok(()) }
     }
 }
 
@@ -143,21 +112,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_addresses_are_used_while_the_name_service_does_not_answer() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut dialer = Dialer::new(&"ws://localhost".parse().unwrap(), None);
-        dialer.addresses = vec![listener.local_addr().unwrap()];
-        // No name: no service can know it.
-        dialer.host = "ground.invalid".to_owned();
-        dialer.dial().await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn addresses_that_refuse_are_looked_up_again() {
+    async fn an_address_that_refuses_is_an_error_at_once() {
         let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let mut dialer = Dialer::new(&"ws://localhost".parse().unwrap(), None);
-        (dialer.addresses, dialer.stale) = (vec![gone], false);
+        let mut dialer = Dialer::new(&format!("ws://{gone}").parse().unwrap(), None);
         assert_eq!(dialer.dial().await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-        assert!(dialer.stale);
     }
 }

@@ -1,47 +1,54 @@
-//! The link to the ground: connections made and made again, messages in and out.
+//! The links to the ground: connections made and made again, messages in and out.
 //!
-//! A task of its own keeps one connection up; each [`Connection`] it makes is handed to the relay, which closes it by
-//! dropping it. At most one message waits between the two, so what goes next is decided as late as can be.
+//! A task of its own keeps one connection in use; each [`Connection`] it makes is handed to the relay, which closes it by
+//! dropping it. At most one message waits between the two, so what goes next is decided as late as can be. Which links
+//! are tried when is in `plan.rs`.
 
+mod addresses;
+mod connection;
 mod dial;
+mod plan;
+mod quic;
 mod tls;
 mod url;
 mod websocket;
 
+use std::future::{pending, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use tern_shared::backoff::Backoff;
+use quinn::crypto::rustls::NoInitialCipherSuite;
 use tern_shared::message::MAX_MESSAGE_BYTES;
-use tokio::sync::mpsc;
-use tracing::{debug, info, warn};
+use tern_shared::session::Carrier;
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
 
+pub use connection::Connection;
 pub use tls::TlsError;
-pub use url::{GroundUrl, InvalidGroundUrl};
+pub use url::{GroundUrl, InvalidGroundUrl, Transport};
 
+use crate::clock::Clock;
 use crate::config::LinkConfig;
+use connection::{End, pair};
 use dial::Dialer;
-use websocket::End;
+use plan::{Ending, Plan};
+use quic::{EarlyAnswer, Quic, QuicDialer};
 
-/// Messages from the ground that wait for the relay.
-const INCOMING_MESSAGES: usize = 16;
-/// A connection that one of the ends closed within this time was not wanted (a refusal takes a round trip or two), so
-/// the next one waits longer.
-const SHORT_LIFE: Duration = Duration::from_secs(3);
-/// The longest wait after such endings.
-const UNWANTED_CAP: Duration = Duration::from_secs(30);
-/// The longest wait after an attempt that failed by an answer (nobody listens, the handshake fails) or a connection
-/// that soon broke: a ground that
-/// restarts is found again soon, and one that stays away costs some 40 bytes a second. A link that is merely down is
-/// tried every second at no cost, see `dial.rs`.
-const FAILED_CAP: Duration = Duration::from_secs(3);
+/// How long an attempt to replace a connection by a WebSocket may take. Without a connection there is no such limit.
+const REPLACEMENT_LIMIT: Duration = Duration::from_secs(20);
 
-/// A connection to the ground. Dropping it closes it.
-#[derive(Debug)]
-pub struct Connection {
-    /// Messages to the ground; room for one.
-    pub outgoing: mpsc::Sender<Vec<u8>>,
-    /// Messages from the ground; ends with the connection.
-    pub incoming: mpsc::Receiver<Vec<u8>>,
+/// Why the links cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// Whom to trust.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// TLS lacks what QUIC needs.
+    #[error("TLS cannot protect QUIC: {0}")]
+    Cipher(#[from] NoInitialCipherSuite),
 }
 
 /// Why a connection could not be made.
@@ -58,78 +65,285 @@ enum ConnectError {
     Handshake(String),
 }
 
-/// Keeps a connection up until nobody takes connections any more.
-pub struct Link {
-    config: LinkConfig,
-    dialer: Dialer,
-    tls: Option<tokio_rustls::TlsConnector>,
+/// Keeps a connection in use until nobody takes connections any more.
+pub struct Links {
+    links: Vec<Link>,
+    clock: Clock,
+    plan: Plan,
+    /// An attempt a link that is tried.
+    attempts: Vec<Option<Attempt>>,
+    active: Option<Active>,
 }
 
-impl Link {
-    /// A link that is not connected yet. Reads the trusted certificates, so that a missing file is known at the start.
-    pub fn new(config: LinkConfig) -> Result<Self, TlsError> {
-        let tls = if config.ground.is_encrypted() {
-            Some(tls::connector(config.certificates.as_deref())?)
-        } else {
-            None
-        };
-        let dialer = Dialer::new(&config.ground, config.rate_bits_per_second);
-        Ok(Link { config, dialer, tls })
+/// One way to a ground.
+struct Link {
+    ground: GroundUrl,
+    silence_limit: Duration,
+    dialer: LinkDialer,
+}
+
+/// An attempt has its link's dialer to itself; a link is never tried twice at a time.
+#[derive(Clone)]
+enum LinkDialer {
+    WebSocket { dialer: Arc<Mutex<Dialer>>, tls: Option<tokio_rustls::TlsConnector> },
+    Quic(Arc<Mutex<QuicDialer>>),
+}
+
+type Attempt = Pin<Box<dyn Future<Output = Result<Established, ConnectError>> + Send>>;
+
+/// A transport on which a session can begin.
+enum Established {
+    WebSocket(Box<websocket::Socket>),
+    Quic(Quic, Option<EarlyAnswer>),
+}
+
+/// The connection in use.
+struct Active {
+    link: usize,
+    driver: JoinHandle<End>,
+    /// Until the ground has answered, when what is sent goes ahead of the handshake.
+    early: Option<Early>,
+}
+
+struct Early {
+    /// `None` once the ground has answered that it does not take it, and the driver is about to end.
+    answer: Option<EarlyAnswer>,
+    /// For another start.
+    again: Option<Quic>,
+}
+
+/// What happens to the links.
+enum Event {
+    Attempted(usize, Result<Established, ConnectError>),
+    Ended(End),
+    /// What was sent ahead of the handshake was taken, or not, or nothing answered in time.
+    EarlyAnswered(Option<bool>),
+    Silent(bool),
+    Due,
+    /// Nobody takes connections any more.
+    Unwanted,
+}
+
+impl Links {
+    /// Links that are not connected yet. Reads certificates and keys, so that a missing file is known at the start.
+    pub fn new(config: LinkConfig) -> Result<Self, LinkError> {
+        let links = config.grounds.iter().map(|ground| Link::new(ground.clone(), &config));
+        let links: Vec<Link> = links.collect::<Result<_, _>>()?;
+        let clock = Clock::start();
+        let attempts = links.iter().map(|_| None).collect();
+        Ok(Links { plan: Plan::new(links.len(), clock.now().instant), links, clock, attempts, active: None })
     }
 
-    /// Makes connection after connection; each is taken by the relay before the next is made.
-    pub async fn run(mut self, connections: mpsc::Sender<Connection>) {
-        let mut unwanted = Backoff::new(Duration::from_secs(1), UNWANTED_CAP);
-        let mut failed = Backoff::new(Duration::from_millis(500), FAILED_CAP);
+    /// Makes connection after connection; each is taken by the relay before the next is made. `silent` says whether
+    /// nothing is heard on the one in use.
+    pub async fn run(mut self, connections: mpsc::Sender<Connection>, mut silent: watch::Receiver<bool>) {
         loop {
-            let delay = match self.connect().await {
-                Ok(socket) => {
-                    info!(ground = %self.config.ground, "connected");
-                    let (outgoing, to_send) = mpsc::channel(1);
-                    let (received, incoming) = mpsc::channel(INCOMING_MESSAGES);
-                    if connections.send(Connection { outgoing, incoming }).await.is_err() {
-                        return;
-                    }
-                    let up_since = tokio::time::Instant::now();
-                    let end = websocket::run(socket, to_send, received).await;
-                    info!(?end, "connection ended");
-                    if up_since.elapsed() >= SHORT_LIFE {
-                        unwanted.reset();
-                        failed.reset();
-                        continue;
-                    }
-                    match end {
-                        End::Closed(_) => unwanted.next_delay(rand::random()),
-                        // A link that flaps is no refusal.
-                        End::Broken(_) => failed.next_delay(rand::random()),
-                    }
+            match self.next_event(&connections, &mut silent).await {
+                Event::Attempted(link, Ok(established)) => {
+                    self.attempts[link] = None;
+                    self.start(link, established, &connections).await;
                 }
-                Err(error) => {
-                    warn!(ground = %self.config.ground, "cannot connect: {error}");
-                    failed.next_delay(rand::random())
+                Event::Attempted(link, Err(error)) => {
+                    self.attempts[link] = None;
+                    warn!(ground = %self.links[link].ground, "cannot connect: {error}");
+                    self.plan.failed(link, self.clock.now().instant, rand::random());
                 }
+                Event::Ended(end) => self.handle_end(end, &connections).await,
+                Event::EarlyAnswered(Some(true)) => self.confirm(),
+                // Its driver ends, and there is another start.
+                Event::EarlyAnswered(Some(false)) => {}
+                Event::EarlyAnswered(None) => self.give_up_early(),
+                Event::Silent(is_silent) => {
+                    self.plan.silent(is_silent, self.clock.now().instant, rand::random());
+                }
+                Event::Due => {}
+                Event::Unwanted => break,
+            }
+            self.update_attempts();
+        }
+        if let Some(active) = self.active.take() {
+            let _ = active.driver.await;
+        }
+    }
+
+    async fn next_event(
+        &mut self,
+        connections: &mpsc::Sender<Connection>,
+        silent: &mut watch::Receiver<bool>,
+    ) -> Event {
+        let due = self.plan.next_due().map(|due| self.clock.deadline(due));
+        let attempts = &mut self.attempts;
+        let attempted = poll_fn(|context| {
+            for (link, attempt) in attempts.iter_mut().enumerate() {
+                if let Some(attempt) = attempt
+                    && let Poll::Ready(result) = attempt.as_mut().poll(context)
+                {
+                    return Poll::Ready(Event::Attempted(link, result));
+                }
+            }
+            Poll::Pending
+        });
+        let active = async {
+            let Some(Active { driver, early, .. }) = &mut self.active else { return pending().await };
+            let answered = async {
+                let Some(Early { answer, .. }) = early else { return pending().await };
+                let Some(waiting) = answer else { return pending().await };
+                let answered = waiting.await;
+                *answer = None;
+                answered
             };
-            debug!(?delay, "waiting before the next connection");
             tokio::select! {
-                () = tokio::time::sleep(delay) => {}
-                () = connections.closed() => return,
+                biased;
+                end = driver => Event::Ended(end.unwrap_or_else(|error| End::Broken(error.to_string()))),
+                answered = answered => Event::EarlyAnswered(answered),
+            }
+        };
+        tokio::select! {
+            biased;
+            () = connections.closed() => Event::Unwanted,
+            event = active => event,
+            Ok(()) = silent.changed() => Event::Silent(*silent.borrow_and_update()),
+            event = attempted => event,
+            () = sleep_until(due) => Event::Due,
+        }
+    }
+
+    /// Hands a connection to the relay, in place of the one in use.
+    async fn start(&mut self, link: usize, established: Established, connections: &mpsc::Sender<Connection>) {
+        let ground = self.links[link].ground.to_string();
+        let (driver, connection, early) = match established {
+            Established::WebSocket(socket) => {
+                let (connection, driven) = pair(Carrier::Stream, ground);
+                (tokio::spawn(websocket::run(*socket, driven)), connection, None)
+            }
+            Established::Quic(quic, answer) => {
+                let (connection, driven) = pair(quic.carrier(), ground);
+                let early = answer.map(|answer| Early { answer: Some(answer), again: quic.again() });
+                (tokio::spawn(quic::run(quic, driven)), connection, early)
+            }
+        };
+        info!(ground = %self.links[link].ground, early = early.is_some(), "connected");
+        let is_early = early.is_some();
+        // The former one, if there is one, ends when the relay drops its end.
+        let former = self.active.replace(Active { link, driver, early });
+        if !is_early {
+            self.confirm();
+        }
+        if let Some(former) = former.filter(|former| former.early.is_some() && former.link != link) {
+            self.plan.failed(former.link, self.clock.now().instant, rand::random());
+        }
+        // Only fails when nobody takes connections any more, which is noticed elsewhere.
+        let _ = connections.send(connection).await;
+    }
+
+    /// The connection in use stands.
+    fn confirm(&mut self) {
+        if let Some(active) = &mut self.active {
+            active.early = None;
+            self.plan.connected(active.link, self.clock.now().instant, rand::random());
+        }
+    }
+
+    /// Nothing answered what was sent ahead of a handshake.
+    fn give_up_early(&mut self) {
+        if let Some(Active { link, driver, .. }) = self.active.take() {
+            warn!(ground = %self.links[link].ground, "cannot connect: no answer to what was sent ahead of the handshake");
+            driver.abort();
+            self.plan.failed(link, self.clock.now().instant, rand::random());
+        }
+    }
+
+    async fn handle_end(&mut self, end: End, connections: &mpsc::Sender<Connection>) {
+        let Some(Active { link, early, .. }) = self.active.take() else { return };
+        let now = self.clock.now().instant;
+        let ground = &self.links[link].ground;
+        match (end, early) {
+            (End::EarlyRefused, early) => {
+                if let Some(again) = early.and_then(|early| early.again) {
+                    info!(%ground, "the ground did not take what was sent ahead of the handshake: sending it again");
+                    return self.start(link, Established::Quic(again, None), connections).await;
+                }
+                self.plan.failed(link, now, rand::random());
+            }
+            (end, Some(_)) => {
+                warn!(%ground, "cannot connect: {end:?}");
+                self.plan.failed(link, now, rand::random());
+            }
+            (end, None) => {
+                info!(%ground, ?end, "connection ended");
+                let ending = if matches!(end, End::Closed(_)) { Ending::Closed } else { Ending::Broken };
+                self.plan.disconnected(ending, now, rand::random());
             }
         }
     }
 
-    async fn connect(&mut self) -> Result<websocket::Socket, ConnectError> {
-        let stream = self
-            .dialer
-            .dial()
-            .await
-            .map_err(|error| ConnectError::Dial { address: self.config.ground.authority(), error })?;
-        let handshake =
-            websocket::handshake(stream, &self.config.ground, self.tls.as_ref(), MAX_MESSAGE_BYTES);
-        // What does not answer in this time was cut off: the dialer takes over, which tries every second.
-        let limit = self.config.silence_limit.max(Duration::from_secs(5));
-        match tokio::time::timeout(limit, handshake).await {
-            Ok(result) => result.map_err(ConnectError::Handshake),
-            Err(_) => Err(ConnectError::Timeout(limit)),
+    /// Begins the attempts that are due and ends those that are not wanted any more.
+    fn update_attempts(&mut self) {
+        for (link, attempt) in self.attempts.iter_mut().enumerate() {
+            if !self.plan.is_trying(link) {
+                *attempt = None;
+            }
         }
+        while let Some(link) = self.plan.start_due(self.clock.now().instant) {
+            self.attempts[link] = Some(self.links[link].attempt(self.plan.is_down()));
+        }
+    }
+}
+
+impl Link {
+    fn new(ground: GroundUrl, config: &LinkConfig) -> Result<Link, LinkError> {
+        let certificates = config.certificates.as_deref();
+        let rate = config.rate_bits_per_second;
+        let dialer = match ground.transport() {
+            Transport::Quic => {
+                let tls = tls::quic_config(certificates, config.own_certificate.as_ref())?;
+                LinkDialer::Quic(Arc::new(Mutex::new(QuicDialer::new(&ground, tls, rate)?)))
+            }
+            Transport::EncryptedWebSocket | Transport::PlainWebSocket => LinkDialer::WebSocket {
+                dialer: Arc::new(Mutex::new(Dialer::new(&ground, rate))),
+                tls: ground.is_encrypted().then(|| tls::connector(certificates)).transpose()?,
+            },
+        };
+        Ok(Link { ground, silence_limit: config.silence_limit, dialer })
+    }
+
+    /// Connects; `is_down` when there is no other connection.
+    fn attempt(&self, is_down: bool) -> Attempt {
+        let ground = self.ground.clone();
+        match self.dialer.clone() {
+            LinkDialer::Quic(dialer) => Box::pin(async move {
+                let (quic, answer) =
+                    dialer.lock().await.dial(is_down).await.map_err(ConnectError::Handshake)?;
+                Ok(Established::Quic(quic, answer))
+            }),
+            LinkDialer::WebSocket { dialer, tls } => {
+                let silence_limit = self.silence_limit;
+                let connect = async move {
+                    let stream = dialer.lock().await.dial().await;
+                    let stream =
+                        stream.map_err(|error| ConnectError::Dial { address: ground.authority(), error })?;
+                    let handshake = websocket::handshake(stream, &ground, tls.as_ref(), MAX_MESSAGE_BYTES);
+                    // What does not answer in this time was cut off: the dialer takes over, which tries every second.
+                    let limit = silence_limit.max(Duration::from_secs(5));
+                    let socket = tokio::time::timeout(limit, handshake).await;
+                    let socket = socket.map_err(|_| ConnectError::Timeout(limit))?;
+                    Ok(Established::WebSocket(Box::new(socket.map_err(ConnectError::Handshake)?)))
+                };
+                if is_down {
+                    return Box::pin(connect);
+                }
+                Box::pin(async move {
+                    let connected = tokio::time::timeout(REPLACEMENT_LIMIT, connect).await;
+                    connected.unwrap_or(Err(ConnectError::Timeout(REPLACEMENT_LIMIT)))
+                })
+            }
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => pending().await,
     }
 }

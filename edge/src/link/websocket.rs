@@ -7,13 +7,13 @@ use futures_util::{SinkExt, StreamExt};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::GroundUrl;
+use super::connection::{Driven, End};
 
 /// Bytes in both directions, encrypted or not.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -52,28 +52,16 @@ pub(super) async fn handshake(
     Ok(Socket { messages, tcp })
 }
 
-/// How a connection ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// One of the two ends closed it: the ground does not want it, or the relay has given it up.
-    Closed(String),
-    /// Something between them did.
-    Broken(String),
-}
-
 /// Carries messages until the relay drops its end, the ground closes, or the connection breaks. Says which.
-pub(super) async fn run(
-    socket: Socket,
-    mut to_send: mpsc::Receiver<Vec<u8>>,
-    received: mpsc::Sender<Vec<u8>>,
-) -> End {
+pub(super) async fn run(socket: Socket, driven: Driven) -> End {
+    let Driven { mut outgoing, incoming, .. } = driven;
     let (mut sink, mut stream) = socket.messages.split();
     let receive = async {
         loop {
             match stream.next().await {
                 Some(Ok(Message::Binary(bytes))) => {
-                    if received.send(bytes.into()).await.is_err() {
-                        return closed_by_the_edge();
+                    if incoming.send(bytes.into()).await.is_err() {
+                        return End::by_the_edge();
                     }
                 }
                 Some(Ok(Message::Close(Some(frame)))) if !frame.reason.is_empty() => {
@@ -86,18 +74,18 @@ pub(super) async fn run(
         }
     };
     let send = async {
-        while let Some(message) = to_send.recv().await {
-            if let Err(error) = sink.send(Message::binary(message)).await {
+        while let Some(transmit) = outgoing.recv().await {
+            if let Err(error) = sink.send(Message::binary(transmit.bytes)).await {
                 return End::Broken(error.to_string());
             }
         }
-        closed_by_the_edge()
+        End::by_the_edge()
     };
     let end = tokio::select! {
         end = receive => end,
         end = send => end,
         // A send that waits for a stuck link would notice only when TCP gives up, minutes later.
-        () = received.closed() => closed_by_the_edge(),
+        () = incoming.closed() => End::by_the_edge(),
     };
     // The session has said what there was to say, or gave the connection up. A closing handshake would wait for ever,
     // and what is left in the kernel's buffer is old by the time that the link is back: it is thrown away, not sent.
@@ -105,15 +93,17 @@ pub(super) async fn run(
     end
 }
 
-fn closed_by_the_edge() -> End {
-    End::Closed("closed by the edge".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
+    use tern_shared::session::{Carrier, Channel, Transmit};
     use tokio::net::TcpListener;
 
+    use super::super::connection::{Connection, pair};
     use super::*;
+
+    fn connection() -> (Connection, Driven) {
+        pair(Carrier::Stream, "ws://test".to_owned())
+    }
 
     /// A connection and the ground's end of it.
     async fn connected() -> (WebSocketStream<TcpStream>, Socket) {
@@ -132,29 +122,27 @@ mod tests {
     #[tokio::test]
     async fn a_broken_connection_is_told_from_one_that_the_ground_closed() {
         let (mut theirs, ours) = connected().await;
-        let (_outgoing, to_send) = mpsc::channel(1);
-        let (received, _incoming) = mpsc::channel(1);
+        let (_connection, driven) = connection();
         theirs.close(None).await.unwrap();
-        assert!(matches!(run(ours, to_send, received).await, End::Closed(_)));
+        assert!(matches!(run(ours, driven).await, End::Closed(_)));
 
         let (theirs, ours) = connected().await;
-        let (_outgoing, to_send) = mpsc::channel(1);
-        let (received, _incoming) = mpsc::channel(1);
+        let (_connection, driven) = connection();
         drop(theirs);
-        assert!(matches!(run(ours, to_send, received).await, End::Broken(_)));
+        assert!(matches!(run(ours, driven).await, End::Broken(_)));
     }
 
     #[tokio::test]
     async fn a_connection_that_the_relay_drops_ends_although_the_link_takes_nothing_more() {
         let (_unread, socket) = connected().await;
-        let (outgoing, to_send) = mpsc::channel(1);
-        let (received, incoming) = mpsc::channel(1);
-        let running = tokio::spawn(run(socket, to_send, received));
+        let (connection, driven) = connection();
+        let running = tokio::spawn(run(socket, driven));
         // The other end reads nothing, as if the link were down: in the end the kernel takes nothing more.
-        let stuck = async { while outgoing.send(vec![0; 1 << 18]).await.is_ok() {} };
+        let large = Transmit { channel: Channel::Stream, bytes: vec![0; 1 << 18] };
+        let stuck = async { while connection.outgoing.send(large.clone()).await.is_ok() {} };
         assert!(tokio::time::timeout(Duration::from_secs(1), stuck).await.is_err());
-        drop((outgoing, incoming));
+        drop(connection);
         let ended = tokio::time::timeout(Duration::from_secs(5), running).await;
-        assert_eq!(ended.unwrap().unwrap(), closed_by_the_edge());
+        assert_eq!(ended.unwrap().unwrap(), End::by_the_edge());
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use tern_shared::batch::BatchLimits;
 use tern_shared::codec::SchemaTable;
 use tern_shared::message::{Acknowledgement, PROTOCOL_VERSION, ProbeReply, ToGround, ToVehicle, Welcome};
+use tern_shared::session::Carrier;
 use tern_shared::time::Timestamp;
 
 use super::*;
@@ -18,8 +19,9 @@ struct Ground {
 
 /// A connection, as the ground's end of it.
 struct Accepted {
-    incoming: mpsc::Receiver<Vec<u8>>,
+    incoming: mpsc::Receiver<Transmit>,
     outgoing: mpsc::Sender<Vec<u8>>,
+    _stream_has_room: watch::Sender<bool>,
 }
 
 fn relay() -> (Relay, Inputs, Ground) {
@@ -35,13 +37,18 @@ fn relay() -> (Relay, Inputs, Ground) {
     };
     let send = SendConfig {
         rate_bits_per_second: Some(64_000),
-        overhead_bytes: 80,
-        retransmit_after: None,
+        overhead_bytes: Some(80),
         silence_limit: Duration::from_secs(5),
-        hold_after: Some(Duration::from_millis(2500)),
+        batch_window: None,
+        pins: Pins::default(),
     };
+    let clock = Clock::start();
+    let (happened, command_news) = mpsc::channel(COMMAND_NEWS);
+    let moment = Moment { now: clock.now(), clock: None };
+    let commands = Commands::new(&Default::default(), moment, |_| Port::new(), happened);
     let relay = Relay {
-        clock: Clock::start(),
+        clock,
+        commands,
         batcher: Batcher::new(BatchLimits::default()),
         registry: Registry::new(Precision::Sensor, SchemaTable::new()),
         next: 0,
@@ -52,12 +59,14 @@ fn relay() -> (Relay, Inputs, Ground) {
         sources: Vec::new(),
         stats: RelayStats::default(),
         printer: Printer::start(status::print).unwrap(),
+        silent: watch::channel(false).0,
         closed: false,
     };
     let (samples_sender, samples) = mpsc::channel(SAMPLES);
     let (connections_sender, connections) = mpsc::channel(1);
     let (_, scrapes) = mpsc::channel(1);
-    let inputs = Inputs { samples, sources: JoinSet::new(), connections, spool_events, scrapes };
+    let inputs =
+        Inputs { samples, sources: JoinSet::new(), connections, spool_events, command_news, scrapes };
     (relay, inputs, Ground { connections: connections_sender, _samples: samples_sender })
 }
 
@@ -65,9 +74,16 @@ impl Ground {
     async fn accept(&self) -> Accepted {
         let (to_ground, incoming) = mpsc::channel(1);
         let (outgoing, to_vehicle) = mpsc::channel(16);
-        let connection = Connection { outgoing: to_ground, incoming: to_vehicle };
+        let (room, stream_has_room) = watch::channel(true);
+        let connection = Connection {
+            carrier: Carrier::Stream,
+            ground: "ws://test".to_owned(),
+            outgoing: to_ground,
+            incoming: to_vehicle,
+            stream_has_room,
+        };
         self.connections.send(connection).await.unwrap();
-        Accepted { incoming, outgoing }
+        Accepted { incoming, outgoing, _stream_has_room: room }
     }
 }
 
@@ -75,7 +91,7 @@ impl Accepted {
     /// The next message, `None` when none comes within a second.
     async fn receive(&mut self) -> Option<ToGround> {
         let message = tokio::time::timeout(Duration::from_secs(1), self.incoming.recv()).await.ok()??;
-        Some(ToGround::decode(&message).unwrap())
+        Some(ToGround::decode(&message.bytes).unwrap())
     }
 
     async fn send(&self, message: ToVehicle) {

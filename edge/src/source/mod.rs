@@ -11,6 +11,7 @@ mod lines;
 mod mavlink;
 mod nmea;
 mod output;
+mod port;
 mod replay;
 mod simulated;
 mod transport;
@@ -27,8 +28,10 @@ use tern_shared::time::Timestamp;
 use tokio::sync::mpsc;
 
 use self::decoder::NewDecoder;
+pub(crate) use self::mavlink::compose;
 use self::output::Output;
 pub use self::output::{Counters, Counts};
+pub use self::port::{Ack, Heard, Port};
 pub use self::url::{Format, InvalidSourceUrl, ReplayClock, SourceKind, SourceUrl, Speed, Transport};
 
 /// One sample as a source hands it over; the relay gives it its schema id.
@@ -74,13 +77,14 @@ pub enum SourceError {
 /// Runs a source until it ends (a file, stdin) or nobody takes its samples any more.
 ///
 /// TCP, files, stdin and replays wait while `samples` is full; UDP and serial ports cannot make their senders wait and
-/// drop, counted in [`Counts::dropped`].
+/// drop, counted in [`Counts::dropped`]. What is sent through `port` goes to the source's peers.
 pub async fn run(
     url: &SourceUrl,
     samples: mpsc::Sender<Sample>,
     counters: Arc<Counters>,
+    port: Port,
 ) -> Result<(), SourceError> {
-    let output = Output::new(samples, counters);
+    let output = Output::new(samples, counters, port);
     tokio::select! {
         biased;
         ended = run_kind(url.kind(), &output) => ended,
@@ -107,10 +111,10 @@ async fn run_kind(kind: &SourceKind, output: &Output) -> Result<(), SourceError>
 
 /// Makes decoders, one a connection, that share what has to outlive connections: the schemas.
 fn new_decoder(format: Format, speaks: bool, output: &Output) -> Arc<NewDecoder> {
-    let counters = output.counters().clone();
+    let (counters, port) = (output.counters().clone(), output.port().clone());
     match format {
-        Format::Mavlink { rate_hz } => mavlink::new_decoder(speaks, rate_hz, counters),
-        Format::JsonLines => jsonl::new_decoder(counters),
+        Format::Mavlink { rate_hz } => mavlink::new_decoder(speaks, rate_hz, counters, port),
+        Format::JsonLines => jsonl::new_decoder(counters, port),
         Format::Nmea => nmea::new_decoder(counters),
     }
 }

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::Sample;
+use super::port::{Outgoing, Port};
 
 /// What a source has done since it started, for status lines. Read it with [`Counters::snapshot`].
 #[derive(Debug, Default)]
@@ -76,6 +77,7 @@ impl Counters {
 pub(super) struct Output {
     samples: mpsc::Sender<Sample>,
     counters: Arc<Counters>,
+    port: Port,
 }
 
 /// What to do while the relay does not take samples.
@@ -92,8 +94,17 @@ pub(super) enum WhenFull {
 pub(super) struct Closed;
 
 impl Output {
-    pub(super) fn new(samples: mpsc::Sender<Sample>, counters: Arc<Counters>) -> Self {
-        Output { samples, counters }
+    pub(super) fn new(samples: mpsc::Sender<Sample>, counters: Arc<Counters>, port: Port) -> Self {
+        Output { samples, counters, port }
+    }
+
+    pub(super) fn port(&self) -> &Port {
+        &self.port
+    }
+
+    /// What a connection is to send to its peer from here on.
+    pub(super) fn outgoing(&self) -> Outgoing {
+        self.port.outgoing()
     }
 
     pub(super) fn counters(&self) -> &Arc<Counters> {

@@ -9,8 +9,8 @@ use std::str::FromStr;
 /// | Source | Spellings |
 /// |---|---|
 /// | MAVLink 1 and 2 | `udpin:ADDR:PORT` `udpout:HOST:PORT` `tcpin:ADDR:PORT` `tcpout:HOST:PORT` `serial:DEVICE:BAUD`, each with `?rate=HZ` to ask the autopilot for all its streams |
-/// | JSON lines | `jsonl+` and `udpin:` `tcpin:` `tcpout:` `serial:` `stdin:` `file:PATH` |
-/// | NMEA 0183 | `nmea+` and the same |
+/// | JSON lines | `jsonl+` and `udpin:` `udpout:` `tcpin:` `tcpout:` `serial:` `stdin:` `file:PATH` |
+/// | NMEA 0183 | `nmea+` and the same, but for `udpout:` |
 /// | A recording | `replay:FILE.tlog?speed=1&loop=false&clock=now`; `speed=max`, `clock=recorded` |
 /// | A simulated quadcopter | `simulated:?rate=10&seed=1` |
 ///
@@ -180,7 +180,7 @@ fn parse_bytes(scheme: &str, place: &str, query: &mut Query<'_>) -> Result<Sourc
     let mavlink = matches!(format, Format::Mavlink { .. });
     let transport = match transport {
         "udpin" => Transport::UdpIn(address(place)?),
-        "udpout" if mavlink => Transport::UdpOut(address(place)?),
+        "udpout" if format != Format::Nmea => Transport::UdpOut(address(place)?),
         "tcpin" => Transport::TcpIn(address(place)?),
         "tcpout" => Transport::TcpOut(address(place)?),
         "serial" => serial(place, default_baud)?,
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_wrong_name_says_what_would_be_right() {
-        for text in ["", "udpin", "ftp:host:21", "file:x", "jsonl+udpout:a:1", "stdin:", "csv+file:x"] {
+        for text in ["", "udpin", "ftp:host:21", "file:x", "nmea+udpout:a:1", "stdin:", "csv+file:x"] {
             assert!(problem(text).contains("schemes are MAVLink: udpin"), "{text}: {}", problem(text));
         }
         for text in

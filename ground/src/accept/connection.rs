@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocket};
+use tern_shared::command::Order;
 use tern_shared::message::{Hello, Refusal, RefusalReason};
 use tern_shared::range::SequenceRange;
 use tern_shared::session::{GroundEvent, GroundSession};
@@ -17,6 +17,8 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info, trace, warn};
 
 use super::Accept;
+use super::socket::{Received, Socket};
+use crate::command::Downlink;
 use crate::history::{Health, Outcome};
 use crate::relay::until_true;
 use crate::vehicle::{Arrived, Attach, SessionNumber, ToVehicleTask, Verdict};
@@ -33,7 +35,7 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 const MAX_SEQUENCE: u64 = i64::MAX as u64;
 
 pub(super) struct Connection {
-    socket: WebSocket,
+    socket: Socket,
     session: GroundSession,
     accept: Arc<Accept>,
     shutdown: watch::Receiver<bool>,
@@ -44,6 +46,8 @@ pub(super) struct Connection {
     vehicle: Option<mpsc::Sender<ToVehicleTask>>,
     verdicts: (mpsc::Sender<Verdict>, mpsc::Receiver<Verdict>),
     outcomes: (mpsc::Sender<Outcome>, mpsc::Receiver<Outcome>),
+    /// Commands and set-points, once the session is welcome.
+    downlink: Option<Downlink>,
     /// Frames and gaps whose outcome is open.
     outstanding: usize,
     /// Whether the history lacks something that the session has accepted, and so will not ask for again.
@@ -73,15 +77,10 @@ enum State {
 }
 
 impl Connection {
-    pub(super) fn new(
-        socket: WebSocket,
-        accept: Arc<Accept>,
-        peer: SocketAddr,
-        number: SessionNumber,
-    ) -> Self {
+    pub(super) fn new(socket: Socket, accept: Arc<Accept>, peer: SocketAddr, number: SessionNumber) -> Self {
         Connection {
+            session: GroundSession::new(accept.agent.clone(), socket.carrier()),
             socket,
-            session: GroundSession::new(accept.agent.clone()),
             shutdown: accept.shutdown.clone(),
             health: accept.health.clone(),
             peer,
@@ -89,6 +88,7 @@ impl Connection {
             vehicle: None,
             verdicts: mpsc::channel(4),
             outcomes: mpsc::channel(MAX_OUTSTANDING),
+            downlink: None,
             outstanding: 0,
             has_holes: false,
             state: State::Silent,
@@ -147,13 +147,15 @@ impl Connection {
                 _ = self.outcomes.1.recv_many(&mut outcomes, MAX_OUTSTANDING) => {
                     self.handle_outcomes(&mut outcomes);
                 }
-                // Priority 4: a history that failed this session works again.
+                // Priority 4: commands.
+                order = next_order(&mut self.downlink), if self.state == State::Open => self.session.order(order),
+                // Priority 5: a history that failed this session works again.
                 Ok(()) = self.health.changed(), if self.has_holes => self.mend(),
-                // Priority 5: the session's timers.
+                // Priority 6: the session's timers.
                 () = sleep_until(timer) => self.session.handle_timeout(self.accept.clock.now()),
-                // Priority 6: what the vehicle sends.
-                message = self.socket.recv(), if reads => self.handle_message(message)?,
-                // Priority 7: nothing for too long.
+                // Priority 7: what the vehicle sends.
+                received = self.socket.receive(), if reads => self.handle_received(received)?,
+                // Priority 8: nothing for too long.
                 () = tokio::time::sleep_until(self.deadline), if ends => self.handle_deadline(),
             }
         }
@@ -170,7 +172,9 @@ impl Connection {
                 self.outstanding += 1;
                 self.forward(event).await;
             }
-            GroundEvent::Schema { .. } | GroundEvent::Clock(_) => self.forward(event).await,
+            GroundEvent::Schema { .. } | GroundEvent::Clock(_) | GroundEvent::Answer(_) => {
+                self.forward(event).await;
+            }
             GroundEvent::Goodbye => {
                 info!(peer = %self.peer, "the vehicle says goodbye");
                 self.leave(false);
@@ -185,7 +189,11 @@ impl Connection {
     async fn handle_hello(&mut self, hello: Hello) {
         debug!(peer = %self.peer, ?hello, "hello");
         let Hello { vehicle, epoch, token, agent, .. } = hello;
-        if let Err(refusal) = self.accept.tokens.check(&vehicle, &token) {
+        let authorized = match self.socket.names(&vehicle) {
+            Some(named) => named,
+            None => self.accept.tokens.check(&vehicle, &token),
+        };
+        if let Err(refusal) = authorized {
             return self.session.refuse(refusal);
         }
         let task = match self.accept.vehicles.task(&vehicle) {
@@ -223,7 +231,8 @@ impl Connection {
 
     fn handle_verdict(&mut self, verdict: Verdict) {
         match verdict {
-            Verdict::Welcome { committed, schemas } => {
+            Verdict::Welcome { committed, schemas, downlink } => {
+                self.downlink = Some(downlink);
                 if self.state == State::Asked {
                     self.state = State::Open;
                     self.deadline = Instant::now() + self.accept.idle_timeout;
@@ -257,27 +266,19 @@ impl Connection {
         }
     }
 
-    fn handle_message(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), String> {
+    fn handle_received(&mut self, received: Received) -> Result<(), String> {
         if self.state == State::Open {
             self.deadline = Instant::now() + self.accept.idle_timeout;
         }
-        match message {
-            Some(Ok(Message::Binary(bytes))) => {
+        match received {
+            Received::Message(bytes) => {
                 self.arrived = Arrived::now();
                 trace!(peer = %self.peer, bytes = bytes.len(), "message");
                 self.session.handle_message(self.accept.clock.now(), &bytes);
             }
-            Some(Ok(Message::Text(_))) => {
-                self.session.refuse(Refusal::new(RefusalReason::Malformed, "messages are binary, not text"));
-            }
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-            Some(Ok(Message::Close(_))) | None => return Err("closed by the vehicle".to_owned()),
-            // What tungstenite cannot read, a message of excessive size above all. On a dead socket the refusal
-            // cannot be sent, and that ends the connection.
-            Some(Err(error)) => {
-                let message = format!("unreadable WebSocket message: {error}");
-                self.session.refuse(Refusal::new(RefusalReason::Malformed, message));
-            }
+            Received::Nothing => {}
+            Received::Unreadable(refusal) => self.session.refuse(refusal),
+            Received::Closed(reason) => return Err(reason),
         }
         Ok(())
     }
@@ -302,27 +303,27 @@ impl Connection {
     }
 
     async fn transmit(&mut self) -> Result<(), String> {
-        while let Some(bytes) = self.session.poll_transmit() {
-            match timeout(SEND_LIMIT, self.socket.send(Message::Binary(bytes.into()))).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return Err(error.to_string()),
+        while let Some(transmit) = self.session.poll_transmit() {
+            match timeout(SEND_LIMIT, self.socket.send(transmit)).await {
+                Ok(sent) => sent?,
                 Err(_) => return Err("the vehicle does not take what is sent".to_owned()),
             }
         }
         Ok(())
     }
 
-    /// Closes the WebSocket and waits for the other end to do the same: a socket that is dropped with unread bytes is
-    /// reset, which takes the last messages away from the vehicle.
+    /// Closes once the vehicle has the last messages.
     async fn close(&mut self) {
-        let closing = async {
-            if self.socket.send(Message::Close(None)).await.is_ok() {
-                while let Some(Ok(_)) = self.socket.recv().await {}
-            }
-        };
-        if timeout(END_LIMIT, closing).await.is_err() {
+        if timeout(END_LIMIT, self.socket.close()).await.is_err() {
             debug!(peer = %self.peer, "the vehicle does not close its end");
         }
+    }
+}
+
+async fn next_order(downlink: &mut Option<Downlink>) -> Order {
+    match downlink {
+        Some(downlink) => downlink.next().await,
+        None => pending().await,
     }
 }
 

@@ -1,8 +1,11 @@
-//! Where vehicles connect: `/vehicle`, a WebSocket of binary messages.
+//! Where vehicles connect: `/vehicle`, a WebSocket of binary messages, and by QUIC.
 
 mod authorize;
 mod connection;
+pub mod quic;
+mod socket;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,6 +25,7 @@ use crate::relay::Vehicles;
 use crate::serve::Peer;
 use crate::vehicle::SessionNumber;
 use connection::Connection;
+use socket::Socket;
 
 /// WebSocket messages of this size are read, so that the session can refuse those over its own limit with a reason.
 const MAX_READ_BYTES: usize = 4 * MAX_MESSAGE_BYTES;
@@ -52,6 +56,13 @@ pub struct Accept {
     pub next_session: AtomicU64,
 }
 
+impl Accept {
+    fn connection(self: &Arc<Self>, socket: Socket, peer: SocketAddr) -> Connection {
+        let number = SessionNumber(self.next_session.fetch_add(1, Ordering::Relaxed));
+        Connection::new(socket, self.clone(), peer, number)
+    }
+}
+
 /// Serves `/vehicle`.
 pub async fn upgrade(
     State(accept): State<Arc<Accept>>,
@@ -66,10 +77,9 @@ pub async fn upgrade(
     let Ok(permit) = accept.connections.clone().try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many connections, try again later\n").into_response();
     };
-    let number = SessionNumber(accept.next_session.fetch_add(1, Ordering::Relaxed));
     let upgrade = upgrade.max_message_size(MAX_READ_BYTES).max_frame_size(MAX_READ_BYTES);
     upgrade.read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0).on_upgrade(async move |socket| {
-        Connection::new(socket, accept, peer.address, number).run().await;
+        accept.connection(Socket::WebSocket(Box::new(socket)), peer.address).run().await;
         drop(permit);
     })
 }

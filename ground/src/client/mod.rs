@@ -1,5 +1,6 @@
 //! Web clients on `/ws`: a WebSocket of JSON or MessagePack messages. docs/API.md describes it.
 
+mod commands;
 mod connection;
 mod operations;
 mod session;
@@ -17,12 +18,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tracing::debug;
 
 use crate::access::{Access, AddressPlace, Grant, Limits, Origins};
+use crate::command::Commands;
 use crate::http::Refused;
 use crate::publish::Hub;
 use crate::publish::encode::Encoding;
 use crate::publish::message::{ErrorCode, Problem};
 use crate::query::Archive;
 use crate::serve::Peer;
+pub(crate) use commands::{caller, known_vehicle};
 use connection::Client;
 pub use session::Session;
 
@@ -38,6 +41,8 @@ const WRITE_BUFFER_BYTES: usize = 2048;
 pub struct Clients {
     /// Where telemetry comes from.
     pub hub: Arc<Hub>,
+    /// The way to command vehicles.
+    pub commands: Commands,
     /// The history.
     pub archive: Archive,
     /// Who may see it.

@@ -29,6 +29,10 @@ impl Session {
             FromClient::Unsubscribe { id } => self.unsubscribe(&id),
             FromClient::History(request) => self.history(request),
             FromClient::Cancel { id } => self.cancel(&id),
+            FromClient::Command(command) => self.command(command),
+            FromClient::CancelCommand { vehicle, id } => self.cancel_command(&vehicle, &id),
+            FromClient::Control(control) => self.control(&control),
+            FromClient::FollowCommands { vehicles } => self.follow_commands(&vehicles),
             // The connection has dealt with it.
             FromClient::Authenticate { .. } => Ok(()),
             FromClient::Unknown => Err(Problem::new(
@@ -133,7 +137,7 @@ fn check_id(id: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-fn over_limit(error: InvalidFilter) -> Problem {
+pub(super) fn over_limit(error: InvalidFilter) -> Problem {
     Problem::new(ErrorCode::Limit, error.to_string())
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Clients;
+use super::commands::Desk;
 use super::work::Work;
 use crate::access::Grant;
 use crate::publish::cursor::Cursor;
@@ -23,6 +24,7 @@ pub struct Session {
     pub(super) grant: Option<Arc<Grant>>,
     pub(super) subscriptions: Vec<Subscription>,
     pub(super) work: Work,
+    pub(super) desk: Desk,
     /// Notified when a subscription has something.
     pub(super) wake: Arc<Notify>,
     /// Which subscription is asked first, so that a busy one leaves the others their turn.
@@ -33,7 +35,8 @@ impl Session {
     /// A client without subscriptions.
     pub fn new(clients: Arc<Clients>, encoding: Encoding, grant: Option<Arc<Grant>>) -> Self {
         let (subscriptions, work, wake) = (Vec::new(), Work::default(), Arc::default());
-        Session { clients, encoding, grant, subscriptions, work, wake, turn: 0 }
+        let desk = Desk::new(&clients.commands);
+        Session { clients, encoding, grant, subscriptions, work, desk, wake, turn: 0 }
     }
 
     /// What is sent next: answers, then live records; what was read from the history fills the pauses. `None` when there is
@@ -67,6 +70,7 @@ impl Session {
         tokio::select! {
             () = self.wake.notified() => {}
             () = self.work.finished() => {}
+            message = self.desk.next(self.grant.as_deref(), self.encoding) => self.work.tell(message),
         }
     }
 

@@ -76,6 +76,18 @@ pub struct RunArgs {
     /// PEM file with the private key
     #[arg(long, value_name = "FILE", env = "TERN_GROUND_TLS_KEY")]
     pub tls_key: Option<PathBuf>,
+    /// Where vehicles connect by QUIC (UDP); needs a certificate
+    #[arg(long, value_name = "ADDRESS:PORT", env = "TERN_GROUND_QUIC_LISTEN")]
+    pub quic_listen: Option<SocketAddr>,
+    /// PEM file with the certificate chain for QUIC [default: that of --tls-certificate]
+    #[arg(long, value_name = "FILE", env = "TERN_GROUND_QUIC_CERTIFICATE")]
+    pub quic_certificate: Option<PathBuf>,
+    /// PEM file with the private key for QUIC [default: that of --tls-key]
+    #[arg(long, value_name = "FILE", env = "TERN_GROUND_QUIC_KEY")]
+    pub quic_key: Option<PathBuf>,
+    /// PEM file with the certificates by which vehicles' own certificates are verified (QUIC)
+    #[arg(long, value_name = "FILE", env = "TERN_GROUND_QUIC_CLIENT_CA")]
+    pub quic_client_ca: Option<PathBuf>,
     /// The history's SQLite file [default: tern-ground.sqlite]
     #[arg(long, value_name = "PATH", env = "TERN_GROUND_HISTORY", global = true)]
     pub history: Option<PathBuf>,

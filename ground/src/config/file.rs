@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use tern_shared::id::{Token, VehicleId};
 
 use super::{
-    Config, ConfigError, HistoryConfig, JwtConfig, LogConfig, LogFormat, RunArgs, Synchronous, TlsConfig,
+    Config, ConfigError, HistoryConfig, JwtConfig, LogConfig, LogFormat, QuicConfig, RunArgs, Synchronous,
+    TlsConfig,
 };
 use crate::access::ClientToken;
+use crate::page::TileServer;
 use crate::publish::{Pattern, patterns};
 
 /// The file as it is written: everything may be left out.
@@ -27,10 +29,14 @@ pub(super) struct FileConfig {
     idle_timeout_seconds: Option<u64>,
     #[serde(default, skip_serializing_if = "FileTls::is_empty")]
     tls: FileTls,
+    #[serde(default, skip_serializing_if = "FileQuic::is_empty")]
+    quic: FileQuic,
     #[serde(default)]
     history: FileHistory,
     #[serde(default, skip_serializing_if = "FileToken::is_empty")]
     viewer: FileToken,
+    #[serde(default, skip_serializing_if = "FilePage::is_empty")]
+    page: FilePage,
     #[serde(default, skip_serializing_if = "FileJwt::is_empty")]
     jwt: FileJwt,
     #[serde(default)]
@@ -48,6 +54,15 @@ struct FileTls {
     key: Option<PathBuf>,
 }
 
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileQuic {
+    listen: Option<SocketAddr>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    client_ca: Option<PathBuf>,
+}
+
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileHistory {
@@ -60,6 +75,13 @@ struct FileHistory {
 #[serde(deny_unknown_fields)]
 struct FileToken {
     token: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FilePage {
+    tiles: Option<String>,
+    tiles_attribution: Option<String>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -105,6 +127,25 @@ impl FileTls {
     }
 }
 
+impl FileQuic {
+    fn is_empty(&self) -> bool {
+        *self == FileQuic::default()
+    }
+}
+
+impl FilePage {
+    fn is_empty(&self) -> bool {
+        self.tiles.is_none()
+    }
+
+    fn resolve(self) -> Result<Option<TileServer>, ConfigError> {
+        let Some(url) = self.tiles else { return Ok(None) };
+        TileServer::new(url.clone(), self.tiles_attribution.unwrap_or_default())
+            .map(Some)
+            .map_err(|expected| ConfigError::Value { key: "page.tiles", value: url, expected })
+    }
+}
+
 impl FileToken {
     fn is_empty(&self) -> bool {
         self.token.is_none()
@@ -127,12 +168,8 @@ pub(super) fn resolve(file: FileConfig, args: &RunArgs) -> Result<Config, Config
     let default = Config::default();
     let certificate = args.tls_certificate.clone().or(file.tls.certificate);
     let key = args.tls_key.clone().or(file.tls.key);
-    let tls = match (certificate, key) {
-        (Some(certificate), Some(key)) => Some(TlsConfig { certificate, key }),
-        (None, None) => None,
-        (None, Some(_)) => return Err(ConfigError::HalfTls { missing: "tls.certificate" }),
-        (Some(_), None) => return Err(ConfigError::HalfTls { missing: "tls.key" }),
-    };
+    let tls = resolve_tls(["tls.certificate", "tls.key"], certificate, key)?;
+    let quic = resolve_quic(file.quic, args, tls.as_ref())?;
     let mut vehicles = BTreeMap::new();
     for (vehicle, FileVehicle { token }) in file.vehicles {
         vehicles.insert(vehicle, checked_token("vehicles.NAME.token", token)?);
@@ -194,6 +231,7 @@ pub(super) fn resolve(file: FileConfig, args: &RunArgs) -> Result<Config, Config
         )?
         .map_or(default.idle_timeout, Duration::from_secs),
         tls,
+        quic,
         history: HistoryConfig {
             path: args.history.clone().or(file.history.path).unwrap_or(default.history.path),
             synchronous: args.synchronous.or(file.history.synchronous).unwrap_or_default(),
@@ -208,6 +246,7 @@ pub(super) fn resolve(file: FileConfig, args: &RunArgs) -> Result<Config, Config
         },
         vehicles,
         viewer_token: viewer_token.map(|token| checked_token("viewer.token", token)).transpose()?,
+        tiles: file.page.resolve()?,
         clients,
         jwt,
         log: LogConfig {
@@ -215,6 +254,38 @@ pub(super) fn resolve(file: FileConfig, args: &RunArgs) -> Result<Config, Config
             level: args.log_level.clone().or(file.log.level).unwrap_or(default.log.level),
         },
     })
+}
+
+fn resolve_tls(
+    keys: [&'static str; 2],
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<TlsConfig>, ConfigError> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some(TlsConfig { certificate, key })),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(ConfigError::HalfTls { missing: keys[0] }),
+        (Some(_), None) => Err(ConfigError::HalfTls { missing: keys[1] }),
+    }
+}
+
+fn resolve_quic(
+    file: FileQuic,
+    args: &RunArgs,
+    http: Option<&TlsConfig>,
+) -> Result<Option<QuicConfig>, ConfigError> {
+    let certificate = args.quic_certificate.clone().or(file.certificate);
+    let key = args.quic_key.clone().or(file.key);
+    let tls = resolve_tls(["quic.certificate", "quic.key"], certificate, key)?;
+    let client_ca = args.quic_client_ca.clone().or(file.client_ca);
+    match args.quic_listen.or(file.listen) {
+        Some(listen) => {
+            let tls = tls.or_else(|| http.cloned()).ok_or(ConfigError::QuicWithoutTls)?;
+            Ok(Some(QuicConfig { listen, tls, client_ca }))
+        }
+        None if tls.is_some() || client_ca.is_some() => Err(ConfigError::QuicWithoutListen),
+        None => Ok(None),
+    }
 }
 
 pub(super) fn to_toml(config: &Config) -> String {
@@ -231,12 +302,22 @@ pub(super) fn to_toml(config: &Config) -> String {
             certificate: config.tls.as_ref().map(|tls| tls.certificate.clone()),
             key: config.tls.as_ref().map(|tls| tls.key.clone()),
         },
+        quic: config.quic.as_ref().map_or_else(FileQuic::default, |quic| FileQuic {
+            listen: Some(quic.listen),
+            certificate: Some(quic.tls.certificate.clone()),
+            key: Some(quic.tls.key.clone()),
+            client_ca: quic.client_ca.clone(),
+        }),
         history: FileHistory {
             path: Some(config.history.path.clone()),
             synchronous: Some(config.history.synchronous),
             commit_interval_ms: Some(config.history.commit_interval.as_millis() as u64),
         },
         viewer: FileToken { token: config.viewer_token.as_ref().map(|_| stars()) },
+        page: FilePage {
+            tiles: config.tiles.as_ref().map(|tiles| tiles.url.clone()),
+            tiles_attribution: config.tiles.as_ref().map(|tiles| tiles.attribution.clone()),
+        },
         jwt: config.jwt.as_ref().map_or_else(FileJwt::default, |jwt| FileJwt {
             keys: Some(jwt.keys.clone()),
             issuer: jwt.issuer.clone(),

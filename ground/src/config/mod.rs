@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tern_shared::id::{Token, VehicleId};
 
 use crate::access::ClientToken;
+use crate::page::TileServer;
 use crate::publish::InvalidFilter;
 
 pub use args::{Args, Command, ExportArgs, ExportFormat, RunArgs};
@@ -38,12 +39,16 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// Certificate and key; `None` serves plain HTTP.
     pub tls: Option<TlsConfig>,
+    /// Vehicles by QUIC; `None` for WebSocket only.
+    pub quic: Option<QuicConfig>,
     /// The history.
     pub history: HistoryConfig,
     /// Vehicles that may connect, with their tokens. Empty: any vehicle, without a token.
     pub vehicles: BTreeMap<VehicleId, Token>,
     /// A token that shows all vehicles' telemetry to web clients.
     pub viewer_token: Option<Token>,
+    /// Where the page may load map tiles from; `None` draws outlines only.
+    pub tiles: Option<TileServer>,
     /// Tokens of web clients, and what each gives.
     pub clients: BTreeMap<String, ClientToken>,
     /// Web clients' JSON Web Tokens. Without any of the three, web clients need no token.
@@ -59,6 +64,18 @@ pub struct TlsConfig {
     pub certificate: PathBuf,
     /// PEM file with the private key.
     pub key: PathBuf,
+}
+
+/// How vehicles connect by QUIC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuicConfig {
+    /// The UDP address.
+    pub listen: SocketAddr,
+    /// Certificate and key; those of HTTP unless it has its own.
+    pub tls: TlsConfig,
+    /// PEM file with the certificates by which vehicles' certificates are verified. A vehicle with a certificate that
+    /// names it needs no token. `None`: vehicles have tokens only.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// How JSON Web Tokens are checked.
@@ -161,17 +178,25 @@ pub enum ConfigError {
     #[error("jwt.issuer and jwt.audience go with jwt.keys, which is missing")]
     NoJwtKeys,
     /// Only one of certificate and key is given.
-    #[error("tls.certificate and tls.key go together: {missing} is missing")]
+    #[error("a certificate and its key go together: {missing} is missing")]
     HalfTls {
         /// The key that is missing.
         missing: &'static str,
     },
+    /// QUIC is always encrypted.
+    #[error("quic.listen needs a certificate and its key: [tls] or [quic] certificate and key")]
+    QuicWithoutTls,
+    /// There is something to serve QUIC with, but no address.
+    #[error("quic.listen is missing: where should vehicles connect by QUIC?")]
+    QuicWithoutListen,
     /// A non-loopback address without what makes it safe.
     #[error(
-        "listen = {listen} is reachable from other computers, but {missing} not configured. \
+        "{key} = {listen} is reachable from other computers, but {missing} not configured. \
          Configure that, listen on 127.0.0.1, or accept the risk with --insecure"
     )]
     Unprotected {
+        /// The key, as in the file.
+        key: &'static str,
         /// The address.
         listen: SocketAddr,
         /// What is not there.
@@ -190,6 +215,7 @@ impl Default for Config {
             origins: Vec::new(),
             idle_timeout: Duration::from_secs(300),
             tls: None,
+            quic: None,
             history: HistoryConfig {
                 path: PathBuf::from("tern-ground.sqlite"),
                 synchronous: Synchronous::Full,
@@ -197,10 +223,20 @@ impl Default for Config {
             },
             vehicles: BTreeMap::new(),
             viewer_token: None,
+            tiles: None,
             clients: BTreeMap::new(),
             jwt: None,
             log: LogConfig { format: LogFormat::Text, level: "info".to_owned() },
         }
+    }
+}
+
+impl HistoryConfig {
+    /// Where commands are logged: beside the history, `ground.sqlite` -> `ground-commands.sqlite`.
+    pub fn audit_path(&self) -> PathBuf {
+        let mut name = self.path.file_stem().unwrap_or_default().to_owned();
+        name.push("-commands.sqlite");
+        self.path.with_file_name(name)
     }
 }
 
@@ -213,31 +249,41 @@ impl Config {
 
     /// Whether it is safe to start: a non-loopback address needs TLS and tokens, or `insecure`.
     pub fn check_exposure(&self) -> Result<(), ConfigError> {
-        if self.insecure || self.listen.ip().is_loopback() {
+        if self.insecure {
             return Ok(());
         }
-        let mut missing = Vec::new();
-        if self.tls.is_none() {
-            missing.push("TLS ([tls] certificate and key)");
-        }
-        if self.vehicles.is_empty() {
-            missing.push("vehicle tokens ([vehicles.NAME] token)");
-        }
-        if self.viewer_token.is_none() && self.clients.is_empty() && self.jwt.is_none() {
-            missing.push("a token for web clients ([viewer] token, [clients.NAME] or [jwt])");
-        }
-        let missing = match missing.as_slice() {
-            [] => return Ok(()),
-            [one] => format!("{one} is"),
-            several => format!("{} are", several.join(" and ")),
-        };
-        Err(ConfigError::Unprotected { listen: self.listen, missing })
+        let has_client_ca = self.quic.as_ref().is_some_and(|quic| quic.client_ca.is_some());
+        let vehicles_are_known = !self.vehicles.is_empty() || has_client_ca;
+        let vehicles = (vehicles_are_known, "vehicle tokens ([vehicles.NAME] token)");
+        let tls = (self.tls.is_some(), "TLS ([tls] certificate and key)");
+        let clients_are_known = self.viewer_token.is_some() || !self.clients.is_empty() || self.jwt.is_some();
+        let viewer = (clients_are_known, "a token for web clients ([viewer] token, [clients.NAME] or [jwt])");
+        check_address("listen", self.listen, &[tls, vehicles, viewer])?;
+        self.quic.as_ref().map_or(Ok(()), |quic| check_address("quic.listen", quic.listen, &[vehicles]))
     }
 
     /// The configuration as a file would say it, tokens as `***`.
     pub fn to_toml(&self) -> String {
         file::to_toml(self)
     }
+}
+
+/// Whether an address that others can reach has all that protects it.
+fn check_address(
+    key: &'static str,
+    listen: SocketAddr,
+    protections: &[(bool, &'static str)],
+) -> Result<(), ConfigError> {
+    if listen.ip().is_loopback() {
+        return Ok(());
+    }
+    let missing: Vec<&str> = protections.iter().filter(|(there, _)| !there).map(|&(_, what)| what).collect();
+    let missing = match missing.as_slice() {
+        [] => return Ok(()),
+        [one] => format!("{one} is"),
+        several => format!("{} are", several.join(" and ")),
+    };
+    Err(ConfigError::Unprotected { key, listen, missing })
 }
 
 #[cfg(test)]
@@ -268,8 +314,14 @@ mod tests {
         let sample = include_str!("../../tern-ground.toml");
         let everything = Config {
             tls: Some(TlsConfig { certificate: "c".into(), key: "k".into() }),
+            quic: Some(QuicConfig {
+                listen: SocketAddr::from(([127, 0, 0, 1], 443)),
+                tls: TlsConfig { certificate: "d".into(), key: "l".into() },
+                client_ca: Some("ca".into()),
+            }),
             vehicles: BTreeMap::from([("alpha".parse().unwrap(), Token("t".to_owned()))]),
             viewer_token: Some(Token("v".to_owned())),
+            tiles: Some(TileServer::new("https://a/{z}/{x}/{y}".to_owned(), "b".to_owned()).unwrap()),
             origins: vec!["https://ops.example".to_owned()],
             clients: BTreeMap::from([(
                 "ops".to_owned(),
@@ -332,6 +384,7 @@ mod tests {
             ("[history]\ncommit_interval_ms = 100000", "history.commit_interval_ms"),
             ("[vehicles.alpha]\ntoken = \"\"", "token"),
             ("[tls]\nkey = \"k\"", "tls.certificate"),
+            ("[page]\ntiles = \"https://a/b.png\"", "page.tiles"),
             ("[jwt]\nissuer = \"i\"", "jwt.keys"),
             ("[clients.ops]\ntoken = \"\"", "token"),
             ("origins = [\"ops.example\"]", "origins"),
@@ -356,6 +409,25 @@ mod tests {
                     [vehicles.alpha]\ntoken = \"x\"\n[viewer]\ntoken = \"y\"";
         load(safe, &[]).unwrap().check_exposure().unwrap();
         Config::default().check_exposure().unwrap();
+    }
+
+    #[test]
+    fn quic_takes_the_certificate_of_http_unless_it_has_its_own() {
+        let listen = "[quic]\nlisten = \"0.0.0.0:443\"\n";
+        let tls = "[tls]\ncertificate = \"c\"\nkey = \"k\"\n";
+        let error = |text: &str| load(text, &[]).unwrap_err().to_string();
+        assert!(error(listen).contains("certificate"));
+        assert!(error("[quic]\nclient_ca = \"ca\"").contains("quic.listen"));
+        assert!(error(&format!("{listen}key = \"q\"\n")).contains("quic.certificate"));
+        let config = load(&format!("{listen}{tls}"), &[]).unwrap();
+        assert_eq!(config.quic.as_ref().unwrap().tls, config.tls.clone().unwrap());
+        let exposed = config.check_exposure().unwrap_err().to_string();
+        assert!(exposed.contains("quic.listen") && exposed.contains("vehicles"), "{exposed}");
+        let args = ["--quic-certificate", "q", "--quic-key", "r", "--quic-client-ca", "ca"];
+        let own = load(&format!("{listen}{tls}"), &args).unwrap();
+        assert_eq!(own.quic.as_ref().unwrap().tls.certificate, PathBuf::from("q"));
+        own.check_exposure().unwrap();
+        assert_eq!(load(&own.to_toml(), &[]).unwrap(), own);
     }
 
     #[test]

@@ -22,9 +22,9 @@ pub async fn allow(State(clients): State<Arc<Clients>>, request: Request, next: 
     headers.append(header::VARY, HeaderValue::from_static("origin"));
     if let Some(origin) = origin {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        let allowed = HeaderValue::from_static("authorization, last-event-id");
+        let allowed = HeaderValue::from_static("authorization, content-type, last-event-id");
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET"));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
     }
     response
 }

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use tern_shared::message::Lane;
 
-use super::page::Monitor;
+use super::health::Monitor;
 use super::{Refused, admit, process};
 use crate::history::Health;
 use crate::publish::counters::PUBLISH_BUCKETS;

@@ -1,11 +1,12 @@
-//! What the ground answers over plain HTTP: the page, `/healthz`, `/api` for programs without WebSocket, `/metrics`.
+//! What the ground answers over plain HTTP: `/healthz`, `/api` for programs without WebSocket, `/metrics`.
 
+pub mod commands;
 pub mod cors;
 pub mod events;
 pub mod export;
+pub mod health;
 pub mod history;
 pub mod metrics;
-pub mod page;
 mod process;
 pub mod vehicles;
 
@@ -46,13 +47,14 @@ impl From<Problem> for Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         use ErrorCode::{
-            BadCursor, Busy, Expired, Forbidden, Limit, Malformed, NotAuthorized, TooFast, TooLarge,
-            Unavailable, UnknownId, UnknownOperation, UnknownVehicle,
+            BadCursor, Busy, Duplicate, Expired, Forbidden, Limit, Malformed, NotAuthorized, NotConnected,
+            Taken, TooFast, TooLarge, Unavailable, UnknownId, UnknownOperation, UnknownVehicle,
         };
         let status = match self.0.code {
             Malformed | Limit | BadCursor => StatusCode::BAD_REQUEST,
             NotAuthorized | Expired => StatusCode::UNAUTHORIZED,
             Forbidden => StatusCode::FORBIDDEN,
+            Duplicate | NotConnected | Taken => StatusCode::CONFLICT,
             UnknownVehicle | UnknownId | UnknownOperation => StatusCode::NOT_FOUND,
             TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             TooFast => StatusCode::TOO_MANY_REQUESTS,

@@ -101,7 +101,7 @@ pub async fn latest(
     }))
 }
 
-fn answer<T: Serialize>(content: &T) -> Response {
+pub(super) fn answer<T: Serialize>(content: &T) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     (headers, json(content)).into_response()
 }

@@ -11,6 +11,7 @@ use tern_shared::schema::{Class, Schema};
 use super::cursor::Cursor;
 use super::filter::Selection;
 use super::hub::PublishedRecord;
+use crate::command::{CommandStatus, ControlStatus};
 use crate::json::{Fields, epoch_seconds};
 
 /// To a client. `sub` names the subscription it is of and is left out when that has no name.
@@ -206,6 +207,20 @@ pub enum ToClient<'a> {
         #[cfg_attr(test, ts(optional))]
         id: Option<String>,
     },
+    /// A command and all that is known of it, whenever that changed.
+    Command {
+        /// The command.
+        #[serde(flatten)]
+        status: &'a CommandStatus,
+    },
+    /// What a control of a vehicle does, whenever that changed.
+    ControlState {
+        /// The control.
+        #[serde(flatten)]
+        status: &'a ControlStatus,
+    },
+    /// The client was too slow for news of commands: ask again with `follow-commands`.
+    CommandsMissed {},
 }
 
 /// How a record came from the ground to the client, when it is no news.
@@ -270,6 +285,12 @@ pub enum ErrorCode {
     NotAuthorized,
     /// The token has expired. The connection ends.
     Expired,
+    /// There was a command of this name.
+    Duplicate,
+    /// The vehicle is not connected, and what was asked for cannot wait.
+    NotConnected,
+    /// Somebody else steers.
+    Taken,
     /// Messages come too fast. The connection ends.
     TooFast,
     /// The message is too large. The connection ends.

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use tern_shared::id::Token;
 
 use super::cursor::{Cursor, InvalidCursor};
+use crate::command::ActionRequest;
 
 /// The longest name of a subscription or request, bytes.
 pub const MAX_ID_BYTES: usize = 32;
@@ -36,6 +37,22 @@ pub enum FromClient {
         /// Which.
         #[serde(default)]
         id: String,
+    },
+    /// Something for a vehicle to do.
+    Command(CommandOperation),
+    /// A command is not wanted any more.
+    CancelCommand {
+        /// Whose.
+        vehicle: String,
+        /// Which.
+        id: String,
+    },
+    /// Where a control is to be, right now.
+    Control(ControlOperation),
+    /// News of commands and controls are wanted from here on; an empty list ends them.
+    FollowCommands {
+        /// Patterns of vehicle names. Of vehicles that are named without `*`, the newest commands come first.
+        vehicles: Vec<String>,
     },
     /// What this release does not know.
     #[serde(other)]
@@ -103,6 +120,38 @@ pub struct Resume {
     pub cursor: String,
     /// The last live one, when that cursor is of an interrupted fill.
     pub live: Option<String>,
+}
+
+/// Something for a vehicle to do.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
+#[serde(deny_unknown_fields)]
+pub struct CommandOperation {
+    /// Whose.
+    pub vehicle: String,
+    /// Names the command: 16 hexadecimal digits at random. Asking again with the same name never runs it twice.
+    pub id: Option<String>,
+    /// How long it may take until it begins, milliseconds.
+    pub ttl_ms: Option<u32>,
+    /// It cancels older commands with the same key that have not begun.
+    pub key: Option<String>,
+    /// What to do.
+    pub action: ActionRequest,
+}
+
+/// Where a control is to be.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
+#[serde(deny_unknown_fields)]
+pub struct ControlOperation {
+    /// Whose.
+    pub vehicle: String,
+    /// Which.
+    pub control: String,
+    /// One an axis, from -1 to 1.
+    pub values: Vec<f64>,
+    /// How long it counts from here on, milliseconds.
+    pub life_ms: Option<u16>,
 }
 
 /// Records of the past.

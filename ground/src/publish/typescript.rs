@@ -10,7 +10,8 @@ use ts_rs::{Config, TS};
 use super::message::{
     BucketColumns, ErrorCode, MissingReason, Phase, Problem, Sample, StreamAbout, ToClient, VehicleStatus,
 };
-use super::operation::{FromClient, HistoryRequest, Resume, Subscribe};
+use super::operation::{CommandOperation, ControlOperation, FromClient, HistoryRequest, Resume, Subscribe};
+use crate::command::{ActionRequest, CommandStatus, ControlStatus, PositionRequest, StepStatus};
 
 const HEAD: &str = "\
 // Generated from the Rust types (ground/src/publish): TERN_UPDATE=1 cargo test -p tern-ground typescript
@@ -18,6 +19,17 @@ const HEAD: &str = "\
 
 /** The value of a field: bytes are hexadecimal; NaN and infinities are \"NaN\", \"Infinity\" and \"-Infinity\". */
 export type Value = number | string | boolean | null;
+
+/** Where a command is; the last five are final. */
+export type CommandState =
+  | \"queued\" | \"sent\" | \"at-vehicle\" | \"accepted\"
+  | \"rejected\" | \"failed\" | \"done\" | \"expired\" | \"cancelled\";
+
+/** What was asked, as the audit log has it. */
+export type ActionStatus =
+  | { kind: \"mavlink\", name: string | null, command: number, params: (number | null)[], system: number, component: number,
+      position: { frame: number, x: number, y: number } | null }
+  | { kind: \"device\", device: string, command: string, arguments: { [name: string]: unknown } };
 ";
 
 fn export<T: TS>(text: &mut String) {
@@ -40,6 +52,13 @@ fn generated() -> String {
     export::<Phase>(&mut text);
     export::<MissingReason>(&mut text);
     export::<Problem>(&mut text);
+    export::<CommandOperation>(&mut text);
+    export::<ControlOperation>(&mut text);
+    export::<ActionRequest>(&mut text);
+    export::<PositionRequest>(&mut text);
+    export::<CommandStatus>(&mut text);
+    export::<StepStatus>(&mut text);
+    export::<ControlStatus>(&mut text);
     export::<ErrorCode>(&mut text);
     text
 }

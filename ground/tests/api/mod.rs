@@ -2,6 +2,7 @@
 
 mod access;
 mod bad_input;
+mod commands;
 mod history;
 mod http;
 mod resume;

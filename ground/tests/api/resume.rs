@@ -180,7 +180,12 @@ async fn the_newest_values_are_there_after_a_restart() {
         .await;
     let record = Record { schema: SchemaId(1), time: Timestamp(5), values: vec![Value::F32(9.0)] };
     let bytes = codec::encode(&Batch::new(vec![record]), &schemas);
-    vehicle.tell(&ToGround::Frame(FrameMessage { lane: Lane::Live, offset: 3, frame: bytes })).await;
+    vehicle
+        .tell(&ToGround::Frame(FrameMessage {
+            lane: Lane::Live,
+            object: Object { offset: 3, skips: Vec::new(), frame: bytes },
+        }))
+        .await;
     for n in 4..104 {
         vehicle.tell(&frame(Lane::Live, n, 1)).await;
     }

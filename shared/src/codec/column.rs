@@ -16,7 +16,7 @@
 use super::DecodeError;
 use super::varint::{self, Reader};
 use crate::record::{Record, Value};
-use crate::schema::{Field, FieldKind};
+use crate::schema::{Field, FieldKind, MAX_DECIMALS};
 
 /// Grid steps from which on a float is an exception: below, every step is an exact `f64`.
 const GRID_LIMIT: f64 = (1u64 << 52) as f64;
@@ -183,13 +183,16 @@ pub(super) fn on_grid(value: &Value, decimals: u8) -> Option<i64> {
         Value::F64(float) => *float,
         _ => 0.0,
     };
-    let steps = (float * scale(decimals)).round();
-    (steps.abs() < GRID_LIMIT).then_some(steps as i64)
+    let steps = float * scale(decimals);
+    // Rounded to the nearest: `f64::round` is a call into the C library on many processors.
+    let nearest = steps + 0.5f64.copysign(steps);
+    (nearest.abs() < GRID_LIMIT).then_some(nearest as i64)
 }
 
 /// 10^decimals, exact in `f64`.
 fn scale(decimals: u8) -> f64 {
-    10u64.pow(u32::from(decimals)) as f64
+    const SCALES: [f64; 10] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+    SCALES[usize::from(decimals.min(MAX_DECIMALS))]
 }
 
 /// The value of a field from the number in its column. The division of two exact `f64` is correctly rounded by

@@ -30,11 +30,6 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
-    /// What was not read yet.
-    pub(super) fn rest(&self) -> &'a [u8] {
-        self.rest
-    }
-
     /// An unsigned number.
     pub(super) fn take(&mut self) -> Result<u64, DecodeError> {
         let mut value = 0u64;

@@ -85,6 +85,13 @@ impl Ledger {
         self.in_flight.insert(range.start, InFlight { end: range.end, sent, gap });
     }
 
+    /// What was given to the link is sent again, or still: the link is done with it at `sent`.
+    pub(super) fn postpone(&mut self, range: SequenceRange, sent: Instant) {
+        if let Some(flight) = self.in_flight.get_mut(&range.start) {
+            flight.sent = sent;
+        }
+    }
+
     /// The waiting records with the highest sequence numbers.
     pub(super) fn newest_pending(&self) -> Option<SequenceRange> {
         self.pending.last()
@@ -165,6 +172,19 @@ impl Ledger {
     pub(super) fn recall(&mut self) {
         for (start, flight) in std::mem::take(&mut self.in_flight) {
             self.put_back(SequenceRange::new(start, flight.end));
+        }
+    }
+
+    /// Whether this, as it was sent, waits for its acknowledgement.
+    pub(super) fn is_in_flight(&self, range: SequenceRange) -> bool {
+        self.in_flight.get(&range.start).is_some_and(|flight| flight.end == range.end)
+    }
+
+    /// A frame was lost: its records are pending again.
+    pub(super) fn give_back(&mut self, range: SequenceRange) {
+        if self.is_in_flight(range) {
+            self.in_flight.remove(&range.start);
+            self.put_back(range);
         }
     }
 

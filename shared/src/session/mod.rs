@@ -3,11 +3,28 @@
 //! The same on every transport, outliving them all. Each end owns one state machine and drives it alike: feed it what
 //! happened (`handle_*`), send what [`poll_transmit`](EdgeSession::poll_transmit) gives, act on
 //! [`poll_event`](EdgeSession::poll_event), and call `handle_timeout` when `poll_timeout` says so.
+//!
+//! The vehicle: `send` (phases and bookkeeping), `outgoing` (what goes next), `live` and `backlog` (the lanes),
+//! `shield` (coding against loss), `packets` (datagrams on their way), `ledger` (which record is where), `pacing`.
+//! The ground: `receive` (phases and bookkeeping), `arrival` (datagrams that came), `assembly` (parts of the backlog),
+//! `chain` (frames that continue others).
 
+mod arrival;
+mod assembly;
+mod backlog;
+mod chain;
+mod commands;
 mod ledger;
+mod live;
+mod outgoing;
 mod pacing;
+mod packets;
 mod receive;
 mod send;
+mod shield;
+mod transmit;
 
 pub use receive::{GroundEvent, GroundSession};
 pub use send::{EdgeEvent, EdgeSession, Frame, Identity, SendConfig, SendStats};
+pub use shield::Pins;
+pub use transmit::{Carrier, Channel, Transmit};

@@ -4,13 +4,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::arrival::Arrivals;
+use super::assembly::Assembly;
+use super::chain::{Chain, Decoded};
+use super::transmit::{Carrier, Channel, Transmit};
 use crate::batch::Batch;
+use crate::codec::predictive::{Decoder, FrameError};
 use crate::codec::{self, DecodeError, SchemaTable};
+use crate::command::Answer;
 use crate::id::SchemaId;
 use crate::message::{
-    Acknowledgement, ClockEstimate, FrameMessage, Gap, GapReason, Hello, Lane, MAX_ACK_RANGES,
-    MAX_EARLY_MESSAGES, MessageError, PROTOCOL_VERSION, Probe, ProbeReply, Refusal, RefusalReason,
-    SchemaAnnouncement, ToGround, ToVehicle, Welcome,
+    Acknowledgement, BacklogPacket, ClockEstimate, Feedback, FrameMessage, Gap, GapReason, Hello, Lane,
+    LivePacket, MAX_ACK_RANGES, MAX_EARLY_MESSAGES, MessageError, Object, PROTOCOL_VERSION, Probe,
+    ProbeReply, Refusal, RefusalReason, SchemaAnnouncement, ToGround, ToVehicle, Welcome,
 };
 use crate::range::{RangeSet, SequenceRange};
 use crate::record::Record;
@@ -19,6 +25,12 @@ use crate::time::{Instant, Now};
 
 /// The longest that committed records wait for their acknowledgement: the return channel is paid for too.
 const ACK_INTERVAL: Duration = Duration::from_secs(1);
+/// The shortest time between two feedbacks when something is missing.
+const HURRIED_INTERVAL: Duration = Duration::from_millis(400);
+/// After so long without a packet the first one is answered at once: the vehicle waits for it to send its backlog.
+const LONG_SILENCE: Duration = Duration::from_millis(1500);
+/// How often a committed range is told: feedbacks may be lost.
+const TOLD_TIMES: usize = 3;
 /// Disjoint ranges of sequence numbers that an epoch may be received in.
 const MAX_RANGES: usize = 65_536;
 
@@ -44,7 +56,7 @@ pub enum GroundEvent {
         range: SequenceRange,
         /// The records, one a sequence number.
         records: Vec<Record>,
-        /// The frame that carries exactly these records.
+        /// The frame that holds exactly these records, as [`codec::decode`] takes it.
         frame: Arc<[u8]>,
     },
     /// Records that will never come: commit, then call [`GroundSession::handle_committed`].
@@ -56,6 +68,8 @@ pub enum GroundEvent {
     },
     /// The vehicle's clock, compared to the ground's.
     Clock(ClockEstimate),
+    /// What became of an order.
+    Answer(Answer),
     /// The vehicle said goodbye: acknowledge what is still to be committed, send it, close the transport.
     Goodbye,
     /// The session was refused, by us or for a breach of the protocol: log it, send what is left, close the
@@ -93,13 +107,38 @@ pub struct GroundSession {
     acknowledge_at: Option<Instant>,
     /// What came between hello and welcome.
     waiting: Vec<Vec<u8>>,
-    transmits: VecDeque<ToVehicle>,
+    /// For frames that come on a stream, and for the backlog's.
+    decoder: Decoder,
+    /// On a carrier of datagrams.
+    datagrams: Option<Datagrams>,
+    transmits: VecDeque<(Channel, ToVehicle)>,
     events: VecDeque<GroundEvent>,
 }
 
+/// What a connection of datagrams has beside.
+#[derive(Debug)]
+struct Datagrams {
+    arrivals: Arrivals,
+    chain: Chain,
+    assembly: Assembly,
+    /// What the last feedbacks told as committed.
+    told: VecDeque<Vec<SequenceRange>>,
+    last_feedback: Option<Instant>,
+}
+
 impl GroundSession {
-    /// A session that waits for a hello. `agent` is this program's name and version.
-    pub fn new(agent: String) -> Self {
+    /// A session that waits for a hello on a connection of this kind. `agent` is this program's name and version.
+    pub fn new(agent: String, carrier: Carrier) -> Self {
+        let datagrams = match carrier {
+            Carrier::Stream => None,
+            Carrier::Datagrams { .. } => Some(Datagrams {
+                arrivals: Arrivals::default(),
+                chain: Chain::new(),
+                assembly: Assembly::default(),
+                told: VecDeque::new(),
+                last_feedback: None,
+            }),
+        };
         GroundSession {
             agent,
             phase: Phase::Silent,
@@ -110,6 +149,8 @@ impl GroundSession {
             unacknowledged: Vec::new(),
             acknowledge_at: None,
             waiting: Vec::new(),
+            decoder: Decoder::new(),
+            datagrams,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -118,6 +159,12 @@ impl GroundSession {
     /// A message arrived.
     pub fn handle_message(&mut self, now: Now, bytes: &[u8]) {
         match self.phase {
+            // Datagrams overtake the hello.
+            Phase::Silent if self.datagrams.is_some() && ToGround::hello_version(bytes).is_none() => {
+                if self.waiting.len() < MAX_EARLY_MESSAGES {
+                    self.waiting.push(bytes.to_vec());
+                }
+            }
             Phase::Silent => self.handle_hello(bytes),
             Phase::Asked if self.waiting.len() < MAX_EARLY_MESSAGES => self.waiting.push(bytes.to_vec()),
             Phase::Asked => self.refuse(Refusal::new(
@@ -150,7 +197,7 @@ impl GroundSession {
         let above = self.committed.iter().filter(|range| range.start > 0);
         let committed = Acknowledgement::new(self.floor(), above);
         let welcome = Welcome { protocol: PROTOCOL_VERSION, agent: self.agent.clone(), committed };
-        self.transmits.push_back(ToVehicle::Welcome(welcome));
+        self.send(ToVehicle::Welcome(welcome));
         for message in std::mem::take(&mut self.waiting) {
             self.handle_message(now, &message);
         }
@@ -163,7 +210,7 @@ impl GroundSession {
         }
         self.phase = Phase::Ended;
         self.waiting.clear();
-        self.transmits.push_back(ToVehicle::Refused(refusal.clone()));
+        self.send(ToVehicle::Refused(refusal.clone()));
         self.events.push_back(GroundEvent::Refused(refusal));
     }
 
@@ -183,14 +230,14 @@ impl GroundSession {
         if self.phase != Phase::Ended {
             self.acknowledge();
             self.phase = Phase::Ended;
-            self.transmits.push_back(ToVehicle::Goodbye);
+            self.send(ToVehicle::Goodbye);
         }
     }
 
     /// A timer is due.
     pub fn handle_timeout(&mut self, now: Now) {
         if self.acknowledge_at.is_some_and(|at| at <= now.instant) {
-            self.acknowledge();
+            if self.datagrams.is_some() { self.feed_back(now.instant) } else { self.acknowledge() }
         }
     }
 
@@ -200,8 +247,9 @@ impl GroundSession {
     }
 
     /// The next message to send.
-    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        self.transmits.pop_front().map(|message| message.encode())
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        let (channel, message) = self.transmits.pop_front()?;
+        Some(Transmit { channel, bytes: message.encode() })
     }
 
     /// The next thing to act on.
@@ -212,6 +260,14 @@ impl GroundSession {
     /// The schemas declared so far, by which the records of [`GroundEvent::Frame`] are read.
     pub fn schemas(&self) -> &SchemaTable {
         &self.schemas
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    pub(super) fn transmit(&mut self, channel: Channel, message: ToVehicle) {
+        self.transmits.push_back((channel, message));
     }
 
     fn handle_hello(&mut self, bytes: &[u8]) {
@@ -229,8 +285,7 @@ impl GroundSession {
                 self.events.push_back(GroundEvent::Hello(hello));
                 return;
             }
-            // It overtook a hello that was lost or is late.
-            (_, Ok(_)) => return,
+            (_, Ok(_)) => Refusal::new(RefusalReason::Malformed, "the first message is no hello"),
             (_, Err(error)) => error.into(),
         };
         self.refuse(refusal);
@@ -238,22 +293,21 @@ impl GroundSession {
 
     fn handle_open(&mut self, now: Now, bytes: &[u8]) -> Result<(), Refusal> {
         match ToGround::decode(bytes)? {
-            ToGround::Hello(_) => {
-                // Sent again because our welcome was lost.
-                let committed =
-                    Acknowledgement::new(self.floor(), self.committed.iter().filter(|r| r.start > 0));
-                let welcome = Welcome { protocol: PROTOCOL_VERSION, agent: self.agent.clone(), committed };
-                self.transmits.push_back(ToVehicle::Welcome(welcome));
-                Ok(())
-            }
+            ToGround::Hello(_) => Err(Refusal::new(RefusalReason::Malformed, "a second hello")),
             ToGround::Schemas(schemas) => {
-                schemas.into_iter().try_for_each(|schema| self.handle_schema(schema))
+                schemas.into_iter().try_for_each(|schema| self.handle_schema(schema))?;
+                self.decode_chain(now)
             }
             ToGround::Frame(frame) => self.handle_frame(now, frame),
             ToGround::Gap(gap) => self.handle_gap(now, gap),
             ToGround::Probe(Probe { sent, estimate }) => {
-                self.transmits.push_back(ToVehicle::ProbeReply(ProbeReply { sent, ground: now.wall }));
+                let reply = ToVehicle::ProbeReply(ProbeReply { sent, ground: now.wall });
+                self.transmits.push_back((Channel::Datagram, reply));
                 self.events.extend(estimate.map(GroundEvent::Clock));
+                Ok(())
+            }
+            ToGround::Answer(answer) => {
+                self.events.push_back(GroundEvent::Answer(answer));
                 Ok(())
             }
             ToGround::Goodbye => {
@@ -262,6 +316,8 @@ impl GroundSession {
                 self.events.push_back(GroundEvent::Goodbye);
                 Ok(())
             }
+            ToGround::Live(packet) => self.handle_live(now, packet),
+            ToGround::Backlog(packet) => self.handle_backlog(now, packet),
         }
     }
 
@@ -288,26 +344,67 @@ impl GroundSession {
     }
 
     fn handle_frame(&mut self, now: Now, message: FrameMessage) -> Result<(), Refusal> {
-        let FrameMessage { lane, offset, frame } = message;
-        let records = match codec::decode(&frame, &self.schemas) {
-            Ok(records) => records,
-            Err(DecodeError::UnknownSchema(id)) => {
-                self.transmits.push_back(ToVehicle::SchemaWanted(id));
-                return Ok(());
-            }
-            Err(error) => return Err(Refusal::new(RefusalReason::Malformed, error.to_string())),
+        let FrameMessage { lane, object: Object { offset, skips, frame } } = message;
+        let first = self.base.wrapping_add_signed(offset);
+        let parts = self.decoder.decode(&frame, &self.schemas, first)?;
+        self.handle_parts(now, lane, Decoded { offset, parts }, &skips)
+    }
+
+    fn handle_live(&mut self, now: Now, packet: LivePacket) -> Result<(), Refusal> {
+        let Some(datagrams) = &mut self.datagrams else { return Err(datagram_on_a_stream()) };
+        let silence = datagrams.arrivals.silence(now.instant);
+        if !datagrams.arrivals.handle_packet(now, packet.header) {
+            return Ok(());
+        }
+        let LivePacket { payload_number, payload, symbols, .. } = packet;
+        datagrams.chain.handle_packet(now.instant, payload_number, &payload, symbols)?;
+        let long_silent = silence.is_none_or(|silence| silence >= LONG_SILENCE);
+        self.decode_chain(now)?;
+        self.owe_feedback(now.instant, long_silent);
+        Ok(())
+    }
+
+    fn handle_backlog(&mut self, now: Now, packet: BacklogPacket) -> Result<(), Refusal> {
+        let Some(datagrams) = &mut self.datagrams else { return Err(datagram_on_a_stream()) };
+        if !datagrams.arrivals.handle_packet(now, packet.header) {
+            return Ok(());
+        }
+        let object = datagrams.assembly.handle_packet(packet);
+        self.owe_feedback(now.instant, false);
+        let Some(object) = object else { return Ok(()) };
+        let Object { offset, skips, frame } = Object::decode(&object)?;
+        let first = self.base.wrapping_add_signed(offset);
+        let parts = match self.decoder.decode(&frame, &self.schemas, first) {
+            // The schemas are late: the vehicle sends it again.
+            Err(FrameError::Frame(DecodeError::UnknownSchema(_))) => return Ok(()),
+            decoded => decoded?,
         };
-        let range = self.range(offset, records.len() as u64)?;
-        for part in self.accept(now, range)? {
-            let event = if part == range {
-                GroundEvent::Frame { lane, range, records: records.clone(), frame: frame.as_slice().into() }
-            } else {
+        self.handle_parts(now, Lane::Backlog, Decoded { offset, parts }, &skips)
+    }
+
+    /// Takes all that can be decoded of the live lane.
+    fn decode_chain(&mut self, now: Now) -> Result<(), Refusal> {
+        while let Some(datagrams) = &mut self.datagrams
+            && let Some(decoded) = datagrams.chain.poll(now.instant, &self.schemas, self.base)?
+        {
+            self.handle_parts(now, Lane::Live, decoded, &[])?;
+        }
+        Ok(())
+    }
+
+    fn handle_parts(&mut self, now: Now, lane: Lane, decoded: Decoded, skips: &[u64]) -> Result<(), Refusal> {
+        let mut offset = decoded.offset;
+        let skips = [0].iter().chain(skips).copied().chain(std::iter::repeat(0));
+        for (records, skip) in decoded.parts.into_iter().zip(skips) {
+            offset = offset.saturating_add_unsigned(skip);
+            let range = self.range(offset, records.len() as u64)?;
+            offset = offset.saturating_add_unsigned(range.len());
+            for part in self.accept(now, range)? {
                 let at = |sequence: u64| (sequence - range.start) as usize;
                 let records = records[at(part.start)..at(part.end)].to_vec();
                 let frame = codec::encode(&Batch::new(records.clone()), &self.schemas).into();
-                GroundEvent::Frame { lane, range: part, records, frame }
-            };
-            self.events.push_back(event);
+                self.events.push_back(GroundEvent::Frame { lane, range: part, records, frame });
+            }
         }
         Ok(())
     }
@@ -354,8 +451,62 @@ impl GroundSession {
         self.unacknowledged.push(range);
         self.acknowledge_at.get_or_insert(now + ACK_INTERVAL);
         if self.unacknowledged.len() >= MAX_ACK_RANGES * 4 {
-            self.acknowledge();
+            if self.datagrams.is_some() { self.feed_back(now) } else { self.acknowledge() }
         }
+    }
+
+    /// A packet arrived: it is told of within a second, at once when the vehicle waits for a sign, and soon when a live
+    /// payload is missing.
+    fn owe_feedback(&mut self, now: Instant, at_once: bool) {
+        let Some(datagrams) = &self.datagrams else { return };
+        let hurried = datagrams.chain.is_waiting() || datagrams.chain.key_frame_wanted();
+        let due = match datagrams.last_feedback {
+            _ if at_once => now,
+            Some(last) if hurried => last + HURRIED_INTERVAL,
+            Some(last) => last + ACK_INTERVAL,
+            None => now,
+        };
+        self.acknowledge_at = Some(self.acknowledge_at.map_or(due, |at| at.min(due)));
+    }
+
+    /// Tells which packets arrived and what was committed.
+    fn feed_back(&mut self, now: Instant) {
+        self.acknowledge_at = None;
+        let floor = self.floor();
+        let Some(datagrams) = &mut self.datagrams else { return };
+        // Gaps come on the stream, before any packet perhaps.
+        let Some(report) = datagrams.arrivals.report(now) else { return self.acknowledge() };
+        if self.phase != Phase::Open {
+            return;
+        }
+        datagrams.told.push_back(std::mem::take(&mut self.unacknowledged));
+        while datagrams.told.len() > TOLD_TIMES {
+            datagrams.told.pop_front();
+        }
+        datagrams.last_feedback = Some(now);
+        // The newest first: what does not fit is told again, or asked for.
+        let told: RangeSet = datagrams
+            .told
+            .iter()
+            .flatten()
+            .flat_map(|range| self.committed.overlapping(*range).collect::<Vec<_>>())
+            .filter(|range| range.start > floor)
+            .collect();
+        let skipped = told.range_count().saturating_sub(MAX_ACK_RANGES);
+        let feedback = Feedback {
+            committed: Acknowledgement::new(floor, told.iter().skip(skipped)),
+            largest: report.largest,
+            missing: report.missing,
+            arrived_millis: report.arrived_millis,
+            held_millis: report.held_millis,
+            loss: report.loss,
+            key_frame_wanted: datagrams.chain.key_frame_wanted(),
+        };
+        self.transmits.push_back((Channel::Datagram, ToVehicle::Feedback(feedback)));
+    }
+
+    fn send(&mut self, message: ToVehicle) {
+        self.transmits.push_back((Channel::Stream, message));
     }
 
     /// Acknowledges what is owed: each range in full length, as the history holds it.
@@ -374,7 +525,8 @@ impl GroundSession {
         let mut owed = owed.iter().peekable();
         loop {
             let some = owed.by_ref().take(MAX_ACK_RANGES);
-            self.transmits.push_back(ToVehicle::Acknowledge(Acknowledgement::new(self.floor(), some)));
+            let acknowledgement = Acknowledgement::new(self.floor(), some);
+            self.send(ToVehicle::Acknowledge(acknowledgement));
             if owed.peek().is_none() {
                 break;
             }
@@ -391,6 +543,22 @@ impl Refusal {
     /// A refusal with its text for people.
     pub fn new(reason: RefusalReason, message: impl Into<String>) -> Self {
         Refusal { reason, message: message.into() }
+    }
+}
+
+fn datagram_on_a_stream() -> Refusal {
+    Refusal::new(RefusalReason::Malformed, "a datagram's message on a connection without datagrams")
+}
+
+impl From<FrameError> for Refusal {
+    fn from(error: FrameError) -> Self {
+        Refusal::new(RefusalReason::Malformed, error.to_string())
+    }
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(error: DecodeError) -> Self {
+        Refusal::new(RefusalReason::Malformed, error.to_string())
     }
 }
 

@@ -1,40 +1,46 @@
 //! The vehicle's end of a session: one a process, across all its connections.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::backlog::BacklogLane;
+use super::commands::Answers;
 use super::ledger::{AcknowledgedUnsent, Ledger};
+use super::live::LiveLane;
 use super::pacing::Pacer;
+use super::packets::{Content, Packets};
+use super::shield::{Pins, Shield};
+use super::transmit::{Carrier, Transmit};
+use crate::batch::Batch;
 use crate::clock::ClockFilter;
 use crate::codec::{self, SchemaTable};
+use crate::command::Order;
+use crate::datagram::loss::LossReport;
 use crate::id::{Epoch, SchemaId, Token, VehicleId};
 use crate::message::{
-    Acknowledgement, ClockEstimate, FrameMessage, Gap, GapReason, Hello, Lane, MAX_EARLY_MESSAGES,
-    PROTOCOL_VERSION, Refusal, RefusalReason, SchemaAnnouncement, SchemaBody, ToGround, ToVehicle, Welcome,
+    Acknowledgement, ClockEstimate, Feedback, GapReason, PROTOCOL_VERSION, Refusal, RefusalReason, ToVehicle,
+    Welcome,
 };
 use crate::range::SequenceRange;
 use crate::schema::Schema;
 use crate::time::{Instant, Now, Timestamp};
 
-/// What a packet carries of a message, about: the usual MTU of 1500 without headers.
-const PACKET_BYTES: usize = 1400;
-/// Frames that wait for the live lane. When more come than the link carries, the oldest goes to the backlog.
-const LIVE_QUEUE_FRAMES: usize = 4;
-/// Messages on their way before the session waits for acknowledgements.
-const MAX_IN_FLIGHT: usize = 1024;
-/// Messages between the hello and the welcome: what the ground keeps, less what it may get twice.
-const EARLY_MESSAGES: usize = MAX_EARLY_MESSAGES / 2;
+/// What a packet costs beside our bytes: IP, TCP, TLS, WebSocket...
+const STREAM_OVERHEAD: usize = 80;
+/// ... or IP, UDP, QUIC.
+const DATAGRAM_OVERHEAD: usize = 55;
 /// Backlog fetched from the spool at once: about this much time of the link...
 const FETCH_TIME: Duration = Duration::from_secs(2);
 /// ... within these bounds, bytes.
-const FETCH_BYTES: std::ops::RangeInclusive<usize> = 4096..=256 * 1024;
-/// Time between clock probes once the first ones are answered. Also keeps an idle connection alive.
-const PROBE_INTERVAL: Duration = Duration::from_secs(30);
-/// Time between the first probes of a session.
-const FIRST_PROBE_INTERVAL: Duration = Duration::from_secs(2);
-/// How many those are.
-const FIRST_PROBES: u32 = 3;
+const FETCH_BYTES: std::ops::RangeInclusive<usize> = 16 * 1024..=1024 * 1024;
+/// The batch window of a stream transport, whose packets cost 80 bytes of headers.
+const STREAM_WINDOW: Duration = Duration::from_millis(200);
+/// The round trip before any was measured: geostationary, loaded.
+const FIRST_ROUND_TRIP: Duration = Duration::from_millis(1500);
+/// What a datagram may take longer than the round trip to be acknowledged: the ground gathers for a second, commits, and
+/// may lose an acknowledgement.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(2500);
 
 /// Who this vehicle is.
 #[derive(Clone, Debug)]
@@ -67,20 +73,21 @@ pub struct Frame {
 pub struct SendConfig {
     /// The link's rate, bits a second on the wire, headers counted. `None` for no limit.
     pub rate_bits_per_second: Option<u64>,
-    /// What a packet costs on the wire beside our bytes. A long message takes several.
-    pub overhead_bytes: usize,
-    /// When to send a frame again that was not acknowledged; `None` on transports that do that themselves.
-    pub retransmit_after: Option<Duration>,
-    /// How long to wait for a sign of the ground while frames are unacknowledged, before the connection is given up.
+    /// What a packet costs on the wire beside our bytes; `None` for what the carrier's headers are. A long message takes
+    /// several packets.
+    pub overhead_bytes: Option<usize>,
+    /// How long to wait for a sign of the ground while frames are unacknowledged, before the connection is given up or,
+    /// on datagrams, another is tried beside it. After half of it nothing is sent but what is live, because the rest
+    /// would be paid for in vain; on a stream nothing at all, because it would be delivered late, ahead of fresher data.
     pub silence_limit: Duration,
-    /// On a stream transport: after this much of that silence nothing more is sent, because the transport would keep
-    /// it and deliver it late, ahead of fresher data. `None` on datagram transports, whose first datagram after an
-    /// outage is fresh.
-    pub hold_after: Option<Duration>,
+    /// How long a record waits for company; `None` for what suits the carrier, the rate and the loss.
+    pub batch_window: Option<Duration>,
+    /// What of the protection against loss does not follow the measured loss.
+    pub pins: Pins,
 }
 
 /// What the vehicle does about a session, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum EdgeEvent {
     /// The ground accepted the session.
     Established {
@@ -103,10 +110,15 @@ pub enum EdgeEvent {
         /// About this many bytes of frames, but at least one frame.
         max_bytes: usize,
     },
+    /// On [`Carrier::Datagrams`]: whether the ground has been silent over the limit while something was sent. While it
+    /// is, a new connection should be tried beside this one, which stays in use until the new one stands.
+    Silent(bool),
     /// A new estimate of the ground's clock.
     Clock(ClockEstimate),
     /// [`EdgeSession::close`] is done: nothing more will be sent.
     Closed,
+    /// The ground asks for something; [`EdgeSession::answer`] it.
+    Order(Order),
 }
 
 /// Counters for status lines and metrics.
@@ -126,15 +138,21 @@ pub struct SendStats {
     pub settled: bool,
     /// Records told to the ground as lost.
     pub lost_records: u64,
+    /// The last measured round trip, on datagrams.
+    pub round_trip: Option<Duration>,
+    /// How the link to the ground loses packets, as the ground sees it.
+    pub loss: Option<LossReport>,
+    /// The last packet's one-way delay to the ground, milliseconds, as uncertain as the clock estimate.
+    pub one_way_millis: Option<i64>,
 }
 
 /// Where the connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// There is none.
     Down,
-    /// Hello has to be sent, or was sent at this time. Live frames follow it without waiting for the answer.
-    Greeting { sent: Option<Instant> },
+    /// Hello has to be sent, or was. Live frames follow it without waiting for the answer.
+    Greeting { sent: bool },
     /// The ground said welcome.
     Open,
     /// Goodbye was sent: what is on its way may still be acknowledged.
@@ -145,39 +163,58 @@ enum Phase {
 
 /// What goes out besides frames, before them.
 #[derive(Debug, Default)]
-struct Control {
+pub(super) struct Control {
     /// Schemas that this connection has not declared yet.
-    schemas: BTreeSet<SchemaId>,
+    pub(super) schemas: BTreeSet<SchemaId>,
     /// Messages sent on this connection before the welcome.
-    early: usize,
-    gaps: VecDeque<(SequenceRange, GapReason)>,
-    probes_sent: u32,
-    next_probe: Option<Instant>,
+    pub(super) early: usize,
+    pub(super) answers: Answers,
+    pub(super) gaps: VecDeque<(SequenceRange, GapReason)>,
+    pub(super) probes_sent: u32,
+    pub(super) next_probe: Option<Instant>,
+}
+
+/// What a connection of datagrams has beside.
+#[derive(Debug)]
+pub(super) struct Datagrams {
+    /// The largest message that fits.
+    pub(super) max_bytes: usize,
+    pub(super) packets: Packets,
+    pub(super) shield: Shield,
+    /// Live frames that others may continue once they are acknowledged, by first record: their ranges.
+    pub(super) bases: BTreeMap<u64, SequenceRange>,
+    /// Since when something is on its way and nothing was heard.
+    pub(super) unheard_since: Option<Instant>,
+    /// Whether the last [`EdgeEvent::Silent`] said so.
+    silent: bool,
+    round_trip: Option<Duration>,
 }
 
 /// The vehicle's end of a session.
 #[derive(Debug)]
 pub struct EdgeSession {
-    identity: Identity,
-    config: SendConfig,
-    schemas: SchemaTable,
+    pub(super) identity: Identity,
+    pub(super) config: SendConfig,
+    pub(super) schemas: SchemaTable,
     /// The ground's dialect differs from ours: declare MAVLink schemas field by field.
-    schemas_in_full: bool,
-    phase: Phase,
+    pub(super) schemas_in_full: bool,
+    pub(super) phase: Phase,
     /// When the ground was last heard, or the connection made.
     heard: Instant,
-    pacer: Pacer,
-    clock: ClockFilter,
-    ledger: Ledger,
-    control: Control,
-    /// Oldest first.
-    live: VecDeque<Frame>,
-    /// Fetched from the spool, newest first.
-    backlog: VecDeque<Frame>,
+    pub(super) pacer: Pacer,
+    pub(super) clock: ClockFilter,
+    pub(super) ledger: Ledger,
+    pub(super) control: Control,
+    pub(super) live: LiveLane,
+    pub(super) backlog: BacklogLane,
+    /// On a carrier of datagrams.
+    pub(super) datagrams: Option<Datagrams>,
+    /// When records were last divided between the lanes.
+    divided: Instant,
     fetching: bool,
-    closing: bool,
+    pub(super) closing: bool,
     events: VecDeque<EdgeEvent>,
-    stats: SendStats,
+    pub(super) stats: SendStats,
 }
 
 impl EdgeSession {
@@ -195,8 +232,10 @@ impl EdgeSession {
             heard: Instant::default(),
             clock: ClockFilter::default(),
             control: Control::default(),
-            live: VecDeque::new(),
-            backlog: VecDeque::new(),
+            live: LiveLane::new(),
+            backlog: BacklogLane::default(),
+            datagrams: None,
+            divided: Instant::default(),
             fetching: false,
             closing: false,
             events: VecDeque::new(),
@@ -204,21 +243,43 @@ impl EdgeSession {
         }
     }
 
-    /// A schema exists from here on: every session declares it before the first frame that uses it.
+    /// A schema exists from here on: every connection declares it before the first frame that uses it.
     pub fn handle_schema(&mut self, id: SchemaId, schema: Arc<Schema>) {
         self.schemas.insert(id, schema);
         self.control.schemas.insert(id);
     }
 
-    /// A new frame, whose range follows the previous one's; the spool has been given it as well.
+    /// How long a record should wait for company before its batch closes.
+    pub fn batch_window(&self) -> Duration {
+        let suited = self.datagrams.as_ref().map_or(STREAM_WINDOW, |datagrams| datagrams.shield.tick());
+        self.config.batch_window.unwrap_or(suited)
+    }
+
+    /// Divides the records of a batch that closed into those that the live lane has no room for, which go only to the
+    /// spool ([`handle_stored`](Self::handle_stored)), and those that it takes ([`handle_frame`](Self::handle_frame)).
+    /// Either may be empty. The former get the lower sequence numbers.
+    pub fn divide(&mut self, now: Now, batch: Batch) -> (Batch, Batch) {
+        let since = now.instant.since(self.divided).min(self.batch_window() * 3);
+        self.divided = now.instant;
+        let Some(rate) = self.config.rate_bits_per_second else { return (Batch::default(), batch) };
+        // A tenth is left for the backlog and for control. Symbols take what the records leave of the rest.
+        let bytes = rate as f64 / 8.0 * since.as_secs_f64() * 0.9 - self.overhead_bytes() as f64;
+        let (rest, live) = self.live.divide(batch.into_records(), &self.schemas, bytes.max(0.0));
+        (Batch::new(rest), Batch::new(live))
+    }
+
+    /// A new frame for the live lane, whose range follows the previous one's; the spool has been given it as well.
     pub fn handle_frame(&mut self, frame: Frame) {
         self.ledger.add(frame.range);
-        self.live.push_back(frame);
-        if self.live.len() > LIVE_QUEUE_FRAMES
-            && let Some(oldest) = self.live.pop_front()
-        {
+        if let Some(oldest) = self.live.push(frame) {
             self.ledger.put_back(oldest.range);
         }
+    }
+
+    /// New records that only the spool has been given: backlog. Their range follows the previous frame's.
+    pub fn handle_stored(&mut self, range: SequenceRange) {
+        self.ledger.add(range);
+        self.ledger.put_back(range);
     }
 
     /// The spool's answer to [`EdgeEvent::FetchBacklog`]: the frames found, newest first, the range that the search
@@ -240,22 +301,41 @@ impl EdgeSession {
         let lost = damaged.into_iter().map(|frame| (frame.range, GapReason::NotStored));
         let gaps = lost.chain(absent).filter(|(range, _)| !self.ledger.is_acknowledged(*range));
         self.control.gaps.extend(gaps);
-        self.backlog.extend(sound.into_iter().filter(|frame| !self.ledger.is_acknowledged(frame.range)));
+        let ledger = &self.ledger;
+        self.backlog.extend(sound.into_iter().filter(|frame| !ledger.is_acknowledged(frame.range)));
     }
 
-    /// A transport is up.
-    pub fn handle_connected(&mut self, now: Now) {
+    /// A connection is up: the only one from here on.
+    pub fn handle_connected(&mut self, now: Now, carrier: Carrier) {
         self.handle_disconnected();
-        self.phase = Phase::Greeting { sent: None };
+        self.phase = Phase::Greeting { sent: false };
         self.heard = now.instant;
+        self.live.restart();
+        self.datagrams = match carrier {
+            Carrier::Stream => None,
+            Carrier::Datagrams { max_bytes } => Some(Datagrams {
+                max_bytes,
+                packets: Packets::default(),
+                shield: Shield::new(
+                    self.config.pins,
+                    self.config.rate_bits_per_second,
+                    self.config.overhead_bytes.unwrap_or(DATAGRAM_OVERHEAD),
+                    self.stats.loss.unwrap_or(LossReport::ASSUMED),
+                ),
+                bases: BTreeMap::new(),
+                unheard_since: None,
+                silent: false,
+                round_trip: None,
+            }),
+        };
     }
 
-    /// The transport is gone: what was not acknowledged is backlog.
+    /// The connection is gone: what was not acknowledged is backlog.
     pub fn handle_disconnected(&mut self) {
         self.phase = Phase::Down;
         self.ledger.recall();
-        for frame in self.backlog.drain(..) {
-            self.ledger.put_back(frame.range);
+        for range in self.backlog.clear() {
+            self.ledger.put_back(range);
         }
         for (range, _) in self.control.gaps.drain(..) {
             self.ledger.put_back(range);
@@ -273,16 +353,16 @@ impl EdgeSession {
             Err(error) => return self.give_up(format!("the ground sent nonsense: {error}")),
         };
         self.heard = now.instant;
+        if let Some(datagrams) = &mut self.datagrams {
+            datagrams.unheard_since = None;
+            if std::mem::take(&mut datagrams.silent) {
+                self.events.push_back(EdgeEvent::Silent(false));
+            }
+        }
         match message {
             ToVehicle::Welcome(welcome) => self.handle_welcome(now, welcome),
             ToVehicle::Acknowledge(acknowledgement) => self.handle_acknowledgement(&acknowledgement),
-            ToVehicle::SchemaWanted(id) => {
-                if self.schemas.contains_key(&id) {
-                    self.control.schemas.insert(id);
-                }
-                // The frames that needed it were dropped.
-                self.ledger.recall();
-            }
+            ToVehicle::Feedback(feedback) => self.handle_feedback(now, &feedback),
             ToVehicle::ProbeReply(reply) => {
                 self.clock.handle_reply(now, reply);
                 self.events.extend(self.clock.estimate(now).map(EdgeEvent::Clock));
@@ -292,6 +372,7 @@ impl EdgeSession {
                 self.phase = Phase::Refused;
                 self.events.push_back(EdgeEvent::Refused(refusal));
             }
+            ToVehicle::Order(order) => self.events.push_back(EdgeEvent::Order(order)),
             ToVehicle::Goodbye if self.phase == Phase::Leaving => self.events.push_back(EdgeEvent::Closed),
             ToVehicle::Goodbye => self.give_up("the ground is shutting down".to_owned()),
         }
@@ -310,17 +391,17 @@ impl EdgeSession {
     /// A timer is due.
     pub fn handle_timeout(&mut self, now: Now) {
         if self.silence_deadline().is_some_and(|deadline| deadline <= now.instant) {
-            let limit = self.config.silence_limit.as_secs_f64();
-            return self.give_up(format!("nothing heard of the ground for {limit:.1} s"));
+            let Some(datagrams) = &mut self.datagrams else {
+                let limit = self.config.silence_limit.as_secs_f64();
+                return self.give_up(format!("nothing heard of the ground for {limit:.1} s"));
+            };
+            datagrams.silent = true;
+            self.events.push_back(EdgeEvent::Silent(true));
         }
-        if let Some(after) = self.config.retransmit_after {
+        if let Some(after) = self.acknowledged_within() {
             self.ledger.recall_overdue(now.instant, after);
-            if let Phase::Greeting { sent: Some(sent) } = self.phase
-                && sent + after <= now.instant
-            {
-                self.phase = Phase::Greeting { sent: None };
-                self.control.schemas.extend(self.schemas.keys().copied());
-            }
+            let ledger = &self.ledger;
+            self.backlog.retain_objects(|range| ledger.is_in_flight(range));
         }
         self.want_backlog();
     }
@@ -331,31 +412,21 @@ impl EdgeSession {
         if matches!(self.phase, Phase::Down | Phase::Refused) {
             return None;
         }
-        let pacing = if self.has_message(now.instant) { self.pacer.ready(now.instant).err() } else { None };
-        let after = self.config.retransmit_after;
-        let overdue = after.and_then(|after| self.ledger.first_overdue(after));
-        let greeting = match (self.phase, after) {
-            (Phase::Greeting { sent: Some(sent) }, Some(after)) => Some(sent + after),
-            _ => None,
-        };
-        // One that is due already waits for the pacer.
-        let probe = self.control.next_probe.filter(|&due| self.phase == Phase::Open && due > now.instant);
-        [self.silence_deadline(), pacing, overdue, greeting, probe].into_iter().flatten().min()
+        let transmit = self.transmit_timeout(now.instant);
+        let overdue = self.acknowledged_within().and_then(|after| self.ledger.first_overdue(after));
+        [self.silence_deadline(), transmit, overdue].into_iter().flatten().min()
     }
 
-    /// The next message to send, if there is one and the rate allows it.
-    pub fn poll_transmit(&mut self, now: Now) -> Option<Vec<u8>> {
+    /// The next message to send, if there is one and the rate allows it. `stream_has_room` says whether a message on
+    /// [`Channel::Stream`](super::Channel::Stream) can be taken; when one waits for room,
+    /// [`poll_timeout`](Self::poll_timeout) says when to ask again.
+    pub fn poll_transmit(&mut self, now: Now, stream_has_room: bool) -> Option<Transmit> {
         self.want_backlog();
-        if !self.has_message(now.instant) || self.pacer.ready(now.instant).is_err() {
-            return None;
+        let transmit = self.next_transmit(now, stream_has_room)?;
+        if let Some(datagrams) = &mut self.datagrams {
+            datagrams.unheard_since.get_or_insert(now.instant);
         }
-        let message = self.next_message(now)?.encode();
-        self.control.early += usize::from(matches!(self.phase, Phase::Greeting { .. }));
-        let packets = 1 + message.len() / PACKET_BYTES;
-        let wire_bytes = message.len() + packets * self.config.overhead_bytes;
-        self.pacer.charge(wire_bytes);
-        self.stats.wire_bytes += wire_bytes as u64;
-        Some(message)
+        Some(transmit)
     }
 
     /// The next thing to act on.
@@ -374,6 +445,18 @@ impl EdgeSession {
         }
     }
 
+    pub(super) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    pub(super) fn answers(&mut self) -> &mut Answers {
+        &mut self.control.answers
+    }
+
+    pub(super) fn clock_filter(&self) -> &ClockFilter {
+        &self.clock
+    }
+
     fn handle_welcome(&mut self, now: Now, welcome: Welcome) {
         if !matches!(self.phase, Phase::Greeting { .. }) {
             return;
@@ -388,7 +471,7 @@ impl EdgeSession {
         self.events.push_back(EdgeEvent::Established { agent: welcome.agent });
         let below = SequenceRange::new(0, welcome.committed.floor);
         let committed = welcome.committed.ranges().chain([below]);
-        let held = self.live.iter().map(|frame| frame.range);
+        let held = self.live.ranges();
         let news = self.ledger.restart(committed, held);
         self.settle(news);
     }
@@ -399,12 +482,60 @@ impl EdgeSession {
         self.settle(news);
     }
 
-    fn settle(&mut self, news: Result<Vec<SequenceRange>, AcknowledgedUnsent>) {
+    /// What the ground says of the datagrams that arrived.
+    fn handle_feedback(&mut self, now: Now, feedback: &Feedback) {
+        self.handle_acknowledgement(&feedback.committed);
+        let Some(datagrams) = &mut self.datagrams else { return };
+        let fate = datagrams.packets.handle_feedback(now.instant, feedback, datagrams.shield.window());
+        datagrams.round_trip = fate.round_trip.or(datagrams.round_trip);
+        datagrams.shield.handle_report(now.instant, feedback.loss, datagrams.round_trip);
+        self.stats.round_trip = datagrams.round_trip;
+        self.stats.loss = Some(feedback.loss);
+        if let (Some(raw), Some(clock)) = (fate.raw_delay_millis, self.clock.estimate(now)) {
+            // Both clocks are told modulo 65,536 ms, and so is their difference.
+            let delay = i64::from(raw) - clock.offset_micros.div_euclid(1000);
+            self.stats.one_way_millis = Some((delay as i16).into());
+        }
+        if feedback.key_frame_wanted {
+            self.live.restart();
+            datagrams.bases.clear();
+        }
+        for content in fate.lost {
+            self.handle_lost(content);
+        }
+    }
+
+    /// A datagram will not arrive any more: what it carried goes again, behind what is live.
+    pub(super) fn handle_lost(&mut self, content: Content) {
+        match content {
+            Content::Live { range, .. } => {
+                self.ledger.give_back(range);
+                if let Some(datagrams) = &mut self.datagrams {
+                    datagrams.bases.remove(&range.start);
+                }
+            }
+            Content::Fragment(fragment) => self.backlog.lost(fragment),
+            Content::Symbols => {}
+        }
+    }
+
+    pub(super) fn settle(&mut self, news: Result<Vec<SequenceRange>, AcknowledgedUnsent>) {
         match news {
             Ok(news) => {
-                self.live.retain(|frame| !self.ledger.is_acknowledged(frame.range));
-                self.backlog.retain(|frame| !self.ledger.is_acknowledged(frame.range));
-                self.control.gaps.retain(|(range, _)| !self.ledger.is_acknowledged(*range));
+                let ledger = &self.ledger;
+                self.live.retain(|range| !ledger.is_acknowledged(range));
+                self.backlog.retain(|range| !ledger.is_acknowledged(range));
+                self.control.gaps.retain(|(range, _)| !ledger.is_acknowledged(*range));
+                if let Some(datagrams) = &mut self.datagrams {
+                    let live = &mut self.live;
+                    datagrams.bases.retain(|&first, range| {
+                        let is_acknowledged = ledger.is_acknowledged(*range);
+                        if is_acknowledged {
+                            live.acknowledge(first);
+                        }
+                        !is_acknowledged
+                    });
+                }
                 if !news.is_empty() {
                     self.events.push_back(EdgeEvent::Acknowledged(news));
                 }
@@ -425,25 +556,37 @@ impl EdgeSession {
         self.events.push_back(EdgeEvent::Disconnect { reason });
     }
 
-    /// Since when an answer of the ground is awaited: the later of the last sign of it and the oldest message that it
-    /// has not acknowledged.
+    /// Since when an answer of the ground is awaited.
     fn awaiting_since(&self) -> Option<Instant> {
-        let awaited = match self.phase {
-            Phase::Down | Phase::Refused => None,
-            Phase::Greeting { .. } => Some(self.heard),
-            Phase::Open | Phase::Leaving => self.ledger.oldest_in_flight(),
+        let awaited = match (self.phase, &self.datagrams) {
+            (Phase::Down | Phase::Refused, _) => None,
+            (Phase::Greeting { .. }, _) => Some(self.heard),
+            (Phase::Open | Phase::Leaving, Some(datagrams)) => datagrams.unheard_since,
+            (Phase::Open | Phase::Leaving, None) => self.ledger.oldest_in_flight(),
         };
         awaited.map(|since| since.max(self.heard))
     }
 
     fn silence_deadline(&self) -> Option<Instant> {
-        self.awaiting_since().map(|since| since + self.config.silence_limit)
+        let told = self.datagrams.as_ref().is_some_and(|datagrams| datagrams.silent);
+        self.awaiting_since().filter(|_| !told).map(|since| since + self.config.silence_limit)
     }
 
-    /// Whether the ground has been silent for so long that a stream transport must be stuck.
-    fn holds(&self, now: Instant) -> bool {
-        let Some((since, limit)) = self.awaiting_since().zip(self.config.hold_after) else { return false };
-        since + limit <= now
+    /// Whether the ground has been silent for so long that what is sent is probably lost, or stuck in a stream.
+    pub(super) fn is_dark(&self, now: Instant) -> bool {
+        self.awaiting_since().is_some_and(|since| since + self.config.silence_limit / 2 <= now)
+    }
+
+    /// How long a message may be unacknowledged before it counts as lost; `None` on a stream, which loses nothing.
+    fn acknowledged_within(&self) -> Option<Duration> {
+        let datagrams = self.datagrams.as_ref()?;
+        Some(datagrams.round_trip.unwrap_or(FIRST_ROUND_TRIP) + ACKNOWLEDGED_WITHIN)
+    }
+
+    /// What a packet costs beside our bytes.
+    pub(super) fn overhead_bytes(&self) -> usize {
+        let carrier = if self.datagrams.is_some() { DATAGRAM_OVERHEAD } else { STREAM_OVERHEAD };
+        self.config.overhead_bytes.unwrap_or(carrier)
     }
 
     fn want_backlog(&mut self) {
@@ -453,119 +596,15 @@ impl EdgeSession {
         }
         if let Some(range) = self.ledger.newest_pending() {
             self.fetching = true;
-            let bytes = self.config.rate_bits_per_second.unwrap_or(u64::MAX) / 8;
-            let bytes = usize::try_from(bytes.saturating_mul(FETCH_TIME.as_secs())).unwrap_or(usize::MAX);
-            let max_bytes = bytes.clamp(*FETCH_BYTES.start(), *FETCH_BYTES.end());
+            let max_bytes = self.bytes_in(FETCH_TIME).clamp(*FETCH_BYTES.start(), *FETCH_BYTES.end());
             self.events.push_back(EdgeEvent::FetchBacklog { range, max_bytes });
         }
     }
 
-    fn has_message(&self, now: Instant) -> bool {
-        let room = self.ledger.in_flight_count() < MAX_IN_FLIGHT;
-        if self.holds(now) {
-            return false;
-        }
-        match self.phase {
-            Phase::Down | Phase::Leaving | Phase::Refused => false,
-            Phase::Greeting { sent: None } => true,
-            Phase::Greeting { .. } => {
-                self.control.early < EARLY_MESSAGES
-                    && (!self.control.schemas.is_empty() || (room && !self.live.is_empty()))
-            }
-            Phase::Open => {
-                !self.control.schemas.is_empty()
-                    || self.control.next_probe.is_some_and(|due| due <= now)
-                    || (room
-                        && !(self.live.is_empty() && self.backlog.is_empty() && self.control.gaps.is_empty()))
-                    || self.closing
-            }
-        }
-    }
-
-    /// What goes next: hello, schemas, the newest live frame, then, in an open session, a due probe, gaps, backlog,
-    /// and goodbye.
-    fn next_message(&mut self, now: Now) -> Option<ToGround> {
-        if let Phase::Greeting { sent: sent @ None } = &mut self.phase {
-            *sent = Some(now.instant);
-            return Some(self.hello());
-        }
-        if !self.control.schemas.is_empty() {
-            return Some(ToGround::Schemas(self.announce()));
-        }
-        let room = self.ledger.in_flight_count() < MAX_IN_FLIGHT;
-        if let Some(frame) = self.live.pop_back_if(|_| room) {
-            self.stats.live_frames += 1;
-            return Some(self.frame(now, Lane::Live, frame));
-        }
-        if self.phase != Phase::Open {
-            return None;
-        }
-        if self.control.next_probe.is_some_and(|due| due <= now.instant) {
-            self.control.probes_sent += 1;
-            let first = self.control.probes_sent < FIRST_PROBES;
-            let interval = if first { FIRST_PROBE_INTERVAL } else { PROBE_INTERVAL };
-            self.control.next_probe = Some(now.instant + interval);
-            return Some(ToGround::Probe(self.clock.probe(now)));
-        }
-        if self.closing {
-            self.phase = Phase::Leaving;
-            self.settle(Ok(Vec::new()));
-            return Some(ToGround::Goodbye);
-        }
-        if let Some((range, reason)) = self.control.gaps.pop_front_if(|_| room) {
-            self.ledger.sent(self.leaves(now, 0), range, Some(reason));
-            let offset = self.offset(range);
-            return Some(ToGround::Gap(Gap { offset, count: range.len(), reason }));
-        }
-        let frame = self.backlog.pop_front_if(|_| room)?;
-        self.stats.backlog_frames += 1;
-        Some(self.frame(now, Lane::Backlog, frame))
-    }
-
-    /// The next schemas to declare, as many as share a packet, but at least one.
-    fn announce(&mut self) -> Vec<SchemaAnnouncement> {
-        let mut announcements = Vec::new();
-        let mut bytes = 0;
-        while bytes < PACKET_BYTES
-            && let Some(id) = self.control.schemas.pop_first()
-        {
-            let Some(schema) = self.schemas.get(&id) else { continue };
-            let body = if self.schemas_in_full {
-                SchemaBody::Full(Schema::clone(schema))
-            } else {
-                SchemaBody::compact(schema)
-            };
-            let announcement = SchemaAnnouncement { id, body };
-            bytes += announcement.encoded_bytes();
-            if bytes > PACKET_BYTES && !announcements.is_empty() {
-                self.control.schemas.insert(id);
-                break;
-            }
-            announcements.push(announcement);
-        }
-        announcements
-    }
-
-    fn hello(&self) -> ToGround {
-        let Identity { vehicle, epoch, base, token, agent } = self.identity.clone();
-        ToGround::Hello(Hello { protocol: PROTOCOL_VERSION, vehicle, epoch, base, token, agent })
-    }
-
-    fn frame(&mut self, now: Now, lane: Lane, frame: Frame) -> ToGround {
-        self.ledger.sent(self.leaves(now, frame.bytes.len()), frame.range, None);
-        ToGround::Frame(FrameMessage { lane, offset: self.offset(frame.range), frame: frame.bytes.to_vec() })
-    }
-
-    /// When a message of about this size, sent now, has left at the link's rate: on a narrow link a large frame takes
-    /// longer than the ground may be silent.
-    fn leaves(&self, now: Now, bytes: usize) -> Instant {
-        let bits = (bytes + self.config.overhead_bytes) as u64 * 8;
-        let micros = self.config.rate_bits_per_second.map_or(0, |rate| bits * 1_000_000 / rate.max(1));
-        now.instant + Duration::from_micros(micros)
-    }
-
-    fn offset(&self, range: SequenceRange) -> i64 {
-        range.start.wrapping_sub(self.identity.base) as i64
+    /// What the link carries in this time, bytes.
+    pub(super) fn bytes_in(&self, time: Duration) -> usize {
+        let rate = self.config.rate_bits_per_second.unwrap_or(u64::MAX) as f64;
+        (rate / 8.0 * time.as_secs_f64()) as usize
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod frames;
 pub(crate) mod messages;
+pub(crate) mod symbols;
 
 /// Lower-case hex digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {

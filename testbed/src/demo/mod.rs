@@ -1,7 +1,9 @@
-//! The whole system on one machine: ground, simulated satellite link, edge with a recorded flight.
+//! The whole system on one machine: ground, simulated satellite links, a vehicle with a recorded flight and a lamp that
+//! can be switched, and a rover that can be steered.
 
 mod meter;
 mod screen;
+mod vehicle;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -11,12 +13,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::client;
-use crate::link::{Outage, OutageSchedule, UnknownProfile, builtin_profile};
+use crate::link::UnknownProfile;
 use crate::path::Place;
 use crate::process::{Process, SpawnError, sibling};
-use crate::proxy::{Proxy, ProxyError, ProxyOptions, ProxyStatus};
+use crate::proxy::ProxyError;
 use meter::Meter;
 use screen::{Screen, Snapshot};
+use vehicle::{About, Vehicle};
 
 /// The port of the page unless another is asked for.
 const PORT: u16 = 8080;
@@ -96,9 +99,8 @@ pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 struct System {
     ground_address: SocketAddr,
     ground: Process,
-    edge: Process,
-    proxy: tokio::sync::watch::Receiver<ProxyStatus>,
-    proxy_task: tokio::task::JoinHandle<()>,
+    /// The first is the one whose link is shown.
+    vehicles: Vec<Vehicle>,
 }
 
 impl System {
@@ -114,45 +116,33 @@ impl System {
                 folder.join("history.sqlite").into_os_string(),
             ],
         )?;
-
-        let (start, length, every) = OUTAGE;
-        let outages = OutageSchedule::new(vec![Outage::periodic(start, length, every)])
-            .expect("the demo's outage is a valid one");
-        let proxy = Proxy::bind(ProxyOptions {
-            listen: (Ipv4Addr::LOCALHOST, 0).into(),
-            forward_to: ground_address,
-            profile: builtin_profile("geo-bgan")?.with_outages(outages),
-            cut_every: None,
+        let plane = About {
+            name: "demo",
+            edge: "tern-edge",
+            device: "lamp",
+            source: Some(format!("replay:{}?speed=1&loop=true", options.flight.display())),
+            commands: "[commands.devices.lamp]\nsource = \"{source}\"\nallow = [\"switch\"]\n",
             seed: 1,
-        })?;
-        let proxy_address = proxy.local_addr()?;
-        let proxy_status = proxy.status();
-
-        let edge = Process::spawn(
-            "tern-edge",
-            &binary("tern-edge")?,
-            [
-                "--vehicle".into(),
-                "demo".into(),
-                "--ground".into(),
-                format!("ws://{proxy_address}/vehicle").into(),
-                "--source".into(),
-                format!("replay:{}?speed=1&loop=true", options.flight.display()).into(),
-                "--spool".into(),
-                folder.join("spool.sqlite").into_os_string(),
-                "--rate-bits-per-second".into(),
-                "64000".into(),
-                "--status-interval-ms".into(),
-                "1000".into(),
-            ],
-        )?;
-        let proxy_task = tokio::spawn(proxy.run());
-        Ok(System { ground_address, ground, edge, proxy: proxy_status, proxy_task })
+        };
+        let rover = About {
+            name: "rover",
+            edge: "tern-edge of the rover",
+            device: "rover",
+            source: None,
+            commands: "[commands.controls.drive]\nsource = \"{source}\"\naxes = [\"steering\", \"throttle\"]\n",
+            seed: 2,
+        };
+        let vehicles = vec![
+            Vehicle::start(&plane, ground_address, folder)?,
+            Vehicle::start(&rover, ground_address, folder)?,
+        ];
+        Ok(System { ground_address, ground, vehicles })
     }
 
     /// Ends with an error when a child has ended.
     fn check(&mut self) -> Result<(), DemoError> {
-        for child in [&mut self.ground, &mut self.edge] {
+        let children = self.vehicles.iter_mut().flat_map(Vehicle::children).chain([&mut self.ground]);
+        for child in children {
             if let Some(status) = child.exit_status()? {
                 let last_lines = child.last_lines().join("\n");
                 return Err(DemoError::ChildEnded {
@@ -165,10 +155,11 @@ impl System {
         Ok(())
     }
 
-    /// The edge first, so that it can say goodbye.
+    /// The vehicles first, so that they can say goodbye.
     async fn stop(mut self) {
-        stop(&mut self.edge).await;
-        self.proxy_task.abort();
+        for vehicle in self.vehicles {
+            vehicle.stop().await;
+        }
         stop(&mut self.ground).await;
     }
 }
@@ -231,8 +222,8 @@ async fn watch(
 fn snapshot(system: &System, meter: &mut Meter, elapsed: Duration) -> Snapshot {
     Snapshot {
         elapsed,
-        proxy: *system.proxy.borrow(),
-        edge: system.edge.status(),
+        proxy: *system.vehicles[0].link.borrow(),
+        edge: system.vehicles[0].edge.status(),
         recent_latency: meter.recent(elapsed),
     }
 }

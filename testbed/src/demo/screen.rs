@@ -36,7 +36,10 @@ impl Screen {
             self.out,
             "Tern: a recorded flight over a simulated geostationary link (geo-bgan, 8 s outage a minute)"
         )?;
-        writeln!(self.out, "  page: http://{address}/")?;
+        writeln!(
+            self.out,
+            "  page: http://{address}/ (vehicle demo has a lamp to switch, vehicle rover can be steered)"
+        )?;
         match length {
             Some(length) => writeln!(self.out, "  ends after {} s", length.as_secs()),
             None => writeln!(self.out, "  Ctrl-C ends it"),

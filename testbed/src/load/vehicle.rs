@@ -8,7 +8,7 @@ use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
 use tern_shared::id::{Epoch, SchemaId, Token, VehicleId};
 use tern_shared::message::{
-    FrameMessage, Hello, Lane, PROTOCOL_VERSION, SchemaAnnouncement, SchemaBody, ToGround, ToVehicle,
+    FrameMessage, Hello, Lane, Object, PROTOCOL_VERSION, SchemaAnnouncement, SchemaBody, ToGround, ToVehicle,
 };
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
@@ -78,8 +78,10 @@ impl Vehicle {
         };
         let batch = Batch::new((self.next..self.next + records).map(record).collect());
         let frame = codec::encode(&batch, &self.schemas);
-        let message =
-            ToGround::Frame(FrameMessage { lane: Lane::Live, offset: self.next.cast_signed(), frame });
+        let message = ToGround::Frame(FrameMessage {
+            lane: Lane::Live,
+            object: Object { offset: self.next.cast_signed(), skips: Vec::new(), frame },
+        });
         self.next += records;
         self.socket.send(Message::Binary(message.encode().into())).await?;
         Ok(())

@@ -54,6 +54,7 @@ pub(super) fn evaluate(
     let mut result = RunResult {
         scenario: scenario.name.clone(),
         link: link.kind.name(),
+        transport: scenario.edge.transport.name(),
         seed: scenario.seed,
         samples: trips.len() as u64,
         lost: (trips.len() - latencies.len()) as u64,

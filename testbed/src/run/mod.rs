@@ -20,7 +20,7 @@ pub(crate) use usage::of as usage_of;
 
 use crate::path::{LinkKind, Path, PathError};
 use crate::process::SpawnError;
-use crate::scenario::{Scenario, Workload};
+use crate::scenario::{Scenario, Transport, Workload};
 use control::Control;
 use record::Recording;
 use system::System;
@@ -68,6 +68,10 @@ pub enum RunError {
     Spawn(#[from] SpawnError),
     #[error(transparent)]
     Flight(#[from] FlightError),
+    #[error("the proxy carries no UDP: run with --transport websocket, or as root over TUN devices")]
+    NoUdp,
+    #[error("no certificate for the ground: {0}")]
+    Certificate(#[from] rcgen::Error),
     #[error("no {}: build it first (`make build`)", .0.display())]
     NoBinary(PathBuf),
     #[error("{name} ended early ({status}); its last lines:\n{last_lines}")]
@@ -102,6 +106,9 @@ async fn measure(options: &RunOptions) -> Result<Outcome, RunError> {
     check_outages(scenario)?;
     let folder = folder::make()?;
     let mut path = Path::open(options.link, &scenario.link, scenario.seed)?;
+    if path.kind() == LinkKind::Proxy && scenario.edge.transport == Transport::Quic {
+        return Err(RunError::NoUdp);
+    }
     let control = Control::start(&path)?;
     let socket = path.vehicle().udp_socket(Ipv4Addr::LOCALHOST.into())?;
     // Free a moment ago: the edge binds it anew.
@@ -113,6 +120,7 @@ async fn measure(options: &RunOptions) -> Result<Outcome, RunError> {
     tracing::info!(
         scenario = scenario.name,
         link = path.kind().name(),
+        transport = scenario.edge.transport.name(),
         seconds = scenario.length.as_secs(),
         "measuring"
     );

@@ -14,6 +14,8 @@ pub struct RunResult {
     pub scenario: String,
     /// What made the link.
     pub link: &'static str,
+    /// How the edge reached the ground.
+    pub transport: &'static str,
     /// What drew loss and jitter.
     pub seed: u64,
     /// Samples handed to the edge.

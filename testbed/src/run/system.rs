@@ -1,7 +1,8 @@
 //! Ground, web client and edge of a run.
 
 use std::ffi::OsString;
-use std::path::Path as FilePath;
+use std::net::IpAddr;
+use std::path::{Path as FilePath, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -11,7 +12,7 @@ use super::usage::{self, UsageResult};
 use crate::client::{self, Arrival};
 use crate::path::Path;
 use crate::process::{Process, sibling};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Transport};
 
 /// How long the ground may take to accept connections.
 const GROUND_START: Duration = Duration::from_secs(10);
@@ -19,6 +20,9 @@ const GROUND_START: Duration = Duration::from_secs(10);
 const EDGE_START: Duration = Duration::from_secs(60);
 /// How long a child may take to stop on SIGTERM.
 const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// The ground's certificate in the folder of the run.
+const CERTIFICATE: &str = "ground.pem";
 
 /// What runs. Dropping it kills it.
 pub(super) struct System {
@@ -43,13 +47,19 @@ impl System {
             }
         }
         let address = path.ground_address();
-        let ground_arguments: [OsString; 5] = [
+        let mut ground_arguments: Vec<OsString> = vec![
             "--listen".into(),
             address.to_string().into(),
             "--insecure".into(),
             "--history".into(),
             folder.join("history.sqlite").into(),
         ];
+        if scenario.edge.transport == Transport::Quic {
+            let [certificate, key] = certificate(address.ip(), folder)?;
+            ground_arguments.extend(["--quic-listen".into(), address.to_string().into()]);
+            ground_arguments.extend(["--quic-certificate".into(), certificate.into()]);
+            ground_arguments.extend(["--quic-key".into(), key.into()]);
+        }
         let ground = path.ground().spawn("tern-ground", ground_arguments)?;
         let Some(socket) = client::connect(path.ground(), address, GROUND_START).await else {
             return Err(not_started(&ground, GROUND_START));
@@ -120,23 +130,39 @@ impl Drop for System {
 }
 
 fn edge_arguments(path: &Path, scenario: &Scenario, source: &str, folder: &FilePath) -> Vec<OsString> {
-    vec![
+    let address = path.address_across_link();
+    let mut arguments: Vec<OsString> = match scenario.edge.transport {
+        Transport::WebSocket => vec![format!("ws://{address}/vehicle").into(), "--insecure".into()],
+        Transport::Quic => {
+            vec![format!("quic://{address}").into(), "--certificates".into(), folder.join(CERTIFICATE).into()]
+        }
+    };
+    arguments.insert(0, "--ground".into());
+    arguments.extend([
         "--vehicle".into(),
         "test".into(),
-        "--ground".into(),
-        format!("ws://{}/vehicle", path.address_across_link()).into(),
-        "--insecure".into(),
         "--source".into(),
         source.into(),
         "--spool".into(),
         folder.join("spool.sqlite").into(),
         "--rate-bits-per-second".into(),
         scenario.edge.rate_bits_per_second.to_string().into(),
-        "--batch-window-ms".into(),
-        scenario.edge.batch_window_ms.to_string().into(),
         "--status-interval-ms".into(),
         "1000".into(),
-    ]
+    ]);
+    if let Some(window_ms) = scenario.edge.batch_window_ms {
+        arguments.extend(["--batch-window-ms".into(), window_ms.to_string().into()]);
+    }
+    arguments
+}
+
+/// Makes a certificate for a ground at this address; where it and its key are.
+fn certificate(address: IpAddr, folder: &FilePath) -> Result<[PathBuf; 2], RunError> {
+    let made = rcgen::generate_simple_self_signed([address.to_string()])?;
+    let files = [CERTIFICATE, "ground.key"].map(|name| folder.join(name));
+    std::fs::write(&files[0], made.cert.pem())?;
+    std::fs::write(&files[1], made.signing_key.serialize_pem())?;
+    Ok(files)
 }
 
 fn not_started(process: &Process, limit: Duration) -> RunError {

@@ -84,7 +84,32 @@ pub struct EdgeSettings {
     /// Its `--rate-bits-per-second`.
     pub rate_bits_per_second: u64,
     /// Its `--batch-window-ms`.
-    pub batch_window_ms: u32,
+    pub batch_window_ms: Option<u32>,
+    /// How it reaches the ground.
+    #[serde(default)]
+    pub transport: Transport,
+}
+
+/// How an edge reaches the ground.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// Datagrams and a stream over UDP, encrypted.
+    #[default]
+    Quic,
+    /// WebSocket over TCP, not encrypted.
+    #[value(name = "websocket")]
+    WebSocket,
+}
+
+impl Transport {
+    /// Its name on the command line, in scenarios and in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Quic => "quic",
+            Transport::WebSocket => "websocket",
+        }
+    }
 }
 
 /// A scenario's file.
@@ -248,6 +273,7 @@ mod tests {
         let wrong = |from: &str, to: &str| parse("x", &BUILTIN[0].replace(from, to)).unwrap_err().to_string();
         assert!(wrong("\"geo-bgan\"", "\"mars\"").contains("no link profile"));
         assert!(wrong("samples_per_second = 50", "samples_per_second = 5000").contains("1 to 1000"));
+        assert!(wrong("[edge]", "[edge]\ntransport = \"tcp\"").contains("`quic` or `websocket`"));
         assert!(wrong("latency_p50_ms", "latency_p49_ms").contains("latency_p49_ms"));
     }
 }

@@ -5,13 +5,17 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod certificate;
 mod client;
 mod clock;
 mod configuration;
 mod disk;
 mod end;
+mod flood;
 mod mavlink;
 mod messages;
+mod middlebox;
+mod quic;
 mod site;
 mod spool_file;
 mod tls;

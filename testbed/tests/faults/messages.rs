@@ -9,8 +9,8 @@ use tern_shared::batch::Batch;
 use tern_shared::codec::{self, DecodeError, SchemaTable};
 use tern_shared::id::SchemaId;
 use tern_shared::message::{
-    FrameMessage, Gap, GapReason, Hello, Lane, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, PROTOCOL_VERSION, Probe,
-    RefusalReason, SchemaAnnouncement, SchemaBody, ToGround,
+    FrameMessage, Gap, GapReason, Hello, Lane, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, Object, PROTOCOL_VERSION,
+    Probe, RefusalReason, SchemaAnnouncement, SchemaBody, ToGround,
 };
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
@@ -50,7 +50,10 @@ async fn bit_flipped_frames_are_refused_and_others_are_served_meanwhile() {
 async fn messages_over_the_size_limit_are_refused() {
     let site = Site::new();
     let mut ground = site.start_ground(&[]).await;
-    let frame = FrameMessage { lane: Lane::Live, offset: 0, frame: vec![0; MAX_FRAME_BYTES + 1] };
+    let frame = FrameMessage {
+        lane: Lane::Live,
+        object: Object { offset: 0, skips: Vec::new(), frame: vec![0; MAX_FRAME_BYTES + 1] },
+    };
     for (message, reason, part) in [
         (ToGround::Frame(frame).encode(), RefusalReason::Malformed, "over its limits"),
         (vec![2; MAX_MESSAGE_BYTES + 1], RefusalReason::TooLarge, "over the limit of"),
@@ -161,7 +164,7 @@ async fn is_refused(ground: &mut Watched, address: SocketAddr, message: Vec<u8>)
 
 fn makes_no_sense(bytes: &[u8]) -> bool {
     match ToGround::decode(bytes) {
-        Ok(ToGround::Frame(FrameMessage { frame, .. })) => {
+        Ok(ToGround::Frame(FrameMessage { object: Object { frame, .. }, .. })) => {
             matches!(codec::decode(&frame, &schemas()), Err(DecodeError::Malformed(_)))
         }
         Ok(_) => false,
@@ -188,7 +191,7 @@ fn frame() -> ToGround {
         values: vec![Value::Text("wet".to_owned()), Value::F32(f32::NAN)],
     });
     let frame = codec::encode(&Batch::new(records.collect()), &schemas());
-    ToGround::Frame(FrameMessage { lane: Lane::Live, offset: 0, frame })
+    ToGround::Frame(FrameMessage { lane: Lane::Live, object: Object { offset: 0, skips: Vec::new(), frame } })
 }
 
 fn gap() -> ToGround {

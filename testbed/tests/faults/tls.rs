@@ -1,22 +1,15 @@
 //! TLS between edge and ground, with a certificate that the ground signed itself.
 
-use std::path::PathBuf;
-
+use crate::certificate::Certificate;
 use crate::common::{binary, edge_arguments};
 use crate::site::{Site, Watched};
 
 const TOKEN: &str = "a-secret";
 
-/// Files with a certificate for this computer and its key.
-struct Certificate {
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
 #[tokio::test]
 async fn telemetry_crosses_tls() {
     let site = Site::new();
-    let ground = start_ground(&site, &certificate(&site, "ground")).await;
+    let ground = start_ground(&site, &Certificate::of_ground(&site, "ground")).await;
     let mut edge = start_edge(&site, &site.path("ground.pem"));
     edge.line("source listening").await;
     site.send_numbers(0..100).await;
@@ -29,8 +22,8 @@ async fn telemetry_crosses_tls() {
 #[tokio::test]
 async fn a_ground_with_another_certificate_gets_no_token() {
     let site = Site::new();
-    let trusted = certificate(&site, "trusted");
-    let mut impostor = start_ground(&site, &certificate(&site, "impostor")).await;
+    let trusted = Certificate::of_ground(&site, "trusted");
+    let mut impostor = start_ground(&site, &Certificate::of_ground(&site, "impostor")).await;
     let mut edge = start_edge(&site, &trusted.certificate);
     edge.line("source listening").await;
     site.send_numbers(0..100).await;
@@ -90,15 +83,4 @@ fn start_edge(site: &Site, trusted: &std::path::Path) -> Watched {
     let mut arguments = edge_arguments(&ground, &source, &site.spool(), 50);
     arguments.extend(["--token".into(), TOKEN.into(), "--certificates".into(), trusted.into()]);
     Watched::spawn("tern-edge", &binary("tern-edge"), arguments)
-}
-
-fn certificate(site: &Site, name: &str) -> Certificate {
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let files = Certificate {
-        certificate: site.path(&format!("{name}.pem")),
-        key: site.path(&format!("{name}.key")),
-    };
-    std::fs::write(&files.certificate, made.cert.pem()).unwrap();
-    std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
-    files
 }

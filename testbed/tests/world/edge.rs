@@ -9,18 +9,15 @@ use rand::rngs::StdRng;
 use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
 use tern_shared::id::{Epoch, SchemaId, Token};
-use tern_shared::message::{FrameMessage, GapReason};
+use tern_shared::message::GapReason;
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
-use tern_shared::session::{EdgeEvent, EdgeSession, Frame, Identity, SendConfig};
-use tern_shared::time::{Instant, Now};
+use tern_shared::session::{EdgeEvent, EdgeSession, Frame, Identity, Pins, SendConfig};
+use tern_shared::time::{Instant, Now, Timestamp};
 
 use super::ground::REFUSED;
 use super::{Faults, OVERHEAD_BYTES};
-
-/// As many as the session's own; older ones went to the backlog.
-const LIVE_QUEUE_FRAMES: usize = 4;
 
 pub(crate) struct Edge {
     pub(crate) session: EdgeSession,
@@ -37,8 +34,8 @@ pub(crate) struct Edge {
     uncommitted: Vec<Frame>,
     evicted: RangeSet,
     not_stored: RangeSet,
-    /// Live frames that the session has and has not sent, oldest first, as long as they are in its queue.
-    waiting: Vec<SequenceRange>,
+    /// The newest live frame, until it is sent.
+    waiting: Option<SequenceRange>,
     fetched_frames: usize,
 }
 
@@ -67,7 +64,7 @@ impl Edge {
             uncommitted: Vec::new(),
             evicted: RangeSet::new(),
             not_stored: RangeSet::new(),
-            waiting: Vec::new(),
+            waiting: None,
             fetched_frames: faults.fetched_frames,
         };
         edge.begin(faults);
@@ -78,7 +75,7 @@ impl Edge {
         self.starts += 1;
         self.base = self.next;
         self.session = session(self.base, faults);
-        self.waiting.clear();
+        self.waiting = None;
         for (&id, schema) in &self.schemas {
             self.session.handle_schema(id, schema.clone());
         }
@@ -112,11 +109,31 @@ impl Edge {
             let values = vec![Value::Int(rng.random()), Value::Text(text)];
             Record {
                 schema: SchemaId(rng.random_range(0..self.schemas.len() as u32)),
-                time: now.wall,
+                // Times cross the link in milliseconds.
+                time: Timestamp(now.wall.0.div_euclid(1000) * 1000),
                 values,
             }
         });
         let batch = Batch::new(records.collect());
+        if !faults.divides {
+            return self.store(now, batch, faults, large, true);
+        }
+        let (rest, live) = self.session.divide(now, batch);
+        [self.store(now, rest, faults, large, false), self.store(now, live, faults, large, true)].concat()
+    }
+
+    /// Numbers the records and gives them to the spool and the session.
+    fn store(
+        &mut self,
+        now: Now,
+        batch: Batch,
+        faults: &Faults,
+        large: bool,
+        is_live: bool,
+    ) -> Vec<(u64, Record)> {
+        if batch.records().is_empty() {
+            return Vec::new();
+        }
         let range = SequenceRange::new(self.next, self.next + batch.records().len() as u64);
         self.next = range.end;
         let bytes = codec::encode(&batch, &self.schemas).into();
@@ -127,11 +144,15 @@ impl Edge {
         } else {
             self.uncommitted.push(frame.clone());
         }
-        self.waiting.push(range);
-        if self.waiting.len() > LIVE_QUEUE_FRAMES {
-            self.waiting.remove(0);
+        if is_live {
+            // A record that fits no datagram is backlog from the beginning.
+            if !(faults.datagrams && large) {
+                self.waiting = Some(range);
+            }
+            self.session.handle_frame(frame);
+        } else {
+            self.session.handle_stored(range);
         }
-        self.session.handle_frame(frame);
         (range.start..).zip(batch.records().iter().cloned()).collect()
     }
 
@@ -144,7 +165,7 @@ impl Edge {
 
     /// Acts on the session's events; true when the connection has to go.
     /// `clock_offset_micros` is what it estimates: the ground's clock minus its own.
-    pub(crate) fn handle_events(&mut self, clock_offset_micros: i64) -> bool {
+    pub(crate) fn handle_events(&mut self, clock_offset_micros: i64, silent: &mut bool) -> bool {
         let mut disconnect = false;
         while let Some(event) = self.session.poll_event() {
             match event {
@@ -163,7 +184,8 @@ impl Edge {
                     let error = (estimate.offset_micros - clock_offset_micros).unsigned_abs();
                     assert!(error <= u64::from(estimate.uncertainty_micros) + 1, "{error} of {estimate:?}");
                 }
-                EdgeEvent::Established { .. } | EdgeEvent::Closed => {}
+                EdgeEvent::Silent(is_silent) => *silent = is_silent,
+                EdgeEvent::Established { .. } | EdgeEvent::Order(_) | EdgeEvent::Closed => {}
             }
         }
         disconnect
@@ -177,7 +199,7 @@ impl Edge {
         }
         self.spool.retain(|_, frame| !acknowledged.covers(frame.range));
         self.uncommitted.retain(|frame| !acknowledged.covers(frame.range));
-        self.waiting.retain(|range| !acknowledged.covers(*range));
+        self.waiting.take_if(|range| acknowledged.covers(*range));
     }
 
     fn fetch(&mut self, range: SequenceRange, max_bytes: usize) {
@@ -229,11 +251,16 @@ impl Edge {
         self.session.poll_timeout(now)
     }
 
-    /// Books a frame as sent; returns whether a newer live frame still waits in the session's queue.
-    pub(crate) fn note_sent(&mut self, frame: &FrameMessage) -> bool {
-        let start = self.base.wrapping_add_signed(frame.offset);
-        self.waiting.retain(|range| range.start != start);
-        self.waiting.iter().any(|range| range.start > start)
+    /// Books the live frame that begins there as sent.
+    pub(crate) fn note_live(&mut self, offset: i64) {
+        let start = self.base.wrapping_add_signed(offset);
+        // A part of one that fits no packet stands for all of it.
+        self.waiting.take_if(|range| (range.start..range.end).contains(&start));
+    }
+
+    /// Whether the newest live frame waits in the session's queue.
+    pub(crate) fn live_waits(&self) -> bool {
+        self.waiting.is_some()
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -251,10 +278,10 @@ fn session(base: u64, faults: &Faults) -> EdgeSession {
     };
     let config = SendConfig {
         rate_bits_per_second: Some(faults.rate),
-        overhead_bytes: OVERHEAD_BYTES,
-        retransmit_after: faults.datagrams.then_some(Duration::from_secs(5)),
+        overhead_bytes: Some(OVERHEAD_BYTES),
         silence_limit: Duration::from_secs(15),
-        hold_after: (!faults.datagrams).then_some(Duration::from_secs(8)),
+        batch_window: None,
+        pins: Pins::default(),
     };
     EdgeSession::new(identity, config)
 }

@@ -8,7 +8,7 @@ use tern_shared::codec::{self, SchemaTable};
 use tern_shared::message::{Refusal, RefusalReason};
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::Record;
-use tern_shared::session::{GroundEvent, GroundSession};
+use tern_shared::session::{Carrier, GroundEvent, GroundSession, Transmit};
 use tern_shared::time::{Instant, Now};
 
 /// What a ground says that refuses on purpose.
@@ -29,6 +29,8 @@ pub(crate) struct Ground {
     commit_at: Option<Instant>,
     /// Whether the next hello is refused.
     refuses: bool,
+    /// How the next connection carries.
+    pub(crate) carrier: Option<Carrier>,
 }
 
 impl Ground {
@@ -39,7 +41,7 @@ impl Ground {
     pub(crate) fn connect(&mut self, refuses: bool) {
         self.commit(None);
         self.refuses = refuses;
-        self.session = Some(GroundSession::new("simulation".into()));
+        self.session = Some(GroundSession::new("simulation".into(), self.carrier.unwrap_or(Carrier::Stream)));
     }
 
     pub(crate) fn disconnect(&mut self) {
@@ -85,7 +87,7 @@ impl Ground {
                     self.commit_at.get_or_insert(now.instant + COMMIT_INTERVAL);
                 }
                 GroundEvent::Refused(refusal) => assert_eq!(refusal.message, REFUSED),
-                GroundEvent::Clock(_) | GroundEvent::Goodbye => {}
+                GroundEvent::Clock(_) | GroundEvent::Answer(_) | GroundEvent::Goodbye => {}
             }
         }
     }
@@ -118,7 +120,7 @@ impl Ground {
         [self.commit_at, session].into_iter().flatten().min()
     }
 
-    pub(crate) fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
         self.session.as_mut()?.poll_transmit()
     }
 

@@ -2,6 +2,7 @@
 
 mod edge;
 mod ground;
+mod stream;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -9,14 +10,16 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tern_shared::message::{Lane, ToGround};
+use tern_shared::message::{Lane, Payload, ToGround};
 use tern_shared::range::SequenceRange;
 use tern_shared::record::Record;
+use tern_shared::session::{Carrier, Channel, Transmit};
 use tern_shared::time::{Instant, Now, Timestamp};
 use tern_testbed::link::{Link, LinkProfile, Loss, Outage, OutageSchedule, PathSeeds};
 
 use edge::Edge;
 use ground::Ground;
+use stream::Stream;
 
 /// How long faults go on.
 const TROUBLE: Duration = Duration::from_secs(60);
@@ -28,8 +31,10 @@ const OVERHEAD_BYTES: usize = 60;
 /// What a world does to its inhabitants, drawn from its seed.
 #[derive(Clone, Debug)]
 struct Faults {
-    /// The transport loses, duplicates and reorders messages (datagrams); otherwise it only breaks (a stream).
+    /// The transport loses, duplicates and reorders telemetry (datagrams); otherwise it only breaks (a stream).
     datagrams: bool,
+    /// Records beyond the link's rate go to the backlog at once.
+    divides: bool,
     rate: u64,
     /// Probability a second of each.
     cut: f64,
@@ -58,8 +63,13 @@ pub(crate) struct World {
     edge_clock: i64,
     edge: Edge,
     ground: Ground,
+    /// What may be lost.
     up: Link<Vec<u8>>,
     down: Link<Vec<u8>>,
+    /// What is sent again until it arrives.
+    up_stream: Stream,
+    down_stream: Stream,
+    silent: bool,
     /// The number of the connection in use; messages of an earlier one are thrown away.
     connection: u64,
     connect_at: Option<Instant>,
@@ -76,6 +86,7 @@ impl World {
         };
         let mut faults = Faults {
             datagrams: false,
+            divides: false,
             rate: 0,
             cut: rare(0.7, 0.3),
             edge_restart: rare(0.4, 0.1),
@@ -91,6 +102,7 @@ impl World {
             records_per_frame: 0,
         };
         faults.datagrams = rng.random();
+        faults.divides = rng.random();
         faults.rate = *[2_400, 22_000, 64_000, 1_000_000].get(rng.random_range(0..4)).unwrap();
         faults.frames_per_second = rng.random_range(0.2..12.0);
         faults.records_per_frame = rng.random_range(1..=40);
@@ -125,6 +137,9 @@ impl World {
         World {
             edge: Edge::new(&faults, &mut rng),
             ground: Ground::new(),
+            up_stream: Stream::new(&profile, &outages),
+            down_stream: Stream::new(&profile, &outages),
+            silent: false,
             up: Link::new(profile.clone(), outages.clone(), seeds.to_ground),
             down: Link::new(profile, outages, seeds.to_vehicle),
             connection: 0,
@@ -172,6 +187,8 @@ impl World {
                 (!trouble).then_some(Instant(TROUBLE + PEACE)),
                 trouble.then_some(Instant(TROUBLE)),
                 self.connect_at,
+                self.up_stream.poll_timeout(),
+                self.down_stream.poll_timeout(),
                 self.up.poll_timeout(),
                 self.down.poll_timeout(),
                 self.edge.poll_timeout(self.edge_now()),
@@ -197,38 +214,51 @@ impl World {
             self.connect_at = None;
             self.connection += 1;
             let refusal = self.rng.random_bool(self.faults.refuse) && self.now.0 < TROUBLE;
+            let carrier =
+                if self.faults.datagrams { Carrier::Datagrams { max_bytes: 1200 } } else { Carrier::Stream };
+            self.ground.carrier = Some(carrier);
             self.ground.connect(refusal);
             let now = self.edge_now();
-            self.edge.session.handle_connected(now);
+            self.edge.session.handle_connected(now, carrier);
         }
         let now = self.edge_now();
         self.edge.handle_timeout(now);
         self.ground.handle_timeout(self.ground_now());
-        while let Some(packet) = self.up.poll(self.now) {
+        while let Some(packet) = self.up_stream.poll(self.now).or_else(|| self.up.poll(self.now)) {
             if let Some(message) = self.of_this_connection(&packet) {
                 self.ground.handle_message(self.ground_now(), &message);
             }
         }
-        while let Some(packet) = self.down.poll(self.now) {
+        while let Some(packet) = self.down_stream.poll(self.now).or_else(|| self.down.poll(self.now)) {
             if let Some(message) = self.of_this_connection(&packet) {
                 self.edge.session.handle_message(self.edge_now(), &message);
             }
         }
         loop {
-            let disconnect =
-                self.edge.handle_events(self.ground_now().wall.micros_since(self.edge_now().wall));
-            if disconnect {
+            let offset = self.ground_now().wall.micros_since(self.edge_now().wall);
+            if self.edge.handle_events(offset, &mut self.silent) {
                 self.disconnect();
             }
-            let Some(message) = self.edge.session.poll_transmit(self.edge_now()) else { break };
-            self.check_order(&message);
-            self.check_rate(message.len());
-            let packet = self.packet(message);
-            self.up.send(self.now, packet);
+            let has_room = !self.faults.datagrams || self.up_stream.has_room();
+            let Some(transmit) = self.edge.session.poll_transmit(self.edge_now(), has_room) else { break };
+            self.check_order(&transmit.bytes);
+            self.check_rate(transmit.bytes.len());
+            let packet = self.packet(transmit.bytes);
+            if self.faults.datagrams && transmit.channel == Channel::Stream {
+                assert!(has_room, "a message for the stream although it has no room");
+                self.up_stream.send(self.now, packet, &mut self.rng);
+            } else {
+                assert!(!self.faults.datagrams || packet.len() <= 1200 + 8, "{} bytes", packet.len());
+                self.up.send(self.now, packet);
+            }
         }
-        while let Some(message) = self.ground.poll_transmit() {
-            let packet = self.packet(message);
-            self.down.send(self.now, packet);
+        while let Some(Transmit { channel, bytes }) = self.ground.poll_transmit() {
+            let packet = self.packet(bytes);
+            if self.faults.datagrams && channel == Channel::Stream {
+                self.down_stream.send(self.now, packet, &mut self.rng);
+            } else {
+                self.down.send(self.now, packet);
+            }
         }
     }
 
@@ -245,6 +275,9 @@ impl World {
         if self.connect_at.is_none() {
             self.edge.session.handle_disconnected();
             self.ground.disconnect();
+            self.silent = false;
+            self.up_stream.clear();
+            self.down_stream.clear();
             self.connect_at = Some(self.now + Duration::from_millis(self.rng.random_range(10..3_000)));
         }
     }
@@ -263,7 +296,9 @@ impl World {
         if jump {
             self.edge_clock += self.rng.random_range(-3_600_000_000..3_600_000_000i64);
         }
-        if cut || edge || ground || lost {
+        // A connection tried beside a silent one stands.
+        let replaced = self.silent && self.rng.random_bool(0.3);
+        if cut || edge || ground || lost || replaced {
             self.disconnect();
         }
         if edge {
@@ -279,10 +314,21 @@ impl World {
 
     /// Fresh data never waits behind old data.
     fn check_order(&mut self, message: &[u8]) {
-        if let ToGround::Frame(frame) = ToGround::decode(message).unwrap() {
-            let live_waits = self.edge.note_sent(&frame);
-            assert!(frame.lane == Lane::Live || !live_waits, "backlog was sent while a live frame waited");
-        }
+        let backlog = match ToGround::decode(message).unwrap() {
+            ToGround::Frame(frame) if frame.lane == Lane::Live => {
+                self.edge.note_live(frame.object.offset);
+                false
+            }
+            ToGround::Live(packet) => {
+                Payload::decode(&packet.payload)
+                    .iter()
+                    .for_each(|payload| self.edge.note_live(payload.offset));
+                false
+            }
+            ToGround::Frame(_) | ToGround::Backlog(_) => true,
+            _ => false,
+        };
+        assert!(!(backlog && self.edge.live_waits()), "backlog was sent while a live frame waited");
     }
 
     /// The edge never sends faster than the link's rate.

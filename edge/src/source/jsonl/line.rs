@@ -16,6 +16,14 @@ const MAX_DEPTH: usize = 8;
 
 /// A line that was understood.
 #[derive(Debug, PartialEq)]
+pub(super) enum Parsed {
+    Sample(ParsedLine),
+    /// A device's answer to a command.
+    Answer(Json),
+}
+
+/// A sample as a line has it.
+#[derive(Debug, PartialEq)]
 pub(super) struct ParsedLine {
     pub(super) stream: String,
     /// The sensor's own time, where it sends one.
@@ -61,10 +69,11 @@ pub(super) enum MalformedLine {
 }
 
 /// Understands a line.
-pub(super) fn parse(line: &[u8]) -> Result<ParsedLine, MalformedLine> {
+pub(super) fn parse(line: &[u8]) -> Result<Parsed, MalformedLine> {
     let mut object: Map<String, Json> = serde_json::from_slice(line)?;
     let stream = match object.remove("stream") {
         Some(Json::String(name)) if is_stream_name(&name) => name,
+        None if object.contains_key("id") => return Ok(Parsed::Answer(Json::Object(object))),
         _ => return Err(MalformedLine::Stream),
     };
     let time = match object.remove("t") {
@@ -77,7 +86,7 @@ pub(super) fn parse(line: &[u8]) -> Result<ParsedLine, MalformedLine> {
     if fields.is_empty() {
         return Err(MalformedLine::NoFields { stream });
     }
-    Ok(ParsedLine { stream, time, fields })
+    Ok(Parsed::Sample(ParsedLine { stream, time, fields }))
 }
 
 /// Streams of other sources have a '/' in their names (`mavlink/1/1/ATTITUDE`), which a sensor must not take.
@@ -176,12 +185,19 @@ mod tests {
 
     use super::*;
 
+    fn sample(line: &str) -> ParsedLine {
+        match parse(line.as_bytes()).unwrap() {
+            Parsed::Sample(sample) => sample,
+            Parsed::Answer(answer) => panic!("an answer: {answer}"),
+        }
+    }
+
     fn fields(line: &str) -> Vec<(String, Scalar)> {
-        parse(line.as_bytes()).unwrap().fields.into_iter().collect()
+        sample(line).fields.into_iter().collect()
     }
 
     fn time(t: &str) -> Option<i64> {
-        parse(format!("{{\"stream\":\"s\",\"t\":{t},\"x\":1}}").as_bytes()).unwrap().time.map(|time| time.0)
+        sample(&format!("{{\"stream\":\"s\",\"t\":{t},\"x\":1}}")).time.map(|time| time.0)
     }
 
     fn error(line: &str) -> String {

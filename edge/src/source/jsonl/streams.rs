@@ -137,10 +137,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::source::jsonl::line::parse;
+    use crate::source::jsonl::line::{Parsed, parse};
 
     fn take(streams: &mut Streams, line: &str) -> Result<Sample, MalformedLine> {
-        streams.sample(parse(line.as_bytes()).unwrap(), Timestamp(1))
+        let Parsed::Sample(line) = parse(line.as_bytes()).unwrap() else { panic!("no sample: {line}") };
+        streams.sample(line, Timestamp(1))
     }
 
     fn summary(sample: &Sample) -> Vec<(&str, FieldKind, bool)> {

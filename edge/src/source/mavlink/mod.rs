@@ -9,14 +9,21 @@ use tern_shared::mavlink::frame::{self, Frame, Parser};
 use tern_shared::time::Timestamp;
 
 use self::greeting::Greeting;
-pub(super) use self::samples::{Samples, compose};
+pub(super) use self::samples::Samples;
+pub(crate) use self::samples::compose;
 use super::Sample;
 use super::decoder::{Decoder, NewDecoder};
 use super::output::{Counters, Counts};
+use super::port::Port;
 
 /// Makes decoders that share their schemas. They greet their peer when the link needs it (`speaks`) or when streams
 /// are to be requested.
-pub(super) fn new_decoder(speaks: bool, rate_hz: Option<u16>, counters: Arc<Counters>) -> Arc<NewDecoder> {
+pub(super) fn new_decoder(
+    speaks: bool,
+    rate_hz: Option<u16>,
+    counters: Arc<Counters>,
+    port: Port,
+) -> Arc<NewDecoder> {
     let samples = Arc::new(Mutex::new(Samples::new()));
     Arc::new(move || {
         Box::new(MavlinkDecoder {
@@ -25,6 +32,7 @@ pub(super) fn new_decoder(speaks: bool, rate_hz: Option<u16>, counters: Arc<Coun
             samples: samples.clone(),
             greeting: (speaks || rate_hz.is_some()).then(|| Greeting::new(rate_hz)),
             counters: counters.clone(),
+            port: port.clone(),
         })
     })
 }
@@ -36,6 +44,7 @@ struct MavlinkDecoder {
     samples: Arc<Mutex<Samples>>,
     greeting: Option<Greeting>,
     counters: Arc<Counters>,
+    port: Port,
 }
 
 impl Decoder for MavlinkDecoder {
@@ -65,11 +74,12 @@ impl MavlinkDecoder {
     ) {
         // A panic while it is held leaves schemas that are whole: they are only ever added.
         let mut cache = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        let greeting = &mut self.greeting;
+        let (greeting, port) = (&mut self.greeting, &self.port);
         step(&mut self.parser, &mut |frame| {
             if let Some(greeting) = greeting {
                 greeting.heard(&frame);
             }
+            port.handle_frame(&frame);
             samples.push(cache.sample(&frame, now));
         });
         let counts = self.parser.counts();

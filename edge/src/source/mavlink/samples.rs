@@ -56,7 +56,7 @@ impl Samples {
 }
 
 /// The values of a message of our own making: those that are named, and zeros.
-pub(in crate::source) fn compose<'a>(
+pub(crate) fn compose<'a>(
     layout: &dialect::MessageLayout,
     named: impl IntoIterator<Item = (&'a str, Value)>,
 ) -> Vec<Value> {

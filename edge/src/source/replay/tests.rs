@@ -34,7 +34,9 @@ async fn play(url: String, count: usize) -> (Vec<(Sample, Duration)>, Result<(),
     let (sender, mut receiver) = mpsc::channel(1);
     let url: SourceUrl = url.parse().unwrap();
     let started = Instant::now();
-    let source = tokio::spawn(async move { crate::source::run(&url, sender, Arc::default()).await });
+    let source = tokio::spawn(async move {
+        crate::source::run(&url, sender, Arc::default(), crate::source::Port::new()).await
+    });
     let mut seen = Vec::new();
     while seen.len() < count
         && let Some(sample) = receiver.recv().await
@@ -111,7 +113,7 @@ async fn recorded_flights_are_read_as_an_independent_reader_does() {
         let counters = Arc::new(Counters::default());
         let source = tokio::spawn({
             let counters = counters.clone();
-            async move { crate::source::run(&url, sender, counters).await }
+            async move { crate::source::run(&url, sender, counters, crate::source::Port::new()).await }
         });
         while receiver.recv().await.is_some() {}
         source.await.unwrap().unwrap();

@@ -143,7 +143,7 @@ async fn it_runs_until_nobody_listens() {
     let counters = Arc::new(Counters::default());
     let running = tokio::spawn({
         let counters = counters.clone();
-        async move { crate::source::run(&url, sender, counters).await }
+        async move { crate::source::run(&url, sender, counters, crate::source::Port::new()).await }
     });
     for _ in 0..500 {
         receiver.recv().await.unwrap();

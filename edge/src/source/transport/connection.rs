@@ -92,20 +92,24 @@ pub(super) async fn pump(
     let mut samples = Vec::new();
     let mut greetings = time::interval(GREETING_PERIOD);
     greetings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut outgoing = output.outgoing();
     let mut idle = true;
     loop {
         tokio::select! {
             biased;
-            // Priority 1: a peer that sends without pause must not keep us from telling it that we are there.
-            _ = greetings.tick() => {
-                let greeting = decoder.greet();
-                match time::timeout(WRITE_TIMEOUT, stream.write_all(&greeting)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => return Ok(error),
-                    Err(elapsed) => return Ok(elapsed.into()),
+            // Priority 1: commands, which are old soon.
+            bytes = outgoing.next() => {
+                if let Err(error) = write(&mut stream, &bytes).await {
+                    return Ok(error);
                 }
             }
-            // Priority 2: what came.
+            // Priority 2: a peer that sends without pause must not keep us from telling it that we are there.
+            _ = greetings.tick() => {
+                if let Err(error) = write(&mut stream, &decoder.greet()).await {
+                    return Ok(error);
+                }
+            }
+            // Priority 3: what came.
             read = stream.read(&mut buffer) => {
                 let now = wall_clock();
                 match read {
@@ -121,7 +125,7 @@ pub(super) async fn pump(
                     }
                 }
             }
-            // Priority 3: nothing came.
+            // Priority 4: nothing came.
             () = time::sleep(IDLE_AFTER), if !idle => {
                 decoder.idle(wall_clock(), &mut samples);
                 idle = true;
@@ -129,6 +133,10 @@ pub(super) async fn pump(
         }
         output.send(&mut samples, when_full).await?;
     }
+}
+
+async fn write(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    time::timeout(WRITE_TIMEOUT, stream.write_all(bytes)).await?
 }
 
 /// A peer whose power failed sends no goodbye: without probes its connection would stay open for ever.

@@ -26,7 +26,7 @@ impl Running {
         let url: SourceUrl = url.parse().unwrap();
         let source = tokio::spawn({
             let counters = counters.clone();
-            async move { crate::source::run(&url, sender, counters).await }
+            async move { crate::source::run(&url, sender, counters, crate::source::Port::new()).await }
         });
         Running { samples, counters, source }
     }

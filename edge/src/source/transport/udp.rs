@@ -98,20 +98,15 @@ async fn exchange(
     let mut samples = Vec::new();
     let mut greetings = time::interval(GREETING_PERIOD);
     greetings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut outgoing = output.outgoing();
     loop {
         tokio::select! {
             biased;
-            // Priority 1: greetings, or the peer forgets us.
-            _ = greetings.tick() => {
-                let greeting = decoder.greet();
-                if let Some(peer) = peer && !greeting.is_empty() {
-                    // What a full send buffer or an unreachable network costs is one greeting; the next is due soon.
-                    if let Err(error) = socket.try_send_to(&greeting, *peer) {
-                        tracing::debug!(%peer, %error, "greeting not sent");
-                    }
-                }
-            }
-            // Priority 2: what came.
+            // Priority 1: commands, which are old soon.
+            bytes = outgoing.next() => send(socket, *peer, &bytes),
+            // Priority 2: greetings, or the peer forgets us.
+            _ = greetings.tick() => send(socket, *peer, &decoder.greet()),
+            // Priority 3: what came.
             received = socket.recv_from(&mut buffer) => match received {
                 Ok((length, from)) => {
                     *peer = Some(from);
@@ -126,5 +121,16 @@ async fn exchange(
                 Err(error) => return Ok(error),
             }
         }
+    }
+}
+
+/// Sends to the peer, if there is one. What a full send buffer or an unreachable network costs is said again soon:
+/// greetings every second, MAVLink commands until they are answered.
+fn send(socket: &UdpSocket, peer: Option<SocketAddr>, bytes: &[u8]) {
+    if let Some(peer) = peer
+        && !bytes.is_empty()
+        && let Err(error) = socket.try_send_to(bytes, peer)
+    {
+        tracing::debug!(%peer, %error, "not sent");
     }
 }

@@ -4,6 +4,17 @@
 /** The value of a field: bytes are hexadecimal; NaN and infinities are "NaN", "Infinity" and "-Infinity". */
 export type Value = number | string | boolean | null;
 
+/** Where a command is; the last five are final. */
+export type CommandState =
+  | "queued" | "sent" | "at-vehicle" | "accepted"
+  | "rejected" | "failed" | "done" | "expired" | "cancelled";
+
+/** What was asked, as the audit log has it. */
+export type ActionStatus =
+  | { kind: "mavlink", name: string | null, command: number, params: (number | null)[], system: number, component: number,
+      position: { frame: number, x: number, y: number } | null }
+  | { kind: "device", device: string, command: string, arguments: { [name: string]: unknown } };
+
 /**
  * To a client. `sub` names the subscription it is of and is left out when that has no name.
  */
@@ -303,7 +314,63 @@ code: ErrorCode,
 /**
  * For people.
  */
-message: string, };
+message: string, } | { "type": "command", 
+/**
+ * Whose.
+ */
+vehicle: string, 
+/**
+ * Its name.
+ */
+id: string, 
+/**
+ * Who asked.
+ */
+issuer: string, 
+/**
+ * When, by the ground's clock, seconds since the Unix epoch.
+ */
+issued: number, 
+/**
+ * When it must have begun, by the ground's clock.
+ */
+expires: number, 
+/**
+ * Its supersede key.
+ */
+key: string | null, 
+/**
+ * What was asked.
+ */
+action: ActionStatus, 
+/**
+ * Where it is.
+ */
+state: CommandState, 
+/**
+ * What became of it, oldest first.
+ */
+steps: Array<StepStatus>, } | { "type": "control-state", 
+/**
+ * Whose.
+ */
+vehicle: string, 
+/**
+ * Which.
+ */
+control: string, 
+/**
+ * What it does.
+ */
+state: "active" | "stopped" | "refused", 
+/**
+ * Since when, by the vehicle's clock, seconds since the Unix epoch.
+ */
+t: number, 
+/**
+ * Why.
+ */
+reason?: string, } | { "type": "commands-missed", };
 
 /**
  * From a client.
@@ -320,7 +387,19 @@ id: string, } | { "type": "history" } & HistoryRequest | { "type": "cancel",
 /**
  * Which.
  */
-id: string, };
+id: string, } | { "type": "command" } & CommandOperation | { "type": "cancel-command", 
+/**
+ * Whose.
+ */
+vehicle: string, 
+/**
+ * Which.
+ */
+id: string, } | { "type": "control" } & ControlOperation | { "type": "follow-commands", 
+/**
+ * Patterns of vehicle names. Of vehicles that are named without `*`, the newest commands come first.
+ */
+vehicles: Array<string>, };
 
 /**
  * What to send.
@@ -569,6 +648,245 @@ code: ErrorCode,
 message: string, };
 
 /**
+ * Something for a vehicle to do.
+ */
+export type CommandOperation = { 
+/**
+ * Whose.
+ */
+vehicle: string, 
+/**
+ * Names the command: 16 hexadecimal digits at random. Asking again with the same name never runs it twice.
+ */
+id?: string, 
+/**
+ * How long it may take until it begins, milliseconds.
+ */
+ttl_ms?: number, 
+/**
+ * It cancels older commands with the same key that have not begun.
+ */
+key?: string, 
+/**
+ * What to do.
+ */
+action: ActionRequest, };
+
+/**
+ * Where a control is to be.
+ */
+export type ControlOperation = { 
+/**
+ * Whose.
+ */
+vehicle: string, 
+/**
+ * Which.
+ */
+control: string, 
+/**
+ * One an axis, from -1 to 1.
+ */
+values: Array<number>, 
+/**
+ * How long it counts from here on, milliseconds.
+ */
+life_ms?: number, };
+
+/**
+ * What to do. The names of MAVLink commands are those of the edge's allow-list.
+ */
+export type ActionRequest = { "kind": "arm", } | { "kind": "disarm", } | { "kind": "mode", 
+/**
+ * The autopilot's number of it (`custom_mode`).
+ */
+mode: number, } | { "kind": "takeoff", 
+/**
+ * Metres above home.
+ */
+altitude_m: number, } | { "kind": "land", } | { "kind": "rtl", } | { "kind": "reposition", 
+/**
+ * Degrees.
+ */
+latitude: number, 
+/**
+ * Degrees.
+ */
+longitude: number, 
+/**
+ * Metres above home.
+ */
+altitude_m: number, } | { "kind": "mission-start", } | { "kind": "servo", 
+/**
+ * Which output, from 1.
+ */
+output: number, 
+/**
+ * Microseconds.
+ */
+pulse_us: number, } | { "kind": "relay", 
+/**
+ * Which, from 0.
+ */
+relay: number, 
+/**
+ * To what.
+ */
+on: boolean, } | { "kind": "camera-trigger", } | { "kind": "camera-capture-start", 
+/**
+ * Seconds between two.
+ */
+interval_s: number, 
+/**
+ * How many, 0 for until stopped.
+ */
+count: number, } | { "kind": "camera-capture-stop", } | { "kind": "camera-video-start", } | { "kind": "camera-video-stop", } | { "kind": "mavlink", 
+/**
+ * `MAV_CMD`.
+ */
+command: number, 
+/**
+ * `param1` and on; what is left out is 0, `null` is NaN.
+ */
+params?: Array<number | null>, 
+/**
+ * System id; 0 for the autopilot that the edge hears.
+ */
+system?: number, 
+/**
+ * Component id.
+ */
+component?: number, 
+/**
+ * Makes it a `COMMAND_INT`.
+ */
+position?: PositionRequest, } | { "kind": "device", 
+/**
+ * The device's name at the edge.
+ */
+device: string, 
+/**
+ * What it is asked for.
+ */
+command: string, 
+/**
+ * How.
+ */
+arguments?: { [name: string]: unknown }, };
+
+/**
+ * A position as `COMMAND_INT` carries it.
+ */
+export type PositionRequest = { 
+/**
+ * `MAV_FRAME`.
+ */
+frame: number, 
+/**
+ * Latitude in degrees times 10^7, or what the frame says.
+ */
+x: number, 
+/**
+ * Longitude in degrees times 10^7, or what the frame says.
+ */
+y: number, };
+
+/**
+ * A command and all that is known of it.
+ */
+export type CommandStatus = { 
+/**
+ * Whose.
+ */
+vehicle: string, 
+/**
+ * Its name.
+ */
+id: string, 
+/**
+ * Who asked.
+ */
+issuer: string, 
+/**
+ * When, by the ground's clock, seconds since the Unix epoch.
+ */
+issued: number, 
+/**
+ * When it must have begun, by the ground's clock.
+ */
+expires: number, 
+/**
+ * Its supersede key.
+ */
+key: string | null, 
+/**
+ * What was asked.
+ */
+action: ActionStatus, 
+/**
+ * Where it is.
+ */
+state: CommandState, 
+/**
+ * What became of it, oldest first.
+ */
+steps: Array<StepStatus>, };
+
+/**
+ * One step of a command.
+ */
+export type StepStatus = { 
+/**
+ * To what.
+ */
+state: CommandState, 
+/**
+ * When, by the clock of `by`, seconds since the Unix epoch.
+ */
+t: number, 
+/**
+ * Whose word it is: `ground` or `vehicle`.
+ */
+by: "ground" | "vehicle", 
+/**
+ * How much is done, percent.
+ */
+progress?: number, 
+/**
+ * Why, for programs.
+ */
+reason?: string, 
+/**
+ * In the vehicle's words.
+ */
+detail?: string, };
+
+/**
+ * What a control does.
+ */
+export type ControlStatus = { 
+/**
+ * Whose.
+ */
+vehicle: string, 
+/**
+ * Which.
+ */
+control: string, 
+/**
+ * What it does.
+ */
+state: "active" | "stopped" | "refused", 
+/**
+ * Since when, by the vehicle's clock, seconds since the Unix epoch.
+ */
+t: number, 
+/**
+ * Why.
+ */
+reason?: string, };
+
+/**
  * Why something was refused.
  */
-export type ErrorCode = "malformed" | "unknown-operation" | "limit" | "bad-cursor" | "unknown-id" | "unknown-vehicle" | "forbidden" | "busy" | "unavailable" | "not-authorized" | "expired" | "too-fast" | "too-large";
+export type ErrorCode = "malformed" | "unknown-operation" | "limit" | "bad-cursor" | "unknown-id" | "unknown-vehicle" | "forbidden" | "busy" | "unavailable" | "not-authorized" | "expired" | "duplicate" | "not-connected" | "taken" | "too-fast" | "too-large";

@@ -1,15 +1,18 @@
 //! The end that takes frames.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::head::{Continues, Head};
 use super::layout::Layouts;
 use super::range_coder::{self, BitCoder};
-use super::state::State;
-use super::{Kept, MAX_STATES, TAG_KEY, TAG_NEXT, TAG_SINCE};
-use crate::codec::varint::Reader;
+use super::state::{Parts, Tables};
+use super::{Keep, Kept, MAX_STATES};
 use crate::codec::{self, DecodeError, SchemaTable};
 use crate::message::MAX_FRAME_BYTES;
 use crate::record::Record;
+
+/// How many of the states are kept for the next frame only: one, and those whose next frame was lost or is late.
+const MAX_PASSING_STATES: usize = 8;
 
 /// Takes frames, and remembers what others may continue.
 #[derive(Debug, Default)]
@@ -45,53 +48,65 @@ impl Decoder {
         Decoder::default()
     }
 
-    /// Decodes a frame whose first record has the number `first` into its records, in the order of their numbers.
-    /// Takes any bytes, and frames of the simple codec.
+    /// Decodes a frame whose first record has the number `first` into the batches that it was made of, each one's records
+    /// in the order of their numbers. Takes any bytes, and frames of the simple codec.
     ///
     /// # Errors
     ///
-    /// See [`FrameError`]. The state that the frame continued may be gone after an error; nothing wrong is returned but
-    /// for one case in 256 of a state that is not the encoder's, which no encoder of this crate brings about.
+    /// See [`FrameError`]. Nothing has changed then; nothing wrong is returned but
+    /// for one case in 65536 (256 for a frame of one record) of a state that is not the encoder's, which no encoder of
+    /// this crate brings about.
     pub fn decode(
         &mut self,
         bytes: &[u8],
         schemas: &SchemaTable,
         first: u64,
-    ) -> Result<Vec<Record>, FrameError> {
+    ) -> Result<Vec<Vec<Record>>, FrameError> {
         if bytes.len() > MAX_FRAME_BYTES {
             return Err(DecodeError::OverLimit("frame bytes").into());
         }
-        let mut input = Reader::new(bytes);
-        let tag = *input.take_bytes(1)?.first().unwrap_or(&0);
-        let mut state = match tag {
-            TAG_KEY => State::default(),
-            TAG_NEXT => self.previous(first).ok_or(FrameError::NoBase { first })?,
-            TAG_SINCE => {
-                let at = first.wrapping_sub(input.take()?);
-                self.kept.get(&at).map(|kept| kept.state.clone()).ok_or(FrameError::NoBase { first })?
-            }
-            _ => return Ok(codec::decode(bytes, schemas)?),
+        let mut coder = range_coder::Decoder::new(bytes);
+        let Some(head) = Head::UNKNOWN.code(&mut coder) else {
+            return Ok(vec![codec::decode(bytes, schemas)?]);
         };
-        let check = *input.take_bytes(1)?.first().unwrap_or(&0);
+        let base = match head.continues {
+            Continues::Nothing => None,
+            Continues::Previous => Some(self.kept.iter().rev().find(|(_, kept)| kept.end == first)),
+            Continues::Since(back) => Some(self.kept.get_key_value(&first.wrapping_sub(back))),
+        };
+        let base = base.map(|base| base.ok_or(FrameError::NoBase { first })).transpose()?;
+        let used_up = base.filter(|(_, kept)| !kept.lasting).map(|(&at, _)| at);
+        // A copy: a frame that cannot be decoded for want of a schema is tried again when that is there.
+        let mut state = base.map(|(_, kept)| kept.state.clone()).unwrap_or_default();
         state.begin(first);
-        let mut coder = range_coder::Decoder::new(input.rest());
-        let keep = coder.code_raw(2, 0);
-        let coded = state.code(&mut coder, schemas, &mut self.layouts, None);
-        let mut records = match coded {
-            Ok(records) if check == state.hash() as u8 && coder.is_spent() => records,
+        let mut tables = Tables { schemas, layouts: &mut self.layouts, micros: &BTreeSet::new() };
+        let coded = state.code(&mut coder, &mut tables, Parts::Coded(head.parts));
+        let count = coded.as_ref().map_or(0, |parts| parts.iter().map(Vec::len).sum());
+        let check_bits = head.check_bits(count);
+        let check = coder.code_raw(check_bits, 0);
+        let agrees = check == u64::from(state.hash()) & ((1 << check_bits) - 1);
+        let parts = match coded {
+            Ok(parts) if agrees && coder.is_spent() && !coder.is_exhausted() => parts,
             Err(error @ DecodeError::UnknownSchema(_)) => return Err(error.into()),
-            Err(error) if tag == TAG_KEY => return Err(error.into()),
+            Err(error) if head.continues == Continues::Nothing => return Err(error.into()),
             _ => return Err(FrameError::Desync { first }),
         };
-        records.sort_by_key(|record| record.schema);
-        if keep > 0 {
-            let end = first.wrapping_add(records.len() as u64);
-            self.kept.insert(first, Kept { end, state, lasting: keep > 1, acknowledged: false });
-            while self.kept.len() > MAX_STATES {
-                self.kept.pop_first();
+        if let Some(at) = used_up {
+            self.kept.remove(&at);
+        }
+        if head.keep != Keep::Nothing {
+            let end = first.wrapping_add(count as u64);
+            let lasting = head.keep == Keep::ForAll;
+            self.kept.insert(first, Kept { end, state, lasting, acknowledged: false });
+            // Those that only the next frame may continue do not drive out those that any may, nor these those.
+            let room = if lasting { MAX_STATES - MAX_PASSING_STATES } else { MAX_PASSING_STATES };
+            let alike = self.kept.iter().filter(|(_, kept)| kept.lasting == lasting);
+            if alike.clone().count() > room {
+                let oldest = alike.map(|(&at, _)| at).next();
+                oldest.map(|at| self.kept.remove(&at));
             }
         }
-        Ok(records)
+        Ok(parts)
     }
 
     /// Forgets all states.
@@ -102,10 +117,5 @@ impl Decoder {
     /// How many states are kept, at most [`MAX_STATES`].
     pub fn kept_states(&self) -> usize {
         self.kept.len()
-    }
-
-    fn previous(&mut self, first: u64) -> Option<State> {
-        let (&at, kept) = self.kept.iter().rev().find(|(_, kept)| kept.end == first)?;
-        if kept.lasting { Some(kept.state.clone()) } else { self.kept.remove(&at).map(|kept| kept.state) }
     }
 }

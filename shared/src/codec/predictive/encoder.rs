@@ -1,13 +1,15 @@
 //! The end that makes frames.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::head::{Continues, Head, MAX_PARTS};
 use super::layout::Layouts;
 use super::range_coder::{self, BitCoder};
-use super::state::{State, order};
-use super::{Kept, MAX_STATES, TAG_KEY, TAG_NEXT, TAG_SINCE};
+use super::state::{Parts, State, Tables};
+use super::{Kept, MAX_STATES};
 use crate::batch::Batch;
 use crate::codec::{self, SchemaTable};
+use crate::id::SchemaId;
 use crate::message::MAX_FRAME_BYTES;
 use crate::record::Record;
 
@@ -16,7 +18,8 @@ use crate::record::Record;
 pub enum Base {
     /// Nothing: a key frame, which decodes whatever came before.
     Key,
-    /// The frame whose records end where this one's begin; a key frame where that was not kept.
+    /// The frame whose records end where this one's begin, else the newest of those before that were kept; a key frame
+    /// where none was.
     Previous,
     /// The newest frame that was acknowledged; a key frame where none was.
     Acknowledged,
@@ -27,17 +30,29 @@ pub enum Base {
 pub enum Keep {
     /// Nothing: backlog.
     Nothing,
-    /// The frame that follows, and no other. Costs no copy.
+    /// The frame that follows, and no other.
     ForNext,
     /// Any frame, once it is acknowledged.
     ForAll,
+}
+
+/// The parts do not fit a frame of so many bytes, or not the limits of a frame: encode fewer of them, or a smaller
+/// batch. The encoder is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("these records do not fit a frame of {max_bytes} bytes")]
+pub struct TooLarge {
+    /// What there was room for.
+    pub max_bytes: usize,
 }
 
 /// Makes frames, and remembers what those made that others continue.
 #[derive(Debug, Default)]
 pub struct Encoder {
     kept: BTreeMap<u64, Kept>,
+    /// The end of the last frame whose state was ever kept.
+    kept_until: u64,
     layouts: Layouts,
+    micros: BTreeSet<SchemaId>,
 }
 
 impl Encoder {
@@ -46,44 +61,81 @@ impl Encoder {
         Encoder::default()
     }
 
-    /// Encodes a batch of at least one record, the first of which has the number `first`.
+    /// Carries this stream's capture times in microseconds, where those of others are rounded to milliseconds. Costs
+    /// more than a byte a record. Takes effect with the next frame that does not continue one which knew the stream.
+    pub fn carry_microseconds(&mut self, schema: SchemaId) {
+        self.micros.insert(schema);
+    }
+
+    /// Encodes batches, one or up to [`MAX_PARTS`] of them, of which the first one's first record has the number
+    /// `first` and each other's the number after the last of the one before. They come back as they are given.
     ///
     /// What the models would only make larger (noise), and a batch of more streams than a state holds, comes as a frame
-    /// of the simple codec, which continues nothing and is not continued.
+    /// of the simple codec if it is the only one. Such a frame continues nothing and is not continued.
     ///
-    /// Record times are rounded to milliseconds.
+    /// The state after a frame is kept only if the frame has records, all of them with numbers above those of every frame
+    /// whose state was kept before.
+    ///
+    /// Record times are rounded to milliseconds but for streams that [carry microseconds](Self::carry_microseconds).
+    ///
+    /// # Errors
+    ///
+    /// [`TooLarge`] when the frame would have more than `max_bytes` or be over the limits of a frame: nothing has
+    /// changed then.
     pub fn encode(
         &mut self,
-        batch: &Batch,
+        parts: &[Batch],
         schemas: &SchemaTable,
         first: u64,
         base: Base,
         keep: Keep,
-    ) -> Vec<u8> {
-        let (mut head, mut state) = self.base(first, base);
-        let check = head.len();
-        head.push(0);
+        max_bytes: usize,
+    ) -> Result<Vec<u8>, TooLarge> {
+        let max_bytes = max_bytes.min(MAX_FRAME_BYTES);
+        let too_large = TooLarge { max_bytes };
+        if !(1..=MAX_PARTS).contains(&parts.len()) {
+            return Err(too_large);
+        }
+        let simple = || match parts {
+            [batch] => Some(codec::encode(batch, schemas)).filter(|frame| frame.len() <= max_bytes),
+            _ => None,
+        };
+        let (continues, at, mut state) = self.base(first, base);
+        let count = parts.iter().map(|batch| batch.records().len()).sum();
+        // So that two frames never end alike: which one a frame continues must not depend on what was lost.
+        let keep = if count == 0 || first < self.kept_until { Keep::Nothing } else { keep };
+        let head = Head { continues, keep, parts: parts.len() };
+        let mut coder = range_coder::Encoder::new(max_bytes);
+        head.code(&mut coder);
         state.begin(first);
-        let mut coder = range_coder::Encoder::new(head);
-        coder.code_raw(2, keep as u64);
-        let coded = state.code(&mut coder, schemas, &mut self.layouts, Some(&order(batch)));
-        let mut frame = coder.finish(check + 1);
-        frame[check] = state.hash() as u8;
-        let most: usize = batch.records().iter().map(Record::size_hint).sum();
+        let mut tables = Tables { schemas, layouts: &mut self.layouts, micros: &self.micros };
+        let coded = state.code(&mut coder, &mut tables, Parts::Given(parts));
+        coder.code_raw(head.check_bits(count), state.hash().into());
+        let frame = coder.finish();
+        if coded.is_err() || frame.len() > max_bytes {
+            return simple().ok_or(too_large);
+        }
+        let most: usize = parts.iter().flat_map(Batch::records).map(Record::size_hint).sum();
         // A frame that others can continue is worth some bytes.
         let worth = if keep == Keep::Nothing { most } else { most + most / 8 + 64 };
-        if coded.is_err() || frame.len() > worth || frame.len() > MAX_FRAME_BYTES {
-            return codec::encode(batch, schemas);
+        // Repetition over long distances is what LZ4 finds and the models do not.
+        if (frame.len() > worth || keep == Keep::Nothing && frame.len() > 512)
+            && let Some(simple) = simple().filter(|simple| simple.len() < frame.len())
+        {
+            return Ok(simple);
         }
-        if keep == Keep::Nothing {
-            let simple = if frame.len() > 512 { codec::encode(batch, schemas) } else { Vec::new() };
-            return if simple.is_empty() || simple.len() >= frame.len() { frame } else { simple };
+        // What was kept for the next frame only is used up.
+        if at.is_some_and(|at| self.kept.get(&at).is_some_and(|kept| !kept.lasting)) {
+            self.kept.retain(|kept, _| Some(*kept) != at);
         }
-        let end = first.wrapping_add(batch.records().len() as u64);
-        let lasting = keep == Keep::ForAll;
-        self.kept.insert(first, Kept { end, state, lasting, acknowledged: false });
-        self.forget();
-        frame
+        if keep != Keep::Nothing {
+            let end = first.wrapping_add(count as u64);
+            self.kept_until = end;
+            let lasting = keep == Keep::ForAll;
+            self.kept.insert(first, Kept { end, state, lasting, acknowledged: false });
+            self.forget();
+        }
+        Ok(frame)
     }
 
     /// Says that the other end decoded the frame that begins with record `first`. States from before it are forgotten.
@@ -94,6 +146,7 @@ impl Encoder {
     }
 
     /// Forgets all states: the next frame is a key frame. For when the other end asks for one, or another end begins.
+    /// Numbers go on; another epoch takes another encoder.
     pub fn restart(&mut self) {
         self.kept.clear();
     }
@@ -103,21 +156,21 @@ impl Encoder {
         self.kept.len()
     }
 
-    fn base(&mut self, first: u64, base: Base) -> (Vec<u8>, State) {
+    /// What the frame continues, the first record of that, and its state.
+    fn base(&self, first: u64, base: Base) -> (Continues, Option<u64>, State) {
         let found = match base {
             Base::Key => None,
-            Base::Previous => self.kept.iter().rev().find(|(_, kept)| kept.end == first),
+            Base::Previous => {
+                let before = self.kept.range(..first).rev();
+                before.clone().find(|(_, kept)| kept.end == first).or(before.clone().next())
+            }
             Base::Acknowledged => self.kept.iter().rev().find(|(_, kept)| kept.acknowledged),
         };
-        let Some((&at, kept)) = found else { return (vec![TAG_KEY], State::default()) };
-        if kept.end == first {
-            let state = if kept.lasting { Some(kept.state.clone()) } else { None };
-            let state = state.or_else(|| self.kept.remove(&at).map(|kept| kept.state)).unwrap_or_default();
-            return (vec![TAG_NEXT], state);
+        match found {
+            None => (Continues::Nothing, None, State::default()),
+            Some((&at, kept)) if kept.end == first => (Continues::Previous, Some(at), kept.state.clone()),
+            Some((&at, kept)) => (Continues::Since(first.wrapping_sub(at)), Some(at), kept.state.clone()),
         }
-        let mut head = vec![TAG_SINCE];
-        codec::varint::put(&mut head, first.wrapping_sub(at));
-        (head, kept.state.clone())
     }
 
     /// Keeps to [`MAX_STATES`]: the newest acknowledged state stays, then the oldest go first.

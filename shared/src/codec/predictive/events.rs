@@ -3,6 +3,8 @@
 //! The records of a frame are coded in the order of their times. What comes next is mostly what came next the last time
 //! after the same two streams.
 
+use std::collections::BTreeMap;
+
 use super::first::Usual;
 use super::model::{Bit, Weights, mix};
 use super::number::{HINTS, Number, Outside, Ring, Shape};
@@ -14,6 +16,8 @@ const TIME: Shape =
     Shape { ring: Ring::Bits(64), first_cost: 3 << 8, first: Usual { length: 4, signed: false } };
 const BEGIN: Shape =
     Shape { ring: Ring::Bits(64), first_cost: 1 << 8, first: Usual { length: 2, signed: false } };
+const FINE: Shape =
+    Shape { ring: Ring::Bits(64), first_cost: 9 << 8, first: Usual { length: 8, signed: true } };
 const COUNT: Shape =
     Shape { ring: Ring::Bits(64), first_cost: 4 << 8, first: Usual { length: 4, signed: false } };
 const ID: Shape =
@@ -29,7 +33,11 @@ const NOBODY: u16 = u16::MAX;
 pub(super) struct Events {
     known: Vec<SchemaId>,
     clocks: Vec<StreamClock>,
-    pairs: Vec<Follower>,
+    /// When each stream's next record is due, and its period; 0 when unknown.
+    dues: Vec<(i64, i64)>,
+    /// What times have beyond milliseconds, by stream, of those streams that carry microseconds.
+    fine: BTreeMap<u16, Number>,
+    pairs: [Follower; PAIRS],
     previous: [u16; 2],
     last_time: Option<i64>,
     /// From the record before to the first one of a stream.
@@ -40,9 +48,20 @@ pub(super) struct Events {
     weights: Weights,
     is_new: Bit,
     is_next: Bit,
+    /// Whether a new stream carries microseconds.
+    is_fine: Bit,
 }
 
-#[derive(Clone, Debug)]
+/// A record that comes.
+pub(super) struct Event {
+    /// The index of its stream, in the order in which streams came up.
+    pub(super) stream: usize,
+    pub(super) id: SchemaId,
+    /// Microseconds.
+    pub(super) time: i64,
+}
+
+#[derive(Clone, Copy, Debug)]
 struct StreamClock {
     time: Number,
     /// Time since the record before, of any stream, when this stream's last record came.
@@ -71,7 +90,9 @@ impl Events {
         Events {
             known: Vec::new(),
             clocks: Vec::new(),
-            pairs: vec![Follower::NOBODY; PAIRS],
+            dues: Vec::new(),
+            fine: BTreeMap::new(),
+            pairs: [Follower::NOBODY; PAIRS],
             previous: [NOBODY; 2],
             last_time: None,
             begin: Number::new(&BEGIN),
@@ -81,6 +102,7 @@ impl Events {
             weights: Weights([26000, 20000, 14000, 6000]),
             is_new: Bit::sure(50000, 1),
             is_next: Bit::sure(45000, 2),
+            is_fine: Bit::sure(800, 4),
         }
     }
 
@@ -94,16 +116,19 @@ impl Events {
         self.count.code(coder, shared, &COUNT, &Outside::default(), count)
     }
 
-    /// Codes of which stream the next record is and when it was captured, in units of the frame's time.
+    /// Codes of which stream the next record is and when it was captured, microseconds; `is_fine` is whether a stream
+    /// that is new is to carry them rather than milliseconds.
     pub(super) fn code<C: BitCoder>(
         &mut self,
         coder: &mut C,
         shared: &mut SharedResiduals,
         id: SchemaId,
-        time: i64,
-    ) -> Option<(SchemaId, i64)> {
+        is_fine: bool,
+        micros: i64,
+    ) -> Option<Event> {
+        let time = micros.saturating_add(500).div_euclid(1000);
         let pair = (usize::from(self.previous[0]) * 31 + usize::from(self.previous[1]) * 7) % PAIRS;
-        let stream = self.code_stream(coder, shared, pair, id)?;
+        let stream = self.code_stream(coder, shared, pair, id, is_fine)?;
         let id = self.known[usize::from(stream)];
         let clock = &mut self.clocks[usize::from(stream)];
         let previous = match self.last_time {
@@ -124,10 +149,19 @@ impl Events {
             clock.time.begin(time);
             time
         };
+        self.dues[usize::from(stream)] = clock.time.next().unwrap_or_default();
         clock.gap = time.wrapping_sub(previous);
         self.pairs[pair].gap = clock.gap;
         self.last_time = Some(time);
-        Some((id, time))
+        let whole = time.wrapping_mul(1000);
+        let time = match self.fine.get_mut(&stream) {
+            None => whole,
+            Some(fine) => {
+                let beyond = micros.wrapping_sub(whole);
+                whole.wrapping_add(fine.code(coder, shared, &FINE, &Outside::default(), beyond))
+            }
+        };
+        Some(Event { stream: usize::from(stream), id, time })
     }
 
     fn code_stream<C: BitCoder>(
@@ -136,14 +170,11 @@ impl Events {
         shared: &mut SharedResiduals,
         pair: usize,
         id: SchemaId,
+        is_fine: bool,
     ) -> Option<u16> {
-        let wanted = if C::DECODES {
-            NOBODY
-        } else {
-            self.known.iter().position(|known| *known == id).map_or(NOBODY, |index| index as u16)
-        };
         let first = self.pairs[pair].next;
         let due = self.due();
+        let is = |stream: u16, known: &[SchemaId]| known.get(usize::from(stream)) == Some(&id);
         let mut found = None;
         if first != NOBODY {
             let agreement = usize::from(due == first) + 2 * usize::from(due == NOBODY);
@@ -154,13 +185,13 @@ impl Events {
                 (&mut self.clocks[usize::from(first)].hits[agreement], 30),
                 (&mut by_all[0], 60),
             ];
-            if mix(coder, &mut self.weights, inputs, first == wanted) {
+            if mix(coder, &mut self.weights, inputs, is(first, &self.known)) {
                 found = Some(first);
             }
         }
         if found.is_none() && due != NOBODY && due != first {
             let hit = &mut self.clocks[usize::from(due)].due_hit;
-            if hit.code(coder, due == wanted, 20) {
+            if hit.code(coder, is(due, &self.known), 20) {
                 found = Some(due);
             }
         }
@@ -171,13 +202,13 @@ impl Events {
             && second != due
         {
             let hit = &mut self.clocks[usize::from(self.previous[0])].follower.hit;
-            if hit.code(coder, second == wanted, 20) {
+            if hit.code(coder, is(second, &self.known), 20) {
                 found = Some(second);
             }
         }
         let stream = match found {
             Some(stream) => stream,
-            None => self.code_other(coder, shared, wanted, id)?,
+            None => self.code_other(coder, shared, id, is_fine)?,
         };
         self.pairs[pair].next = stream;
         if let Some(clock) = self.clocks.get_mut(usize::from(self.previous[0])) {
@@ -190,11 +221,13 @@ impl Events {
     /// The stream whose next record is due first, by the last two of each; one that has missed its turn is left out.
     fn due(&self) -> u16 {
         let now = self.last_time.unwrap_or_default();
-        let dues = self.clocks.iter().enumerate().filter_map(|(index, clock)| {
-            let (next, period) = clock.time.next()?;
-            (period > 0 && next.wrapping_add(period) > now).then_some((next, index as u16))
-        });
-        dues.min().map_or(NOBODY, |(_, index)| index)
+        let mut first = (i64::MAX, NOBODY);
+        for (index, &(next, period)) in self.dues.iter().enumerate() {
+            if period > 0 && (next < first.0 || first.1 == NOBODY) && next.wrapping_add(period) > now {
+                first = (next, index as u16);
+            }
+        }
+        first.1
     }
 
     /// A stream that nothing foretold.
@@ -202,10 +235,11 @@ impl Events {
         &mut self,
         coder: &mut C,
         shared: &mut SharedResiduals,
-        wanted: u16,
         id: SchemaId,
+        is_fine: bool,
     ) -> Option<u16> {
-        let is_new = self.known.is_empty() || self.is_new.code(coder, wanted == NOBODY, 20);
+        let wanted = if C::DECODES { None } else { self.known.iter().position(|known| *known == id) };
+        let is_new = self.known.is_empty() || self.is_new.code(coder, wanted.is_none(), 20);
         if is_new {
             if self.known.len() >= MAX_KNOWN {
                 return None;
@@ -222,6 +256,7 @@ impl Events {
                 return None;
             }
             self.known.push(id);
+            self.dues.push((0, 0));
             self.clocks.push(StreamClock {
                 time: Number::new(&TIME),
                 gap: 0,
@@ -229,10 +264,14 @@ impl Events {
                 hits: [Bit::new(45000); 3],
                 due_hit: Bit::new(32768),
             });
-            return Some(self.known.len() as u16 - 1);
+            let index = self.known.len() as u16 - 1;
+            if self.is_fine.code(coder, is_fine, 20) {
+                self.fine.insert(index, Number::new(&FINE));
+            }
+            return Some(index);
         }
         let bits = usize::BITS - (self.known.len() - 1).leading_zeros();
-        let index = coder.code_raw(bits, wanted.into()) as u16;
+        let index = coder.code_raw(bits, wanted.unwrap_or(0) as u64) as u16;
         (usize::from(index) < self.known.len()).then_some(index)
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct Firsts {
     others: [Bit; 8],
     zero: [[Bit; 2]; LENGTHS],
     /// The length less one as a path through a binary tree, by the expected length.
-    lengths: Vec<[Bit; 64]>,
+    lengths: [[Bit; 64]; LENGTHS],
     signs: [Bit; SIGNS],
 }
 
@@ -35,7 +35,7 @@ impl Firsts {
         Firsts {
             others: [Bit::sure(22000, 2); 8],
             zero: [[Bit::sure(26000, 2), Bit::sure(26000, 2)]; LENGTHS],
-            lengths: (0..LENGTHS).map(tree).collect(),
+            lengths: std::array::from_fn(tree),
             signs: [Bit::sure(3000, 4), Bit::sure(28000, 4), Bit::sure(32768, 4), Bit::sure(32768, 4)],
         }
     }

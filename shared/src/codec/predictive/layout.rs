@@ -11,27 +11,28 @@ use crate::schema::{Field, FieldKind, Schema};
 use super::first::Usual;
 use super::number::{Ring, Shape};
 use super::state::MAX_COLUMNS;
+use super::stream::Stream;
 
-/// The layouts of the schemas in use.
+/// The schemas in use, each as a stream that has no records yet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layouts {
-    layouts: BTreeMap<SchemaId, Arc<Layout>>,
+    streams: BTreeMap<SchemaId, Arc<Stream>>,
     columns: usize,
 }
 
 impl Layouts {
-    /// The layout of a schema, `None` when it was not declared.
-    pub(super) fn get(&mut self, id: SchemaId, schemas: &SchemaTable) -> Option<Arc<Layout>> {
-        if let Some(layout) = self.layouts.get(&id) {
-            return Some(layout.clone());
+    /// A stream of a schema as it begins, `None` when the schema was not declared.
+    pub(super) fn begin(&mut self, id: SchemaId, schemas: &SchemaTable) -> Option<Arc<Stream>> {
+        if let Some(stream) = self.streams.get(&id) {
+            return Some(stream.clone());
         }
-        let layout = Arc::new(Layout::new(schemas.get(&id)?.clone()));
+        let stream = Arc::new(Stream::new(Arc::new(Layout::new(schemas.get(&id)?.clone()))));
         if self.columns > 2 * MAX_COLUMNS {
             *self = Layouts::default();
         }
-        self.columns += layout.columns.len() + 1;
-        self.layouts.insert(id, layout.clone());
-        Some(layout)
+        self.columns += stream.columns() + 1;
+        self.streams.insert(id, stream.clone());
+        Some(stream)
     }
 }
 
@@ -128,7 +129,7 @@ fn shape(field: &Field) -> Shape {
 }
 
 /// About how many bits the numbers of a field have: what vehicles and the weather make of its unit.
-fn usual_length(field: &Field) -> u8 {
+pub(super) fn usual_length(field: &Field) -> u8 {
     // Magnitude in the unit itself, before the grid of floats.
     let bits = match field.unit.as_str() {
         "rad" => -3,

@@ -1,15 +1,15 @@
 //! The predictive codec: frames that continue what earlier frames began.
 //!
 //! ```text
-//! frame := tag (2 key, 3 next, 4 since), [records back (varint), since only], check (1 byte), body
-//! body  := range coded: keep (2 bits), number of records, then a record after another in the order of their times:
-//!          which stream, when, the fields
+//! frame := range coded: head (what it continues, what its state is kept for, parts), a part after another, check
+//! part  := number of records, then a record after another in the order of their times: which stream, when, the fields
 //! ```
 //!
-//! The head is postcard, continuing the simple codec's enum. A key frame begins from nothing; a next frame continues
-//! the frame whose records end where its own begin; a since frame names the first record of the frame it continues. The
-//! check is of all values that the frame and those it continues have carried, and of the record numbers: a decoder that
-//! does not agree has another state than the encoder had, and asks for a key frame.
+//! A frame is told from those of the simple codec by its first byte, which is over 1. A key frame begins from nothing; a
+//! next frame continues the frame whose records end where its own begin; a since frame says how far back the frame began
+//! that it continues. Its parts are batches that follow each other: a live frame has one, a backlog frame as many as were
+//! stored one by one. The check is of all that the frame and those it continues have carried, and of the record numbers: a
+//! decoder that does not agree has another state than the encoder had, and asks for a key frame.
 //!
 //! Both ends run the same models over the same values, so each value teaches both what the next will be like. Read:
 //! `state` (what is remembered), `events` (which stream when), `stream` (one record), `number` (predictors), `residual`
@@ -22,6 +22,7 @@ mod decoder;
 mod encoder;
 mod events;
 mod first;
+mod head;
 mod layout;
 mod model;
 mod number;
@@ -33,20 +34,16 @@ mod stream;
 mod text;
 
 #[cfg(test)]
+mod document;
+#[cfg(test)]
 mod tests;
 
 pub use self::decoder::{Decoder, FrameError};
-pub use self::encoder::{Base, Encoder, Keep};
+pub use self::encoder::{Base, Encoder, Keep, TooLarge};
+pub use self::head::MAX_PARTS;
 
 /// The most states that either end keeps for frames to come.
 pub const MAX_STATES: usize = 32;
-
-/// First byte of a key frame: the simple codec has 0 and 1.
-const TAG_KEY: u8 = 2;
-/// First byte of a frame that continues the one before.
-const TAG_NEXT: u8 = 3;
-/// First byte of a frame that says how many records back the frame began that it continues.
-const TAG_SINCE: u8 = 4;
 
 /// A state after a frame, for a frame to come.
 #[derive(Clone, Debug)]

@@ -53,12 +53,13 @@ static STEP: [u16; 256] = {
 
 /// A mean after one more event, that remembers about `limit` of them and has seen `seen` so far.
 pub(super) fn step_mean(mean: u16, event: u32, seen: u8, limit: u8) -> u16 {
-    let step = i64::from(STEP[usize::from(seen.min(limit))]);
-    (i64::from(mean) + (((i64::from(event) - i64::from(mean)) * step) >> 16)) as u16
+    let step = i32::from(STEP[usize::from(seen.min(limit))]);
+    (i32::from(mean) + (((event as i32 - i32::from(mean)) * step) >> 16)) as u16
 }
 
-/// The learnt probability that a decision is 1.
+/// The learnt probability that a decision is 1. Packed, as states are copied often and consist of these.
 #[derive(Clone, Copy, Debug)]
+#[repr(Rust, packed)]
 pub(super) struct Bit {
     p1: u16,
     seen: u8,
@@ -86,12 +87,11 @@ impl Bit {
 
     /// Learns from one event; `limit` is how many events it remembers.
     pub(super) fn update(&mut self, bit: bool, limit: u8) {
+        let (p1, seen) = (i64::from(self.p1), self.seen);
         let target = if bit { 65535 } else { 0 };
-        let step = i64::from(STEP[usize::from(self.seen)]);
-        self.p1 = (i64::from(self.p1) + (((target - i64::from(self.p1)) * step) >> 16)) as u16;
-        if self.seen < limit {
-            self.seen += 1;
-        }
+        let step = i64::from(STEP[usize::from(seen)]);
+        self.p1 = (p1 + (((target - p1) * step) >> 16)) as u16;
+        self.seen = seen + u8::from(seen < limit);
     }
 
     /// Codes a decision by this probability alone.

@@ -17,6 +17,8 @@ const OWN: usize = 5;
 const PREDICTORS: usize = OWN + HINTS + 1;
 /// The mean of the others, weighted.
 const BLEND: usize = PREDICTORS - 1;
+/// How many costs a mean cost remembers.
+const JUDGED: u8 = 18;
 /// So many zero residuals in a row make a column quiet: it is then only held.
 const QUIET: u16 = 8;
 /// Predictions are not told apart farther than this from the last value.
@@ -42,7 +44,7 @@ pub(super) struct Shape {
 }
 
 /// What one column remembers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Number {
     residuals: FieldResiduals,
     /// Values so far, up to 255.
@@ -54,7 +56,9 @@ pub(super) struct Number {
     means: [i64; 2],
     /// Mean cost of each predictor's residuals.
     costs: [u16; PREDICTORS],
-    judged: [u8; PREDICTORS],
+    /// How many of them there were: of the column's own predictors and the mean, and of each hint.
+    judged: u8,
+    hints_judged: [u8; HINTS],
     quiet: u16,
     /// The greatest common divisor of the differences so far, how many there were.
     step: u64,
@@ -82,7 +86,8 @@ impl Number {
             before: 0,
             means: [0; 2],
             costs: [0; PREDICTORS],
-            judged: [0; PREDICTORS],
+            judged: 0,
+            hints_judged: [0; HINTS],
             quiet: 0,
             step: 0,
             steps: 0,
@@ -109,6 +114,11 @@ impl Number {
         self.means = [value.wrapping_shl(4); 2];
     }
 
+    /// Whether the next value is only held against the last: predictions from outside do not count.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet >= QUIET
+    }
+
     /// See [`Hint::surprise`].
     pub(super) fn surprise(&self) -> u8 {
         self.residuals.surprise()
@@ -126,7 +136,7 @@ impl Number {
         if self.seen == 0 {
             return self.code_first(coder, shared, shape, outside, value);
         }
-        if self.quiet >= QUIET {
+        if self.is_quiet() {
             let (residual, at) = self.code_from(coder, shared, shape, Hint::default(), self.last, value);
             if residual == 0 {
                 return at.value;
@@ -137,12 +147,11 @@ impl Number {
             return at.value;
         }
         let mut predictions = self.predictions(outside);
-        let best =
-            (0..BLEND).filter(|&i| predictions[i].is_some()).min_by_key(|&i| self.costs[i]).unwrap_or(0);
+        let best = self.best(&predictions);
         let blend = self.blend(&predictions, best);
-        predictions[BLEND] = Some(blend);
+        predictions.values[BLEND] = blend;
         let use_blend = self.costs[BLEND] <= self.costs[best];
-        let single = predictions[best].unwrap_or(self.last);
+        let single = predictions.values[best];
         let (prediction, other) = if use_blend { (blend, single) } else { (single, blend) };
         let other = if other == prediction { self.means[1] >> 4 } else { other };
         let hint = Hint {
@@ -212,50 +221,77 @@ impl Number {
         (residual, shape.ring.moved(prediction, residual))
     }
 
-    fn predictions(&self, outside: &Outside) -> [Option<i64>; PREDICTORS] {
+    fn predictions(&self, outside: &Outside) -> Predictions {
         let slope = self.last.wrapping_sub(self.before);
         let paced = match outside.pace {
             0 => slope,
             pace => (slope.clamp(-FAR, FAR) * pace) >> 8,
         };
-        let mut predictions = [None; PREDICTORS];
-        predictions[0] = Some(self.last);
-        predictions[1] = Some(self.last.wrapping_add(paced));
-        predictions[2] = Some(self.last.wrapping_add(slope / 2));
-        predictions[3] = Some(self.means[0].wrapping_add(8) >> 4);
-        predictions[4] = Some(self.means[1].wrapping_add(8) >> 4);
-        predictions[OWN..OWN + HINTS].copy_from_slice(&outside.hints);
-        predictions
+        let mut values = [0; PREDICTORS];
+        values[0] = self.last;
+        values[1] = self.last.wrapping_add(paced);
+        values[2] = self.last.wrapping_add(slope / 2);
+        values[3] = self.means[0].wrapping_add(8) >> 4;
+        values[4] = self.means[1].wrapping_add(8) >> 4;
+        let mut there = [true; BLEND];
+        for ((hint, value), there) in
+            outside.hints.iter().zip(&mut values[OWN..BLEND]).zip(&mut there[OWN..BLEND])
+        {
+            *value = hint.unwrap_or(self.last);
+            *there = hint.is_some();
+        }
+        Predictions { values, there }
+    }
+
+    /// The predictor whose residuals have cost least.
+    fn best(&self, predictions: &Predictions) -> usize {
+        let mut best = 0;
+        for i in 1..BLEND {
+            if predictions.there[i] && self.costs[i] < self.costs[best] {
+                best = i;
+            }
+        }
+        best
     }
 
     /// The mean of the predictions; one whose residuals cost a quarter bit more than the best one's weighs half.
-    fn blend(&self, predictions: &[Option<i64>; PREDICTORS], best: usize) -> i64 {
+    fn blend(&self, predictions: &Predictions, best: usize) -> i64 {
         let least = self.costs[best];
         let (mut sum, mut weights) = (0i64, 0i64);
-        for (prediction, &cost) in predictions[..BLEND].iter().zip(&self.costs) {
-            let Some(prediction) = prediction else { continue };
-            let halvings = (cost.saturating_sub(least) >> 5).min(31);
-            let weight = (HALVING[usize::from(halvings & 1)] >> (halvings >> 1)) as i64;
-            sum += weight * prediction.wrapping_sub(self.last).clamp(-FAR, FAR);
-            weights += weight;
+        for i in 0..BLEND {
+            if predictions.there[i] {
+                let halvings = (self.costs[i].saturating_sub(least) >> 5).min(31);
+                let weight = i64::from(HALVING[usize::from(halvings & 1)] >> (halvings >> 1));
+                sum += weight * predictions.values[i].wrapping_sub(self.last).clamp(-FAR, FAR);
+                weights += weight;
+            }
         }
-        let mean = (sum * 2 + weights).div_euclid((weights * 2).max(1));
+        let mean = (sum * 2 + weights).div_euclid(weights * 2);
         self.last.wrapping_add(mean)
     }
 
-    fn judge(&mut self, predictions: &[Option<i64>; PREDICTORS], value: i64) {
-        for (i, prediction) in predictions.iter().enumerate() {
-            let Some(prediction) = prediction else { continue };
-            let cost = cost(value.wrapping_sub(*prediction));
-            self.costs[i] = step_mean(self.costs[i], cost, self.judged[i], 18);
-            self.judged[i] = self.judged[i].saturating_add(1);
+    fn judge(&mut self, predictions: &Predictions, value: i64) {
+        for i in (0..OWN).chain([BLEND]) {
+            let cost = cost(value.wrapping_sub(predictions.values[i]));
+            self.costs[i] = step_mean(self.costs[i], cost, self.judged, JUDGED);
+        }
+        self.judged = self.judged.saturating_add(1);
+        for (hint, judged) in self.hints_judged.iter_mut().enumerate() {
+            let i = OWN + hint;
+            if predictions.there[i] {
+                let cost = cost(value.wrapping_sub(predictions.values[i]));
+                self.costs[i] = step_mean(self.costs[i], cost, *judged, JUDGED);
+                *judged = judged.saturating_add(1);
+            }
         }
     }
 
     fn advance(&mut self, shape: &Shape, unrolled: i64) {
         let difference = unrolled.wrapping_sub(self.last).unsigned_abs();
         if difference != 0 && matches!(shape.ring, Ring::Bits(_)) {
-            self.step = gcd(self.step, difference);
+            if self.step != 1 {
+                self.step = gcd(self.step, difference);
+            }
             self.steps = self.steps.saturating_add(1);
             if self.step == 1 && self.steps >= 64 {
                 self.step = 0;
@@ -270,6 +306,12 @@ impl Number {
         }
         self.seen = self.seen.saturating_add(1);
     }
+}
+
+/// What each predictor says, the blend last, and which of the others there are.
+struct Predictions {
+    values: [i64; PREDICTORS],
+    there: [bool; BLEND],
 }
 
 /// 2^16 and 2^15.5: weights half a halving apart.

@@ -41,10 +41,14 @@ impl Quantities {
 
     /// The index of the newest source that is not `owner`.
     pub(super) fn newest(&self, system: u8, quantity: Quantity, owner: u64) -> Option<usize> {
-        let sources = self.sources(system, quantity);
-        (0..SOURCES)
-            .filter(|&i| sources[i].owner != 0 && sources[i].owner != owner)
-            .max_by_key(|&i| sources[i].order)
+        let mut newest: (u64, Option<usize>) = (0, None);
+        for (index, source) in self.sources(system, quantity).iter().enumerate() {
+            // Those of nobody have the order 0.
+            if source.order > newest.0 && source.owner != owner {
+                newest = (source.order, Some(index));
+            }
+        }
+        newest.1
     }
 
     /// Takes a field's new value in.

@@ -7,6 +7,10 @@
 const TOP: u64 = 1 << 48;
 /// Below this the range is widened by a byte.
 const BOTTOM: u64 = 1 << 40;
+/// How many bytes the decoder is ahead.
+const AHEAD: usize = 6;
+/// How many bytes may be missing at the end.
+const MAX_MISSING: u32 = 8;
 
 /// One end of a coded bit string. Both ends run the same model code; the encoder says what each bit is and the decoder
 /// learns it.
@@ -18,12 +22,22 @@ pub(super) trait BitCoder {
     /// decoder ignores it and returns what the encoder had.
     fn code(&mut self, p1: u32, bit: bool) -> bool;
 
-    /// Whether more was asked for than the bytes hold: what came since is noise.
+    /// Codes `count` bits, at most 16, all as likely as not: `value` has no others.
+    fn code_few(&mut self, count: u32, value: u64) -> u64;
+
+    /// Whether to give up: when decoding, more was asked for than the bytes hold, so that what came since is noise; when
+    /// encoding, there are more bytes than there may be.
     fn is_exhausted(&self) -> bool;
 
     /// Codes the low `count` bits of `value`, at most 64, all as likely as not.
     fn code_raw(&mut self, count: u32, value: u64) -> u64 {
-        (0..count).rev().fold(0, |sum, bit| sum << 1 | u64::from(self.code(1 << 15, value >> bit & 1 == 1)))
+        let (mut left, mut sum) = (count, 0);
+        while left > 0 {
+            let few = left.min(16);
+            left -= few;
+            sum = sum << few | self.code_few(few, value >> left & ((1 << few) - 1));
+        }
+        sum
     }
 }
 
@@ -33,24 +47,21 @@ pub(super) struct Encoder {
     low: u64,
     range: u64,
     bytes: Vec<u8>,
+    max_bytes: usize,
 }
 
 impl Encoder {
-    /// Appends to `bytes`.
-    pub(super) fn new(bytes: Vec<u8>) -> Self {
-        Encoder { low: 0, range: TOP - 1, bytes }
+    /// One that is exhausted when it has written more than `max_bytes`.
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Encoder { low: 0, range: TOP - 1, bytes: Vec::new(), max_bytes }
     }
 
-    /// How many bytes there are, give or take a few.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// The bytes given and those written.
-    pub(super) fn finish(mut self, keep: usize) -> Vec<u8> {
+    /// The bytes written. Zeros are left out at their end, but for those that a decoder would miss: see
+    /// [`is_exhausted`](BitCoder::is_exhausted).
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        let least = (self.bytes.len() + AHEAD).saturating_sub(MAX_MISSING as usize);
         let last = self.low + self.range - 1;
-        for bytes in 0..=6 {
+        for bytes in 0..=AHEAD {
             let mask = (TOP - 1) >> (8 * bytes);
             let value = (self.low + mask) & !mask;
             if value <= last {
@@ -62,7 +73,7 @@ impl Encoder {
                 break;
             }
         }
-        while self.bytes.len() > keep && self.bytes.last() == Some(&0) {
+        while self.bytes.len() > least && self.bytes.last() == Some(&0) {
             self.bytes.pop();
         }
         self.bytes
@@ -105,8 +116,19 @@ impl BitCoder for Encoder {
         bit
     }
 
+    fn code_few(&mut self, count: u32, value: u64) -> u64 {
+        self.range >>= count;
+        self.low += self.range * value;
+        self.carry();
+        while self.range < BOTTOM {
+            self.shift();
+            self.range <<= 8;
+        }
+        value
+    }
+
     fn is_exhausted(&self) -> bool {
-        false
+        self.bytes.len() > self.max_bytes
     }
 }
 
@@ -124,7 +146,7 @@ impl<'a> Decoder<'a> {
     /// Reads `bytes` from the front.
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         let mut decoder = Decoder { offset: 0, range: TOP - 1, rest: bytes, missing: 0 };
-        for _ in 0..6 {
+        for _ in 0..AHEAD {
             decoder.shift();
         }
         decoder.missing = 0;
@@ -170,8 +192,20 @@ impl BitCoder for Decoder<'_> {
         bit
     }
 
+    fn code_few(&mut self, count: u32, _: u64) -> u64 {
+        self.range >>= count;
+        // The encoder leaves out what is above the last part; what damage puts there counts to that part.
+        let value = (self.offset / self.range).min((1 << count) - 1);
+        self.offset = (self.offset - self.range * value).min(self.range - 1);
+        while self.range < BOTTOM {
+            self.shift();
+            self.range <<= 8;
+        }
+        value
+    }
+
     fn is_exhausted(&self) -> bool {
-        self.missing > 8
+        self.missing > MAX_MISSING
     }
 }
 
@@ -183,28 +217,43 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bits_come_back(bits in prop::collection::vec((1u32..65536, any::<bool>()), 0..500)) {
-            let mut encoder = Encoder::new(vec![7, 0]);
-            for &(p1, bit) in &bits {
+        fn bits_come_back(bits in prop::collection::vec((1u32..65536, any::<bool>(), 0u32..=64, any::<u64>()), 0..300)) {
+            let cut = |count: u32, raw: u64| raw & u64::MAX.checked_shr(64 - count).unwrap_or(0);
+            let mut encoder = Encoder::new(usize::MAX);
+            for &(p1, bit, count, raw) in &bits {
                 encoder.code(p1, bit);
+                encoder.code_raw(count, raw);
             }
-            let bytes = encoder.finish(2);
-            prop_assert_eq!(&bytes[..2], &[7, 0]);
-            let mut decoder = Decoder::new(&bytes[2..]);
-            for &(p1, bit) in &bits {
+            let bytes = encoder.finish();
+            let mut decoder = Decoder::new(&bytes);
+            for &(p1, bit, count, raw) in &bits {
                 prop_assert_eq!(decoder.code(p1, !bit), bit);
+                prop_assert_eq!(decoder.code_raw(count, 0), cut(count, raw));
             }
-            prop_assert!(!decoder.is_exhausted());
+            prop_assert!(decoder.is_spent() && !decoder.is_exhausted());
+        }
+    }
+
+    #[test]
+    fn zeros_at_the_end_come_back() {
+        for zeros in 0..40 {
+            let mut encoder = Encoder::new(usize::MAX);
+            encoder.code_raw(64, u64::MAX);
+            (0..zeros).for_each(|_| _ = encoder.code_raw(8, 0));
+            let bytes = encoder.finish();
+            let mut decoder = Decoder::new(&bytes);
+            assert_eq!(decoder.code_raw(64, 0), u64::MAX);
+            assert!((0..zeros).all(|_| decoder.code_raw(8, 1) == 0 && !decoder.is_exhausted()));
+            assert!(decoder.is_spent());
         }
     }
 
     #[test]
     fn certain_bits_cost_nothing() {
-        let mut encoder = Encoder::new(Vec::new());
+        let mut encoder = Encoder::new(usize::MAX);
         for _ in 0..1000 {
             encoder.code(65535, true);
         }
-        assert!(encoder.len() <= 1);
-        assert!(encoder.finish(0).len() <= 1);
+        assert!(encoder.finish().len() <= 1);
     }
 }

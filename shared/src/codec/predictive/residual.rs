@@ -34,8 +34,8 @@ const NEAR_LIMIT: u8 = 40;
 pub(super) struct SharedResiduals {
     /// Apart, as it is rarely used once every column has begun.
     pub(super) firsts: Arc<Firsts>,
-    by_scale: Vec<[Bit; BINS]>,
-    by_recent: Vec<[Bit; BINS]>,
+    by_scale: [[Bit; BINS]; SCALES],
+    by_recent: [[Bit; BINS]; RECENTS],
     signs: [Bit; SIGNS],
     weights: [[Weights; KINDS]; TRUSTS],
 }
@@ -43,7 +43,7 @@ const TRUSTS: usize = 6;
 const KINDS: usize = 5;
 
 /// What one field knows about its residuals.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct FieldResiduals {
     bins: [Bit; BINS],
     near: [[Bit; NEAR]; NEAR_CONTEXTS],
@@ -86,8 +86,8 @@ impl SharedResiduals {
             [Weights([36000 - own, 30000 - own, own + 4000, own]); KINDS]
         });
         SharedResiduals {
-            by_scale: (0..SCALES).map(bins).collect(),
-            by_recent: (0..RECENTS).map(|context| bins(usize::from(context >= 25) * 2)).collect(),
+            by_scale: std::array::from_fn(bins),
+            by_recent: std::array::from_fn(|context| bins(usize::from(context >= 25) * 2)),
             firsts: Arc::new(Firsts::new()),
             signs: [Bit::sure(32768, 2); SIGNS],
             weights,

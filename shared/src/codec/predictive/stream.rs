@@ -1,5 +1,6 @@
 //! The records of one stream.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::layout::{ColumnLayout, Layout};
@@ -8,6 +9,7 @@ use super::number::{HINTS, Number, Outside};
 use super::quantities::{Quantities, SOURCES};
 use super::range_coder::BitCoder;
 use super::residual::SharedResiduals;
+use super::state::mix;
 use super::text::{ByteString, SharedText};
 use crate::codec::column::{f32_bits, f64_bits, integer, number, on_grid, ordered_f32, ordered_f64};
 use crate::quantity::{Quantity, Role};
@@ -22,17 +24,21 @@ const MAX_RATE: i64 = 100_000_000;
 /// What one stream remembers.
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
+    layout: Arc<Layout>,
     columns: Vec<Column>,
+    /// Those of text and bytes, by column.
+    strings: BTreeMap<u16, ByteString>,
     /// Capture time of the last record, microseconds; `None` before the first.
     last_time: Option<i64>,
     /// Time between the last two records.
     last_step: i64,
 }
 
-/// What one column remembers.
-#[derive(Clone, Debug)]
+/// What one column remembers. Copied as it is: states are copied often.
+#[derive(Clone, Copy, Debug)]
 struct Column {
-    content: Content,
+    /// Unused for text and bytes.
+    number: Number,
     present: [Bit; 2],
     was_present: bool,
     exceptional: [Bit; 2],
@@ -42,12 +48,6 @@ struct Column {
     /// What the sources of the same quantity were when the last value was coded, and the rate of change.
     seen: [i64; SOURCES],
     rate: i64,
-}
-
-#[derive(Clone, Debug)]
-enum Content {
-    Number(Number),
-    Bytes(ByteString),
 }
 
 /// What all streams share.
@@ -61,27 +61,27 @@ pub(super) struct Common<'a> {
 }
 
 impl Stream {
-    pub(super) fn new(layout: &Layout) -> Self {
-        let columns = layout
-            .columns
-            .iter()
-            .zip(&layout.schema.fields)
-            .map(|(column, field)| Column {
-                content: match field.kind {
-                    FieldKind::Text | FieldKind::Bytes => Content::Bytes(ByteString::new()),
-                    _ => Content::Number(Number::new(&column.shape)),
-                },
-                present: [Bit::new(40000); 2],
-                was_present: true,
-                exceptional: [Bit::sure(600, 20), Bit::new(40000)],
-                was_exceptional: false,
-                same_exception: Bit::new(50000),
-                exception: 0,
-                seen: [0; SOURCES],
-                rate: 0,
-            })
-            .collect();
-        Stream { columns, last_time: None, last_step: 0 }
+    pub(super) fn new(layout: Arc<Layout>) -> Self {
+        let columns = layout.columns.iter().map(|column| Column {
+            number: Number::new(&column.shape),
+            present: [Bit::new(40000); 2],
+            was_present: true,
+            exceptional: [Bit::sure(600, 20), Bit::new(40000)],
+            was_exceptional: false,
+            same_exception: Bit::new(50000),
+            exception: 0,
+            seen: [0; SOURCES],
+            rate: 0,
+        });
+        let columns = columns.collect();
+        let strings = layout.schema.fields.iter().zip(0..).filter(|(field, _)| is_string(field));
+        let strings = strings.map(|(_, index)| (index, ByteString::new())).collect();
+        Stream { layout, columns, strings, last_time: None, last_step: 0 }
+    }
+
+    /// How many columns it has.
+    pub(super) fn columns(&self) -> usize {
+        self.columns.len()
     }
 
     /// Codes a record that was captured at `time` microseconds. `values` is empty when decoding; the result is empty
@@ -90,33 +90,41 @@ impl Stream {
         &mut self,
         coder: &mut C,
         common: &mut Common<'_>,
-        layout: &Layout,
         owner: u64,
         time: i64,
         values: &[Value],
     ) -> Vec<Value> {
+        let layout = &*self.layout;
         let mut out = if C::DECODES { vec![Value::Null; layout.columns.len()] } else { Vec::new() };
-        let mut step = self.last_time.map_or(0, |last| time.wrapping_sub(last));
-        let mut surprise = 0;
+        let step = self.last_time.map_or(0, |last| time.wrapping_sub(last));
+        let mut place = Place { owner, time, step, pace: pace(step, self.last_step), surprise: 0 };
         for &index in &layout.order {
             let index = usize::from(index);
-            let place =
-                Place { owner: owner + index as u64, time, step, previous_step: self.last_step, surprise };
+            place.owner = owner + index as u64;
             let value = values.get(index).unwrap_or(&Value::Null);
-            let like = layout.columns[index].like.and_then(|like| self.columns[like].last());
+            let like = layout.columns[index].like.and_then(|like| self.columns[like].number.last());
             let column = &mut self.columns[index];
-            let before = column.last();
-            let value = column.code(coder, common, layout, index, &place, like, value);
-            if let Content::Number(number) = &column.content {
-                surprise = number.surprise();
+            let field = &layout.schema.fields[index];
+            let is_string = is_string(field);
+            let before = column.number.last();
+            let value = if !column.code_presence(coder, field, value) {
+                Value::Null
+            } else if is_string && let Some(string) = self.strings.get_mut(&(index as u16)) {
+                string.code(coder, common, field.kind, value)
+            } else {
+                column.code(coder, common, layout, index, &place, like, value)
+            };
+            if !is_string {
+                place.surprise = column.number.surprise();
             }
             if layout.clock == Some(index)
                 && let (Some(before), Some(now), Some(role)) =
-                    (before, column.last(), layout.columns[index].role)
+                    (before, column.number.last(), layout.columns[index].role)
             {
                 let clock_step = canonical(now.wrapping_sub(before), role);
                 if (1..MAX_STEP_MICROS).contains(&clock_step) {
-                    step = clock_step;
+                    place.step = clock_step;
+                    place.pace = pace(clock_step, self.last_step);
                 }
             }
             if C::DECODES {
@@ -124,15 +132,17 @@ impl Stream {
             }
         }
         self.last_time = Some(time);
-        self.last_step = step;
-        self.update_ground_speed(common, layout, owner, time);
+        self.last_step = place.step;
+        self.update_ground_speed(common, owner, time);
         out
     }
 
     /// Speed over ground as follows from the velocities of this record.
-    fn update_ground_speed(&self, common: &mut Common<'_>, layout: &Layout, owner: u64, time: i64) {
+    fn update_ground_speed(&self, common: &mut Common<'_>, owner: u64, time: i64) {
+        let layout = &*self.layout;
         let Some(columns) = layout.velocities else { return };
-        let of = |index: usize| Some(canonical(self.columns[index].last()?, layout.columns[index].role?));
+        let of =
+            |index: usize| Some(canonical(self.columns[index].number.last()?, layout.columns[index].role?));
         if let [Some(north), Some(east)] = columns.map(of) {
             let squares = u128::from(north.unsigned_abs()).pow(2) + u128::from(east.unsigned_abs()).pow(2);
             let speed = u64::try_from(squares).map_or(i64::MAX, |squares| squares.isqrt() as i64);
@@ -141,22 +151,36 @@ impl Stream {
     }
 }
 
+fn is_string(field: &Field) -> bool {
+    matches!(field.kind, FieldKind::Text | FieldKind::Bytes)
+}
+
 /// Where in its record and when a value stands.
 struct Place {
     owner: u64,
     time: i64,
     /// Since the stream's last record, microseconds, by its own clock if it has one.
     step: i64,
-    previous_step: i64,
+    /// See [`Outside::pace`].
+    pace: i64,
     surprise: u8,
 }
 
+fn pace(step: i64, previous: i64) -> i64 {
+    match (step, previous) {
+        (1.., 1..) => ((step.min(MAX_STEP_MICROS) << 8) / previous).clamp(64, 1024),
+        _ => 0,
+    }
+}
+
 impl Column {
-    fn last(&self) -> Option<i64> {
-        match &self.content {
-            Content::Number(number) => number.last(),
-            Content::Bytes(_) => None,
+    /// Codes whether the record has the field.
+    fn code_presence<C: BitCoder>(&mut self, coder: &mut C, field: &Field, value: &Value) -> bool {
+        if field.optional {
+            let present = !matches!(value, Value::Null);
+            self.was_present = self.present[usize::from(self.was_present)].code(coder, present, 30);
         }
+        self.was_present
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -171,19 +195,9 @@ impl Column {
         value: &Value,
     ) -> Value {
         let (field, column) = (&layout.schema.fields[index], &layout.columns[index]);
-        if field.optional {
-            let present = !matches!(value, Value::Null);
-            let present = self.present[usize::from(self.was_present)].code(coder, present, 30);
-            self.was_present = present;
-            if !present {
-                return Value::Null;
-            }
-        }
-        if let Content::Bytes(bytes) = &mut self.content {
-            return bytes.code(coder, common, field.kind, value);
-        }
-        if let Some(decimals) = field.decimals {
-            let exceptional = !C::DECODES && on_grid(value, decimals).is_none();
+        let wanted = if C::DECODES { Some(0) } else { to_number(field, value) };
+        if field.decimals.is_some() {
+            let exceptional = wanted.is_none();
             let exceptional =
                 self.exceptional[usize::from(self.was_exceptional)].code(coder, exceptional, 60);
             self.was_exceptional = exceptional;
@@ -191,12 +205,14 @@ impl Column {
                 return self.code_exception(coder, common, field, value);
             }
         }
-        let outside = self.outside(common.quantities, layout, column, place, like);
-        let Content::Number(content) = &mut self.content else { return Value::Null };
-        let wanted = if C::DECODES { 0 } else { to_number(field, value) };
-        let coded = content.code(coder, common.residuals, &column.shape, &outside, wanted);
-        *common.hash = (*common.hash ^ coded as u32).wrapping_mul(0x0100_0193).rotate_left(5);
-        if let (Some(role), Some(last)) = (column.role, content.last()) {
+        let outside = match self.number.is_quiet() {
+            true => Outside::default(),
+            false => self.outside(common.quantities, layout, column, place, like),
+        };
+        let wanted = wanted.unwrap_or(0);
+        let coded = self.number.code(coder, common.residuals, &column.shape, &outside, wanted);
+        *common.hash = mix(*common.hash, coded as u32);
+        if let (Some(role), Some(last)) = (column.role, self.number.last()) {
             self.remember(common.quantities, layout, role, place, last);
         }
         if C::DECODES { number(field, coded) } else { Value::Null }
@@ -216,7 +232,7 @@ impl Column {
         if !self.same_exception.code(coder, bits == self.exception, 30) {
             self.exception = coder.code_raw(width, bits);
         }
-        *common.hash = (*common.hash ^ self.exception as u32).wrapping_mul(0x0100_0193).rotate_left(5);
+        *common.hash = mix(*common.hash, self.exception as u32);
         match field.kind {
             FieldKind::F32 => Value::F32(f32::from_bits(self.exception as u32)),
             _ => Value::F64(f64::from_bits(self.exception)),
@@ -233,18 +249,15 @@ impl Column {
         like: Option<i64>,
     ) -> Outside {
         let mut hints = [None; HINTS];
-        let pace = match (place.step, place.previous_step) {
-            (1.., 1..) => ((place.step.min(MAX_STEP_MICROS) << 8) / place.previous_step).clamp(64, 1024),
-            _ => 0,
-        };
+        let pace = place.pace;
         let Some(role) = column.role else {
-            if self.last().is_none() {
+            if self.number.last().is_none() {
                 hints[0] = like;
             }
             return Outside { hints, pace, surprise: place.surprise };
         };
         let ring = column.shape.ring;
-        let last = self.last();
+        let last = self.number.last();
         let unroll = |value: i64| last.map_or(value, |last| ring.unroll(value, last));
         if let Some(newest) = quantities.newest(layout.system, role.quantity, place.owner) {
             let source = quantities.sources(layout.system, role.quantity)[newest];
@@ -312,13 +325,13 @@ impl Column {
     }
 }
 
-/// The number that stands for a value in its column.
-fn to_number(field: &Field, value: &Value) -> i64 {
+/// The number that stands for a value in its column, `None` for a float that has no place on the column's grid.
+fn to_number(field: &Field, value: &Value) -> Option<i64> {
     match (field.kind, field.decimals) {
-        (FieldKind::F32 | FieldKind::F64, Some(decimals)) => on_grid(value, decimals).unwrap_or(0),
-        (FieldKind::F32, None) => ordered_f32(f32_bits(value)),
-        (FieldKind::F64, None) => ordered_f64(f64_bits(value)),
-        _ => integer(value),
+        (FieldKind::F32 | FieldKind::F64, Some(decimals)) => on_grid(value, decimals),
+        (FieldKind::F32, None) => Some(ordered_f32(f32_bits(value))),
+        (FieldKind::F64, None) => Some(ordered_f64(f64_bits(value))),
+        _ => Some(integer(value)),
     }
 }
 

@@ -1,0 +1,1 @@
+SELECT entry FROM command ORDER BY id

@@ -1,0 +1,1 @@
+SELECT body FROM step WHERE command = ?1 ORDER BY number

@@ -1,0 +1,182 @@
+//! The live lane at the vehicle: which records go at the next tick, and the chain of frames that they go in.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::send::Frame;
+use crate::batch::Batch;
+use crate::codec::predictive::{Base, Encoder, Keep};
+use crate::codec::{self, SchemaTable};
+use crate::id::SchemaId;
+use crate::range::SequenceRange;
+use crate::record::Record;
+use crate::schema::Class;
+
+/// Frames that wait for the lane. When more come than the link carries, the oldest goes to the backlog.
+const QUEUE_FRAMES: usize = 4;
+/// What a record's encoding is of its size hint before anything is known of it: 1 in 4.
+const FIRST_RATIO: f64 = 0.25;
+/// How much of the ratio the newest frame decides.
+const RATIO_WEIGHT: f64 = 0.1;
+
+/// An encoded frame, ready to leave.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    /// Its records.
+    pub(super) range: SequenceRange,
+    /// The frame.
+    pub(super) bytes: Vec<u8>,
+    /// Whether others may continue it once it is acknowledged.
+    pub(super) is_base: bool,
+}
+
+/// What the next frame may continue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chain {
+    /// The frame before: the link loses nothing, or what it loses is coded for.
+    On,
+    /// Only what the ground has acknowledged.
+    Restart,
+}
+
+/// Frames that wait, and the encoder that knows what those before held.
+#[derive(Debug)]
+pub(super) struct LiveLane {
+    /// Oldest first.
+    queue: VecDeque<Frame>,
+    encoder: Encoder,
+    /// Encoded bytes a byte of [`Record::size_hint`], averaged over the last frames.
+    ratio: f64,
+    /// The division in which each stream was last served, for those that were.
+    served: BTreeMap<SchemaId, u64>,
+    divisions: u64,
+}
+
+impl LiveLane {
+    pub(super) fn new() -> Self {
+        LiveLane {
+            queue: VecDeque::new(),
+            encoder: Encoder::new(),
+            ratio: FIRST_RATIO,
+            served: BTreeMap::new(),
+            divisions: 0,
+        }
+    }
+
+    /// Another ground, or another process of it, decodes from here on.
+    pub(super) fn restart(&mut self) {
+        self.encoder.restart();
+    }
+
+    /// Takes a frame, and returns the one that it pushed out.
+    pub(super) fn push(&mut self, frame: Frame) -> Option<Frame> {
+        self.queue.push_back(frame);
+        if self.queue.len() > QUEUE_FRAMES { self.queue.pop_front() } else { None }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// The frames that wait.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = SequenceRange> + '_ {
+        self.queue.iter().map(|frame| frame.range)
+    }
+
+    /// Drops what is not wanted any more.
+    pub(super) fn retain(&mut self, wanted: impl Fn(SequenceRange) -> bool) {
+        self.queue.retain(|frame| wanted(frame.range));
+    }
+
+    /// The ground decoded the frame that begins with this record.
+    pub(super) fn acknowledge(&mut self, first: u64) {
+        self.encoder.acknowledge(first);
+    }
+
+    /// Divides records into those that do not fit the lane and those that do, of at most `budget_bytes` when encoded:
+    /// critical ones first, then the newest of each stream, then the newest but one..., the streams that waited longest
+    /// before the others. At least one record is live.
+    pub(super) fn divide(
+        &mut self,
+        records: Vec<Record>,
+        schemas: &SchemaTable,
+        budget_bytes: f64,
+    ) -> (Vec<Record>, Vec<Record>) {
+        self.divisions += 1;
+        let budget = budget_bytes / self.ratio;
+        let sizes: Vec<usize> = records.iter().map(Record::size_hint).collect();
+        if sizes.iter().sum::<usize>() as f64 <= budget {
+            self.served.extend(records.iter().map(|record| (record.schema, self.divisions)));
+            return (Vec::new(), records);
+        }
+        let mut seen: BTreeMap<SchemaId, usize> = BTreeMap::new();
+        let mut order: Vec<(bool, usize, u64, usize)> = Vec::with_capacity(records.len());
+        for (index, record) in records.iter().enumerate().rev() {
+            let newer = seen.entry(record.schema).or_default();
+            let critical = schemas.get(&record.schema).is_some_and(|schema| schema.class == Class::Critical);
+            let served = self.served.get(&record.schema).copied().unwrap_or_default();
+            order.push((!critical, *newer, served, index));
+            *newer += 1;
+        }
+        order.sort_unstable();
+        let mut is_live = vec![false; records.len()];
+        let mut size = 0;
+        for (place, (_, _, _, index)) in order.into_iter().enumerate() {
+            size += sizes[index];
+            if place > 0 && size as f64 > budget {
+                break;
+            }
+            is_live[index] = true;
+            self.served.insert(records[index].schema, self.divisions);
+        }
+        let mut is_live = is_live.into_iter();
+        let (live, rest) = records.into_iter().partition(|_| is_live.next().unwrap_or(false));
+        (rest, live)
+    }
+
+    /// Encodes the newest frame that waits, or as many of its newest records as fit `max_bytes`; the others wait on.
+    /// Returns what does not fit even by itself, for the backlog.
+    pub(super) fn encode(
+        &mut self,
+        schemas: &SchemaTable,
+        chain: Chain,
+        max_bytes: usize,
+    ) -> Option<Result<Encoded, SequenceRange>> {
+        let mut frame = self.queue.pop_back()?;
+        // What the spool's codec wrote, it reads.
+        let mut records = codec::decode(&frame.bytes, schemas).unwrap_or_default();
+        let (base, keep) = match chain {
+            Chain::On => (Base::Previous, Keep::ForNext),
+            Chain::Restart => (Base::Acknowledged, Keep::ForAll),
+        };
+        loop {
+            let batch = [Batch::new(records)];
+            let size: usize = batch[0].records().iter().map(Record::size_hint).sum();
+            let first = frame.range.start;
+            if let Ok(bytes) = self.encoder.encode(&batch, schemas, first, base, keep, max_bytes) {
+                self.ratio += (bytes.len() as f64 / size.max(1) as f64 - self.ratio) * RATIO_WEIGHT;
+                return Some(Ok(Encoded { range: frame.range, bytes, is_base: keep == Keep::ForAll }));
+            }
+            if batch[0].records().len() < 2 {
+                return Some(Err(frame.range));
+            }
+            let (older, newer) = halves(&frame, &batch[0], schemas);
+            self.queue.push_back(older);
+            frame = newer;
+            records = codec::decode(&frame.bytes, schemas).unwrap_or_default();
+        }
+    }
+}
+
+/// A frame's records as two frames.
+fn halves(frame: &Frame, batch: &Batch, schemas: &SchemaTable) -> (Frame, Frame) {
+    let (front, back) = batch.records().split_at(batch.records().len() / 2);
+    let middle = frame.range.start + front.len() as u64;
+    let part = |records: &[Record], range| {
+        let bytes = codec::encode(&Batch::new(records.to_vec()), schemas).into();
+        Frame { range, newest: frame.newest, bytes }
+    };
+    (
+        part(front, SequenceRange::new(frame.range.start, middle)),
+        part(back, SequenceRange::new(middle, frame.range.end)),
+    )
+}

@@ -1,0 +1,326 @@
+//! What the vehicle sends next.
+//!
+//! In this order: hello, schemas, answers to commands, what is live, then, in an open session, a due probe, goodbye, gaps, backlog. On a
+//! stream each is a message; on datagrams what is live and backlog go as packets that may be lost, cut to fit, and the
+//! rest on the stream beside them.
+
+use std::time::Duration;
+
+use super::live::{Chain, Encoded};
+use super::packets::{Content, millis_of};
+use super::send::{EdgeSession, Phase};
+use super::transmit::{Channel, Transmit};
+use crate::message::{
+    BacklogPacket, FrameMessage, Gap, Hello, Lane, LivePacket, MAX_EARLY_MESSAGES, MAX_FRAME_BYTES, Object,
+    PROTOCOL_VERSION, PacketHeader, Payload, SchemaAnnouncement, SchemaBody, ToGround,
+};
+use crate::range::SequenceRange;
+use crate::schema::Schema;
+use crate::time::{Instant, Now};
+
+/// What a packet carries of a message, about: the usual MTU of 1500 without headers.
+const PACKET_BYTES: usize = 1400;
+/// Batches on their way before the session waits for acknowledgements.
+const MAX_IN_FLIGHT: usize = 16 * 1024;
+/// Messages between the hello and the welcome: what the ground keeps, less what it may get twice.
+const EARLY_MESSAGES: usize = MAX_EARLY_MESSAGES / 2;
+/// Time between clock probes once the first ones are answered. Also keeps an idle connection alive.
+const PROBE_INTERVAL: Duration = Duration::from_secs(30);
+/// Time between the first probes of a session.
+const FIRST_PROBE_INTERVAL: Duration = Duration::from_secs(2);
+/// How many those are.
+const FIRST_PROBES: u32 = 3;
+/// When to ask again for a message that waits for room on the stream.
+const STREAM_RETRY: Duration = Duration::from_millis(100);
+/// The longest that a piece of backlog may keep the link busy, ahead of what is live: on a stream...
+const FRAME_TIME: Duration = Duration::from_millis(500);
+/// ... within these bounds, bytes.
+const FRAME_BYTES: std::ops::RangeInclusive<usize> = 2048..=MAX_FRAME_BYTES;
+/// ... and on datagrams.
+const FRAGMENT_TIME: Duration = Duration::from_millis(75);
+/// The smallest piece worth its headers, bytes.
+const MIN_FRAGMENT_BYTES: usize = 200;
+/// What an object of the backlog may take of the link.
+const OBJECT_TIME: Duration = Duration::from_secs(2);
+/// ... within these bounds, bytes.
+const OBJECT_BYTES: std::ops::RangeInclusive<usize> = 1024..=32 * 1024;
+/// Objects on their way, as time of the link...
+const OBJECTS_TIME: Duration = Duration::from_secs(6);
+/// ... within these bounds, bytes.
+const OBJECTS_BYTES: std::ops::RangeInclusive<usize> = 8 * 1024..=4 * 1024 * 1024;
+/// What a packet's header, its payload's and its symbols' take at most, bytes.
+const PACKET_HEADER_BYTES: usize = 24;
+
+impl EdgeSession {
+    /// The next message, charged to the link.
+    pub(super) fn next_transmit(&mut self, now: Now, stream_has_room: bool) -> Option<Transmit> {
+        self.pacer.ready(now.instant).ok()?;
+        let message = if stream_has_room { self.next_control(now) } else { None };
+        let (channel, message) = match message {
+            Some(message) => (Channel::Stream, message),
+            None => self.next_telemetry(now, stream_has_room)?,
+        };
+        let bytes = message.encode();
+        self.control.early += usize::from(matches!(self.phase, Phase::Greeting { .. }));
+        let packets = 1 + bytes.len() / PACKET_BYTES;
+        let wire_bytes = bytes.len() + packets * self.overhead_bytes();
+        self.pacer.charge(wire_bytes);
+        self.stats.wire_bytes += wire_bytes as u64;
+        Some(Transmit { channel, bytes })
+    }
+
+    /// When to ask for the next message, when there is none at present.
+    pub(super) fn transmit_timeout(&mut self, now: Instant) -> Option<Instant> {
+        if self.has_message(now) {
+            return Some(self.pacer.ready(now).err().unwrap_or(now + STREAM_RETRY));
+        }
+        let probe = self.control.next_probe.filter(|&due| self.phase == Phase::Open && due > now);
+        let tail = self.datagrams.as_ref().and_then(|datagrams| datagrams.shield.tail_at());
+        [probe, tail].into_iter().flatten().min()
+    }
+
+    fn has_room(&self) -> bool {
+        self.ledger.in_flight_count() < MAX_IN_FLIGHT
+    }
+
+    /// Whether a live frame may leave now.
+    fn may_live(&self) -> bool {
+        let early =
+            matches!(self.phase, Phase::Greeting { sent: true }) && self.control.early < EARLY_MESSAGES;
+        !self.live.is_empty() && self.has_room() && (early || self.phase == Phase::Open)
+    }
+
+    /// Whether backlog may leave now.
+    fn may_backlog(&self, now: Instant) -> bool {
+        let waits =
+            !self.backlog.is_empty() && self.has_room() && self.backlog.object_bytes() < self.objects_bytes();
+        self.phase == Phase::Open && !self.is_dark(now) && (waits || self.backlog.has_fragment())
+    }
+
+    fn objects_bytes(&self) -> usize {
+        self.bytes_in(OBJECTS_TIME).clamp(*OBJECTS_BYTES.start(), *OBJECTS_BYTES.end())
+    }
+
+    fn has_message(&self, now: Instant) -> bool {
+        if self.datagrams.is_none() && self.is_dark(now) {
+            return false;
+        }
+        let symbols = self.datagrams.as_ref().is_some_and(|datagrams| datagrams.shield.owes(now));
+        let telemetry = self.may_live() || self.may_backlog(now) || symbols;
+        match self.phase {
+            Phase::Down | Phase::Leaving | Phase::Refused => false,
+            Phase::Greeting { sent: false } => true,
+            Phase::Greeting { .. } => {
+                self.control.early < EARLY_MESSAGES && (!self.control.schemas.is_empty() || telemetry)
+            }
+            Phase::Open => {
+                !self.control.schemas.is_empty()
+                    || !self.control.answers.is_empty()
+                    || self.control.next_probe.is_some_and(|due| due <= now)
+                    || (self.has_room() && !self.control.gaps.is_empty())
+                    || telemetry
+                    || self.closing
+            }
+        }
+    }
+
+    /// What goes ahead of telemetry, and cannot be lost.
+    fn next_control(&mut self, now: Now) -> Option<ToGround> {
+        if self.datagrams.is_none() && self.is_dark(now.instant) {
+            return None;
+        }
+        match self.phase {
+            Phase::Greeting { sent: false } => {
+                self.phase = Phase::Greeting { sent: true };
+                Some(self.hello())
+            }
+            Phase::Greeting { .. } | Phase::Open if !self.control.schemas.is_empty() => {
+                let early = self.control.early < EARLY_MESSAGES || self.phase == Phase::Open;
+                early.then(|| ToGround::Schemas(self.announce()))
+            }
+            Phase::Open => self.control.answers.pop().map(ToGround::Answer),
+            _ => None,
+        }
+    }
+
+    fn next_telemetry(&mut self, now: Now, stream_has_room: bool) -> Option<(Channel, ToGround)> {
+        let stream = self.datagrams.is_none();
+        if stream && (!stream_has_room || self.is_dark(now.instant)) {
+            return None;
+        }
+        while self.may_live() {
+            let message = if stream { self.live_frame(now) } else { self.live_packet(now) };
+            if let Some(message) = message {
+                self.stats.live_frames += 1;
+                return Some((Channel::Datagram, message));
+            }
+        }
+        if let Some(datagrams) = &mut self.datagrams
+            && datagrams.shield.owes(now.instant)
+        {
+            let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
+            let (payload_number, symbols) = datagrams.shield.symbols_alone(now.instant, room);
+            let header =
+                PacketHeader { number: datagrams.packets.next_number(), sent_millis: millis_of(now) };
+            let lost = datagrams.packets.sent(now, Content::Symbols);
+            lost.into_iter().for_each(|content| self.handle_lost(content));
+            let packet = LivePacket { header, payload_number, payload: Vec::new(), symbols };
+            return Some((Channel::Datagram, ToGround::Live(packet)));
+        }
+        if self.phase != Phase::Open {
+            return None;
+        }
+        if self.control.next_probe.is_some_and(|due| due <= now.instant) {
+            self.control.probes_sent += 1;
+            let first = self.control.probes_sent < FIRST_PROBES;
+            let interval = if first { FIRST_PROBE_INTERVAL } else { PROBE_INTERVAL };
+            self.control.next_probe = Some(now.instant + interval);
+            return Some((Channel::Datagram, ToGround::Probe(self.clock.probe(now))));
+        }
+        if self.closing && stream_has_room {
+            self.phase = Phase::Leaving;
+            self.settle(Ok(Vec::new()));
+            return Some((Channel::Stream, ToGround::Goodbye));
+        }
+        if stream_has_room
+            && self.has_room()
+            && let Some((range, reason)) = self.control.gaps.pop_front()
+        {
+            self.ledger.sent(self.leaves(now, 0), range, Some(reason));
+            let offset = self.offset(range);
+            return Some((Channel::Stream, ToGround::Gap(Gap { offset, count: range.len(), reason })));
+        }
+        if !self.may_backlog(now.instant) {
+            return None;
+        }
+        let message = if stream { self.backlog_frame(now) } else { self.backlog_packet(now) };
+        self.stats.backlog_frames += u64::from(message.is_some());
+        message.map(|message| (Channel::Datagram, message))
+    }
+
+    /// The newest live frame, as a message.
+    fn live_frame(&mut self, now: Now) -> Option<ToGround> {
+        let Encoded { range, bytes, .. } = self.encode_live(Chain::On, MAX_FRAME_BYTES)?;
+        self.ledger.sent(self.leaves(now, bytes.len()), range, None);
+        let object = Object { offset: self.offset(range), skips: Vec::new(), frame: bytes };
+        Some(ToGround::Frame(FrameMessage { lane: Lane::Live, object }))
+    }
+
+    /// The newest live frame with what it protects of those before, as a packet.
+    fn live_packet(&mut self, now: Now) -> Option<ToGround> {
+        let dark = self.is_dark(now.instant);
+        let datagrams = self.datagrams.as_mut()?;
+        let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
+        let chain = if dark { Chain::Restart } else { datagrams.shield.chain() };
+        let max_bytes = datagrams.shield.payload_room(room);
+        let Encoded { range, bytes, is_base } = self.encode_live(chain, max_bytes)?;
+        let payload = Payload { offset: self.offset(range), frame: bytes }.encode();
+        let wire_bytes = payload.len();
+        let datagrams = self.datagrams.as_mut()?;
+        let symbols = datagrams.shield.symbols(room.saturating_sub(payload.len()));
+        let payload_number = datagrams.shield.push(now.instant, &payload);
+        let header = PacketHeader { number: datagrams.packets.next_number(), sent_millis: millis_of(now) };
+        if is_base {
+            datagrams.bases.insert(range.start, range);
+        }
+        let lost = datagrams.packets.sent(now, Content::Live { range, is_base });
+        lost.into_iter().for_each(|content| self.handle_lost(content));
+        self.ledger.sent(self.leaves(now, wire_bytes), range, None);
+        Some(ToGround::Live(LivePacket { header, payload_number, payload, symbols }))
+    }
+
+    /// Encodes the newest live frame; what fits no packet goes to the backlog.
+    fn encode_live(&mut self, chain: Chain, max_bytes: usize) -> Option<Encoded> {
+        match self.live.encode(&self.schemas, chain, max_bytes)? {
+            Ok(encoded) => Some(encoded),
+            Err(range) => {
+                self.ledger.put_back(range);
+                None
+            }
+        }
+    }
+
+    /// The newest records of the backlog, as a message.
+    fn backlog_frame(&mut self, now: Now) -> Option<ToGround> {
+        let max_bytes = self.bytes_in(FRAME_TIME).clamp(*FRAME_BYTES.start(), *FRAME_BYTES.end());
+        let object = self.merge_backlog(now, max_bytes)?.1;
+        Some(ToGround::Frame(FrameMessage { lane: Lane::Backlog, object }))
+    }
+
+    /// The newest records of the backlog, booked as sent.
+    fn merge_backlog(&mut self, now: Now, max_bytes: usize) -> Option<(Vec<SequenceRange>, Object)> {
+        let merged = self.backlog.merge(&self.schemas, max_bytes)?;
+        let leaves = self.leaves(now, merged.frame.len());
+        for range in &merged.ranges {
+            self.ledger.sent(leaves, *range, None);
+        }
+        let offset = self.offset(*merged.ranges.first()?);
+        let skips = merged.skips();
+        Some((merged.ranges, Object { offset, skips, frame: merged.frame }))
+    }
+
+    /// A part of the newest object of the backlog, as a packet.
+    fn backlog_packet(&mut self, now: Now) -> Option<ToGround> {
+        if !self.backlog.has_fragment() {
+            let max_bytes = self.bytes_in(OBJECT_TIME).clamp(*OBJECT_BYTES.start(), *OBJECT_BYTES.end());
+            let (ranges, object) = self.merge_backlog(now, max_bytes)?;
+            let room = self.datagrams.as_ref()?.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
+            let suited = self.bytes_in(FRAGMENT_TIME).saturating_sub(self.overhead_bytes());
+            self.backlog.begin(ranges, object.encode(), suited.clamp(MIN_FRAGMENT_BYTES.min(room), room));
+        }
+        let (fragment, count, bytes) = self.backlog.next_fragment()?;
+        // The object's time begins anew with each of its parts: its last one decides when it is overdue.
+        let (unsent_bytes, ranges) = self.backlog.remaining(fragment.object);
+        let leaves = self.leaves(now, bytes.len() + unsent_bytes);
+        for range in ranges {
+            self.ledger.postpone(*range, leaves);
+        }
+        let datagrams = self.datagrams.as_mut()?;
+        let header = PacketHeader { number: datagrams.packets.next_number(), sent_millis: millis_of(now) };
+        let lost = datagrams.packets.sent(now, Content::Fragment(fragment));
+        lost.into_iter().for_each(|content| self.handle_lost(content));
+        let (number, index) = (fragment.object, fragment.index);
+        Some(ToGround::Backlog(BacklogPacket { header, number, index, count, bytes }))
+    }
+
+    /// The next schemas to declare, as many as share a packet, but at least one.
+    fn announce(&mut self) -> Vec<SchemaAnnouncement> {
+        let mut announcements = Vec::new();
+        let mut bytes = 0;
+        while bytes < PACKET_BYTES
+            && let Some(id) = self.control.schemas.pop_first()
+        {
+            let Some(schema) = self.schemas.get(&id) else { continue };
+            let body = if self.schemas_in_full {
+                SchemaBody::Full(Schema::clone(schema))
+            } else {
+                SchemaBody::compact(schema)
+            };
+            let announcement = SchemaAnnouncement { id, body };
+            bytes += announcement.encoded_bytes();
+            if bytes > PACKET_BYTES && !announcements.is_empty() {
+                self.control.schemas.insert(id);
+                break;
+            }
+            announcements.push(announcement);
+        }
+        announcements
+    }
+
+    fn hello(&self) -> ToGround {
+        let super::Identity { vehicle, epoch, base, token, agent } = self.identity.clone();
+        ToGround::Hello(Hello { protocol: PROTOCOL_VERSION, vehicle, epoch, base, token, agent })
+    }
+
+    /// When a message of about this size, sent now, has left at the link's rate: on a narrow link a large frame takes
+    /// longer than the ground may be silent.
+    fn leaves(&self, now: Now, bytes: usize) -> Instant {
+        let bits = (bytes + self.overhead_bytes()) as u64 * 8;
+        let micros = self.config.rate_bits_per_second.map_or(0, |rate| bits * 1_000_000 / rate.max(1));
+        now.instant + Duration::from_micros(micros)
+    }
+
+    fn offset(&self, range: SequenceRange) -> i64 {
+        range.start.wrapping_sub(self.identity.base) as i64
+    }
+}

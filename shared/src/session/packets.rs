@@ -1,0 +1,112 @@
+//! The telemetry datagrams on their way: what each carried, and what the ground says of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::backlog::Fragment;
+use crate::message::Feedback;
+use crate::range::SequenceRange;
+use crate::time::{Instant, Now};
+
+/// Packets that are remembered: beyond it the oldest are taken for lost.
+const MAX_PACKETS: usize = 8192;
+/// A packet may be overtaken by this many before it counts as lost.
+const REORDERING: u32 = 3;
+
+/// What a packet carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// A live payload of these records, and whether other frames may continue it.
+    Live { range: SequenceRange, is_base: bool },
+    /// A part of a backlog object.
+    Fragment(Fragment),
+    /// Coded symbols only.
+    Symbols,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Packet {
+    content: Content,
+    sent: Instant,
+    sent_millis: u16,
+    /// Live payloads that had left by then.
+    payloads: u32,
+}
+
+/// What a feedback told of the packets.
+#[derive(Debug, Default)]
+pub(super) struct Fate {
+    /// What was lost and, for live frames, can no longer be recovered from coded symbols.
+    pub(super) lost: Vec<Content>,
+    /// Time from sending the newest packet to the feedback, less the time that the ground held it.
+    pub(super) round_trip: Option<Duration>,
+    /// The ground's clock at the arrival of the newest packet, less the edge's at its sending, modulo 65,536 ms: the
+    /// one-way delay plus the clocks' offset.
+    pub(super) raw_delay_millis: Option<u16>,
+}
+
+/// The packets of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Packets {
+    next: u32,
+    /// Live payloads sent.
+    payloads: u32,
+    /// Live payloads that had been sent with the newest packet that arrived.
+    payloads_reached: u32,
+    /// By number: those whose fate is open.
+    open: BTreeMap<u32, Packet>,
+}
+
+impl Packets {
+    /// The number of the next packet.
+    pub(super) fn next_number(&self) -> u32 {
+        self.next
+    }
+
+    /// A packet leaves. Returns what is taken for lost because nothing was heard of it for too many packets.
+    pub(super) fn sent(&mut self, now: Now, content: Content) -> Option<Content> {
+        if let Content::Live { .. } = content {
+            self.payloads = self.payloads.wrapping_add(1);
+        }
+        let packet =
+            Packet { content, sent: now.instant, sent_millis: millis_of(now), payloads: self.payloads };
+        self.open.insert(self.next, packet);
+        self.next = self.next.wrapping_add(1);
+        if self.open.len() > MAX_PACKETS {
+            return self.open.pop_first().map(|(_, packet)| packet.content);
+        }
+        None
+    }
+
+    /// What the ground says. `window` is how many payloads coded symbols reach back.
+    pub(super) fn handle_feedback(&mut self, now: Instant, feedback: &Feedback, window: u32) -> Fate {
+        let mut fate = Fate::default();
+        if let Some(newest) = self.open.get(&feedback.largest) {
+            let held = Duration::from_millis(feedback.held_millis.into());
+            fate.round_trip = now.since(newest.sent).checked_sub(held);
+            fate.raw_delay_millis = Some(feedback.arrived_millis.wrapping_sub(newest.sent_millis));
+            self.payloads_reached = newest.payloads;
+        }
+        let later = self.open.split_off(&feedback.largest.saturating_add(1));
+        let told = std::mem::replace(&mut self.open, later);
+        for range in feedback.missing_ranges() {
+            for (&number, &packet) in told.range(range) {
+                let may_come = match packet.content {
+                    Content::Live { .. } => packet.payloads + window + REORDERING > self.payloads_reached,
+                    _ => number.saturating_add(REORDERING) > feedback.largest,
+                };
+                if may_come {
+                    self.open.insert(number, packet);
+                } else {
+                    fate.lost.push(packet.content);
+                }
+            }
+        }
+        fate
+    }
+}
+
+/// What a packet carries of the time.
+pub(super) fn millis_of(now: Now) -> u16 {
+    now.wall.0.div_euclid(1000).rem_euclid(1 << 16) as u16
+}

@@ -1,0 +1,217 @@
+//! How the live lane is protected against loss at the vehicle: which coded symbols go when, and how often the chain of
+//! frames begins anew from what the ground is known to have.
+
+use std::time::Duration;
+
+use super::live::Chain;
+use crate::datagram::coding::{CodingSender, MAX_PAYLOAD_BYTES, MAX_SYMBOLS_PER_PACKET, Symbol};
+use crate::datagram::loss::LossReport;
+use crate::datagram::protection::{Conditions, Protection};
+use crate::time::Instant;
+
+/// The most symbols that are owed: what more loss than that wants is not worth its bytes when it comes late.
+const MAX_OWED: f64 = 6.0;
+/// The rate taken for a link without a limit.
+const UNLIMITED_BITS_PER_SECOND: u64 = 1_000_000_000;
+/// How much the newest second decides of the payloads' size and number.
+const LOAD_WEIGHT: f64 = 0.3;
+/// How long one measures payloads before the averages move.
+const LOAD_INTERVAL: Duration = Duration::from_secs(1);
+/// What live records take before any were encoded, bytes a second.
+const FIRST_LOAD: f64 = 500.0;
+
+/// What of the protection against loss is fixed by configuration, instead of following the measured loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pins {
+    /// [`Protection::tick`].
+    pub tick: Option<Duration>,
+    /// [`Protection::window`].
+    pub window: Option<u8>,
+    /// [`Protection::symbols_percent`].
+    pub symbols_percent: Option<u16>,
+}
+
+/// The coding of one connection.
+#[derive(Debug)]
+pub(super) struct Shield {
+    pins: Pins,
+    conditions: Conditions,
+    protection: Protection,
+    load: Load,
+    coding: CodingSender,
+    /// The next payload's number.
+    next_payload: u32,
+    /// Symbols that should have gone with the payloads so far.
+    owed: f64,
+    /// The next symbol's index among those that end before the next payload.
+    index: u8,
+    /// When symbols go by themselves, if no payload takes them along, and for how many ticks more.
+    tail: Option<(Instant, u32)>,
+    /// Frames since the chain began anew.
+    chained: u32,
+}
+
+/// How much payload there is.
+#[derive(Debug)]
+struct Load {
+    since: Instant,
+    bytes: usize,
+    bytes_max: usize,
+    bytes_per_second: f64,
+}
+
+impl Shield {
+    /// Against loss as it was seen last, on a link of this rate whose packets have these headers.
+    pub(super) fn new(
+        pins: Pins,
+        rate_bits_per_second: Option<u64>,
+        overhead_bytes: usize,
+        loss: LossReport,
+    ) -> Self {
+        let conditions = Conditions {
+            rate_bits_per_second: rate_bits_per_second.unwrap_or(UNLIMITED_BITS_PER_SECOND),
+            packet_overhead_bytes: overhead_bytes as u32,
+            one_way_delay: Duration::from_millis(300),
+            loss,
+            payload_bytes_per_second: FIRST_LOAD as u32,
+            payload_bytes_max: 100,
+        };
+        Shield {
+            protection: protection(&conditions, pins),
+            pins,
+            conditions,
+            load: Load { since: Instant::default(), bytes: 0, bytes_max: 0, bytes_per_second: FIRST_LOAD },
+            coding: CodingSender::new(),
+            next_payload: 0,
+            owed: 0.0,
+            index: 0,
+            tail: None,
+            chained: u32::MAX,
+        }
+    }
+
+    /// The ground reports how packets are lost; the round trip was measured.
+    pub(super) fn handle_report(&mut self, now: Instant, loss: LossReport, round_trip: Option<Duration>) {
+        let load = &mut self.load;
+        let elapsed = now.since(load.since);
+        if elapsed >= LOAD_INTERVAL {
+            let newest = load.bytes as f64 / elapsed.as_secs_f64();
+            load.bytes_per_second += (newest - load.bytes_per_second) * LOAD_WEIGHT;
+            self.conditions.payload_bytes_per_second = load.bytes_per_second as u32;
+            self.conditions.payload_bytes_max = load.bytes_max.max(1) as u32;
+            (load.since, load.bytes, load.bytes_max) = (now, 0, 0);
+        }
+        if let Some(round_trip) = round_trip {
+            self.conditions.one_way_delay = round_trip / 2;
+        }
+        self.conditions.loss = loss;
+        self.protection = protection(&self.conditions, self.pins);
+    }
+
+    /// Time between live packets.
+    pub(super) fn tick(&self) -> Duration {
+        self.protection.tick
+    }
+
+    /// How many payloads symbols reach back.
+    pub(super) fn window(&self) -> u32 {
+        self.protection.window.into()
+    }
+
+    pub(super) fn symbols_per_payload(&self) -> f64 {
+        f64::from(self.protection.symbols_percent) / 100.0
+    }
+
+    /// What the next frame may continue: now and then only what was acknowledged, so that a payload that is not
+    /// recovered holds up few others.
+    pub(super) fn chain(&mut self) -> Chain {
+        let interval = match self.conditions.loss.loss_per_mille {
+            0 => 16,
+            1..=20 => 8,
+            _ => 4,
+        };
+        self.chained = self.chained.saturating_add(1);
+        if self.chained >= interval {
+            self.chained = 0;
+            return Chain::Restart;
+        }
+        Chain::On
+    }
+
+    /// The largest payload in a packet that has this much room: one that leaves room for a symbol of its size.
+    pub(super) fn payload_room(&self, room: usize) -> usize {
+        let share = if self.protection.symbols_percent > 0 { room / 2 } else { room };
+        share.min(MAX_PAYLOAD_BYTES).saturating_sub(16)
+    }
+
+    /// The symbols that the packet of the next payload takes along, in the room beside it.
+    pub(super) fn symbols(&mut self, mut room: usize) -> Vec<Symbol> {
+        let mut symbols = Vec::new();
+        while self.owed >= 1.0 && self.index < MAX_SYMBOLS_PER_PACKET {
+            let Some(symbol) = self.coding.symbol(self.next_payload, self.index, self.protection.window)
+            else {
+                self.owed = 0.0;
+                break;
+            };
+            let bytes = symbol.bytes.len() + 4;
+            if bytes > room {
+                break;
+            }
+            room -= bytes;
+            self.index += 1;
+            self.owed -= 1.0;
+            symbols.push(symbol);
+        }
+        symbols
+    }
+
+    /// A payload leaves: returns its number.
+    pub(super) fn push(&mut self, now: Instant, payload: &[u8]) -> u32 {
+        let number = self.next_payload;
+        self.next_payload = number.wrapping_add(1);
+        self.index = 0;
+        self.load.bytes += payload.len();
+        self.load.bytes_max = self.load.bytes_max.max(payload.len());
+        if self.coding.push(number, payload).is_ok() && self.protection.symbols_percent > 0 {
+            self.owed = (self.owed + self.symbols_per_payload()).min(MAX_OWED);
+            // Where losses come in bursts, a pause between packets would prolong them.
+            let burst = u32::from(self.conditions.loss.burst_tenths).div_ceil(10);
+            let ticks = if self.protection.fills_idle_ticks { burst + 1 } else { 1 };
+            self.tail = Some((now + self.protection.tick * 3 / 2, ticks));
+        }
+        number
+    }
+
+    /// Whether symbols should go by themselves: those that had no room, and those of the last payload when no other
+    /// comes.
+    pub(super) fn owes(&self, now: Instant) -> bool {
+        let crowded = self.owed >= self.symbols_per_payload() + 1.0;
+        (crowded || self.tail.is_some_and(|(at, _)| at <= now)) && self.index < MAX_SYMBOLS_PER_PACKET
+    }
+
+    /// When [`owes`](Self::owes) becomes true by itself.
+    pub(super) fn tail_at(&self) -> Option<Instant> {
+        self.tail.map(|(at, _)| at).filter(|_| self.index < MAX_SYMBOLS_PER_PACKET)
+    }
+
+    /// Symbols of the payloads so far, and the number of the next payload, before which they end.
+    pub(super) fn symbols_alone(&mut self, now: Instant, room: usize) -> (u32, Vec<Symbol>) {
+        if let Some((at, ticks)) = self.tail
+            && at <= now
+        {
+            self.tail = (ticks > 1).then(|| (now + self.protection.tick, ticks - 1));
+        }
+        self.owed = self.owed.max(1.0);
+        (self.next_payload, self.symbols(room))
+    }
+}
+
+fn protection(conditions: &Conditions, pins: Pins) -> Protection {
+    let chosen = Protection::choose(conditions);
+    Protection {
+        tick: pins.tick.unwrap_or(chosen.tick),
+        window: pins.window.unwrap_or(chosen.window),
+        symbols_percent: pins.symbols_percent.unwrap_or(chosen.symbols_percent),
+        ..chosen
+    }
+}
