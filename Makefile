@@ -2,12 +2,13 @@
 # make test    every test; as root, first installs what is missing
 # make lint    rustfmt, clippy, cargo-deny
 # make bench   benchmarks
+# make autobahn   Autobahn's WebSocket test suite (from PyPI) against the ground's WebSocket stack, a few minutes
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := build
-.PHONY: build page demo test lint bench tools clean
-.SILENT: page demo test lint tools
+.PHONY: build page demo test lint bench autobahn tools clean
+.SILENT: page demo test lint autobahn tools
 
 SECONDS ?=
 VENV := .venv
@@ -93,6 +94,10 @@ lint:
 
 bench:
 	cargo bench --workspace
+
+autobahn:
+	cargo build --release -p tern-ground --example echo
+	exec testbed/autobahn/run.sh target/autobahn target/release/examples/echo
 
 # What the tests and the linter use beside Rust.
 tools:

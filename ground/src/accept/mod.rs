@@ -29,6 +29,8 @@ use socket::Socket;
 
 /// WebSocket messages of this size are read, so that the session can refuse those over its own limit with a reason.
 const MAX_READ_BYTES: usize = 4 * MAX_MESSAGE_BYTES;
+/// What a connection holds to read into, bytes: a live frame of a busy autopilot. Larger ones come in several reads.
+const READ_BUFFER_BYTES: usize = 8 * 1024;
 
 /// What serving vehicles takes.
 pub struct Accept {
@@ -75,7 +77,8 @@ pub async fn upgrade(
     let Ok(permit) = accept.connections.clone().try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many connections, try again later\n").into_response();
     };
-    upgrade.max_message_size(MAX_READ_BYTES).max_frame_size(MAX_READ_BYTES).on_upgrade(async move |socket| {
+    let upgrade = upgrade.max_message_size(MAX_READ_BYTES).max_frame_size(MAX_READ_BYTES);
+    upgrade.read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0).on_upgrade(async move |socket| {
         accept.connection(Socket::WebSocket(Box::new(socket)), peer.address).run().await;
         drop(permit);
     })
