@@ -18,6 +18,11 @@ const RATE_GROWTH: f64 = 1.2;
 /// ... once so many bytes came at it.
 const RATE_BYTES: usize = 1000;
 
+/// Packets that one feedback should tell of, where they are few: it costs about as much as one of them.
+pub(super) const FEEDBACK_PACKETS: u32 = 3;
+/// The shortest and the longest time that packets are gathered.
+const GATHERING_TIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_millis(2500));
+
 /// Which packets arrived on a connection.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
@@ -27,6 +32,8 @@ pub(super) struct Arrivals {
     told: Option<Told>,
     /// Bytes since then.
     bytes: usize,
+    /// Mean time between packets.
+    interval: Duration,
     loss: LossMeter,
 }
 
@@ -68,6 +75,10 @@ impl Arrivals {
         }
         self.numbers.insert(SequenceRange::new(number, number + 1));
         self.loss.handle_packet(header.number);
+        if let Some(newest) = self.newest {
+            let since = now.instant.since(newest.arrived).min(GATHERING_TIME.1);
+            self.interval = (self.interval * 7 + since) / 8;
+        }
         self.bytes += bytes;
         if self.newest.is_none_or(|newest| newest.number < header.number) {
             let arrived_millis = millis_of(now);
@@ -120,6 +131,11 @@ impl Arrivals {
     fn bytes_per_second(&self, now: Instant) -> f64 {
         let elapsed = self.told.map_or(Duration::MAX, |told| now.since(told.at)).as_secs_f64();
         self.bytes as f64 / elapsed.clamp(0.4, 1e9)
+    }
+
+    /// How long packets are gathered for one feedback: a second, or longer where a few packets take that.
+    pub(super) fn gathering_time(&self) -> Duration {
+        (self.interval * FEEDBACK_PACKETS).clamp(GATHERING_TIME.0, GATHERING_TIME.1)
     }
 
     /// How long ago the newest packet arrived.

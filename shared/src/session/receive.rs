@@ -452,7 +452,8 @@ impl GroundSession {
 
     fn owe_acknowledgement(&mut self, now: Instant, range: SequenceRange) {
         self.unacknowledged.push(range);
-        self.acknowledge_at.get_or_insert(now + ACK_INTERVAL);
+        let gathered = self.datagrams.as_ref().map(|datagrams| datagrams.arrivals.gathering_time());
+        self.acknowledge_at.get_or_insert(now + gathered.unwrap_or(ACK_INTERVAL));
         if self.unacknowledged.len() >= MAX_ACK_RANGES * 4 {
             if self.datagrams.is_some() { self.feed_back(now) } else { self.acknowledge() }
         }
@@ -468,7 +469,7 @@ impl GroundSession {
             _ if at_once => now,
             Some(last) if grows => last + GROWTH_INTERVAL,
             Some(last) if hurried => last + HURRIED_INTERVAL,
-            Some(last) => last + ACK_INTERVAL,
+            Some(last) => last + datagrams.arrivals.gathering_time(),
             None => now,
         };
         self.acknowledge_at = Some(self.acknowledge_at.map_or(due, |at| at.min(due)));

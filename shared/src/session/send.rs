@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::arrival::FEEDBACK_PACKETS;
 use super::backlog::BacklogLane;
 use super::commands::Answers;
 use super::ledger::{AcknowledgedUnsent, Ledger};
@@ -598,7 +599,8 @@ impl EdgeSession {
     /// How long a message may be unacknowledged before it counts as lost; `None` on a stream, which loses nothing.
     fn acknowledged_within(&self) -> Option<Duration> {
         let datagrams = self.datagrams.as_ref()?;
-        Some(datagrams.round_trip.unwrap_or(FIRST_ROUND_TRIP) + ACKNOWLEDGED_WITHIN)
+        let gathered = datagrams.shield.payload_interval() * FEEDBACK_PACKETS;
+        Some(datagrams.round_trip.unwrap_or(FIRST_ROUND_TRIP) + ACKNOWLEDGED_WITHIN + gathered)
     }
 
     /// What a packet costs beside our bytes.

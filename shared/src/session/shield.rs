@@ -19,6 +19,10 @@ const LOAD_WEIGHT: f64 = 0.3;
 const LOAD_INTERVAL: Duration = Duration::from_secs(1);
 /// What live records take before any were encoded, bytes a second.
 const FIRST_LOAD: f64 = 500.0;
+/// How many payloads they make, a second.
+const FIRST_PAYLOADS: f64 = 10.0;
+/// The share of the link that packets may take when each is followed by one of symbols.
+const TAILED_LOAD_MAX: f64 = 0.6;
 
 /// What of the protection against loss is fixed by configuration, instead of following the measured loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,9 +59,11 @@ pub(super) struct Shield {
 #[derive(Debug)]
 struct Load {
     since: Instant,
+    payloads: u32,
     bytes: usize,
     bytes_max: usize,
     bytes_per_second: f64,
+    payloads_per_second: f64,
 }
 
 impl Shield {
@@ -80,7 +86,14 @@ impl Shield {
             protection: protection(&conditions, pins),
             pins,
             conditions,
-            load: Load { since: Instant::default(), bytes: 0, bytes_max: 0, bytes_per_second: FIRST_LOAD },
+            load: Load {
+                since: Instant::default(),
+                payloads: 0,
+                bytes: 0,
+                bytes_max: 0,
+                bytes_per_second: FIRST_LOAD,
+                payloads_per_second: FIRST_PAYLOADS,
+            },
             coding: CodingSender::new(),
             next_payload: 0,
             owed: 0.0,
@@ -102,9 +115,11 @@ impl Shield {
         if elapsed >= LOAD_INTERVAL {
             let newest = load.bytes as f64 / elapsed.as_secs_f64();
             load.bytes_per_second += (newest - load.bytes_per_second) * LOAD_WEIGHT;
+            let newest = f64::from(load.payloads) / elapsed.as_secs_f64();
+            load.payloads_per_second += (newest - load.payloads_per_second) * LOAD_WEIGHT;
             self.conditions.payload_bytes_per_second = load.bytes_per_second as u32;
             self.conditions.payload_bytes_max = load.bytes_max.max(1) as u32;
-            (load.since, load.bytes, load.bytes_max) = (now, 0, 0);
+            (load.since, load.payloads, load.bytes, load.bytes_max) = (now, 0, 0, 0);
         }
         if let Some(round_trip) = round_trip {
             self.conditions.one_way_delay = round_trip / 2;
@@ -175,6 +190,7 @@ impl Shield {
         let number = self.next_payload;
         self.next_payload = number.wrapping_add(1);
         self.index = 0;
+        self.load.payloads += 1;
         self.load.bytes += payload.len();
         self.load.bytes_max = self.load.bytes_max.max(payload.len());
         if self.coding.push(number, payload).is_ok() && self.protection.symbols_percent > 0 {
@@ -182,9 +198,22 @@ impl Shield {
             // Where losses come in bursts, a pause between packets would prolong them.
             let burst = u32::from(self.conditions.loss.burst_tenths).div_ceil(10);
             let ticks = if self.protection.fills_idle_ticks { burst + 1 } else { 1 };
-            self.tail = Some((now + self.protection.tick * 3 / 2, ticks));
+            self.tail = self.affords_tails().then(|| (now + self.protection.tick * 3 / 2, ticks));
         }
         number
+    }
+
+    /// Whether every payload may be followed by a packet of symbols: where packets are few and the link is narrow, a
+    /// second one would take what the next payload needs.
+    fn affords_tails(&self) -> bool {
+        let headers = self.load.payloads_per_second * f64::from(self.conditions.packet_overhead_bytes);
+        let doubled = 2.0 * (headers + self.load.bytes_per_second);
+        doubled * 8.0 <= TAILED_LOAD_MAX * self.conditions.rate_bits_per_second as f64
+    }
+
+    /// Time between payloads, about.
+    pub(super) fn payload_interval(&self) -> Duration {
+        Duration::from_secs_f64(1.0 / self.load.payloads_per_second.clamp(0.1, 1000.0))
     }
 
     /// Whether symbols should go by themselves: those that had no room, and those of the last payload when no other
