@@ -20,7 +20,7 @@ use tern_shared::command::Moment;
 use tern_shared::range::SequenceRange;
 use tern_shared::record::{MAX_RECORD_BYTES, Record};
 use tern_shared::schema::Class;
-use tern_shared::session::{EdgeEvent, EdgeSession, Frame, Identity, Pins, SendConfig, Transmit};
+use tern_shared::session::{Budgets, EdgeEvent, EdgeSession, Frame, Identity, Pins, SendConfig, Transmit};
 use tern_shared::time::Now;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -105,6 +105,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let send = SendConfig {
         rate_bits_per_second: config.link.rate_bits_per_second,
         auto_rate: false,
+        budgets: Budgets::default(),
         overhead_bytes: config.link.overhead_bytes,
         silence_limit: config.link.silence_limit,
         batch_window: config.batch_window,

@@ -38,6 +38,7 @@ fn relay() -> (Relay, Inputs, Ground) {
     let send = SendConfig {
         rate_bits_per_second: Some(64_000),
         auto_rate: false,
+        budgets: Budgets::default(),
         overhead_bytes: Some(80),
         silence_limit: Duration::from_secs(5),
         batch_window: None,
