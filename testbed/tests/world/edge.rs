@@ -184,6 +184,7 @@ impl Edge {
                     let error = (estimate.offset_micros - clock_offset_micros).unsigned_abs();
                     assert!(error <= u64::from(estimate.uncertainty_micros) + 1, "{error} of {estimate:?}");
                 }
+                EdgeEvent::Budget(_) => {}
                 EdgeEvent::Silent(is_silent) => *silent = is_silent,
                 EdgeEvent::Established { .. } | EdgeEvent::Order(_) | EdgeEvent::Closed => {}
             }
