@@ -7,6 +7,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod link;
+pub mod link_state;
 pub mod metrics;
 pub mod registry;
 pub mod relay;

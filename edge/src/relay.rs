@@ -20,8 +20,10 @@ use tern_shared::command::Moment;
 use tern_shared::range::SequenceRange;
 use tern_shared::record::{MAX_RECORD_BYTES, Record};
 use tern_shared::schema::Class;
-use tern_shared::session::{EdgeEvent, EdgeSession, Frame, Identity, Pins, SendConfig, Transmit};
-use tern_shared::time::Now;
+use tern_shared::session::{
+    BudgetChange, EdgeEvent, EdgeSession, Frame, Identity, MonthSpent, Pins, SendConfig, Thinning, Transmit,
+};
+use tern_shared::time::{Instant, Now};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
@@ -29,7 +31,8 @@ use tracing::{debug, error, info, warn};
 use crate::clock::{Clock, wall_now};
 use crate::command::{Commands, Happened};
 use crate::config::Config;
-use crate::link::{Connection, LinkError, Links};
+use crate::link::{Connection, LinkError, Links, WireCounter};
+use crate::link_state::LinkState;
 use crate::metrics::{self, Scrape};
 use crate::registry::Registry;
 use crate::source::{self, Counters, Port, Sample, SourceError};
@@ -49,6 +52,10 @@ const SCRAPES: usize = 4;
 /// How long the last records may take to reach the ground when the edge is told to end.
 const CLOSING_LIMIT: Duration = Duration::from_secs(3);
 
+/// How often budgets are set right.
+const ACCOUNTS_INTERVAL: Duration = Duration::from_secs(1);
+/// How often at most the spool is told what the month has cost: a page of its log each.
+const SPENT_INTERVAL: Duration = Duration::from_secs(10);
 /// How long the goodbye may take to leave.
 const GOODBYE_LIMIT: Duration = Duration::from_millis(500);
 
@@ -104,7 +111,8 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     };
     let send = SendConfig {
         rate_bits_per_second: config.link.rate_bits_per_second,
-        auto_rate: false,
+        auto_rate: config.link.auto_rate,
+        budgets: config.budgets,
         overhead_bytes: config.link.overhead_bytes,
         silence_limit: config.link.silence_limit,
         batch_window: config.batch_window,
@@ -114,7 +122,10 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     for (&id, schema) in &opened.schemas {
         session.handle_schema(id, schema.clone());
     }
+    session.handle_month_spent(opened.spent);
     let (silent_sender, silent) = watch::channel(false);
+    let (unpaid_sender, unpaid) = watch::channel(false);
+    let wire = links.wire();
     let clock = Clock::start();
     let (happened_sender, command_news) = mpsc::channel(COMMAND_NEWS);
     let ports: BTreeMap<String, Port> =
@@ -135,6 +146,10 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         stats: RelayStats::default(),
         printer: Printer::start(status::print)?,
         silent: silent_sender,
+        unpaid: unpaid_sender,
+        wire,
+        link_state: config.link_state_interval.map(LinkStates::new),
+        kept_spent: (opened.spent, Instant::default()),
         closed: false,
     };
 
@@ -149,7 +164,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     }
     drop(samples_sender);
     let (connection_sender, connections) = mpsc::channel(1);
-    let mut links = tokio::spawn(links.run(connection_sender, silent));
+    let mut links = tokio::spawn(links.run(connection_sender, silent, unpaid));
 
     let (scrape_sender, scrapes) = mpsc::channel(SCRAPES);
     let metrics = match config.metrics {
@@ -201,7 +216,27 @@ struct Relay {
     printer: Printer,
     /// Tells the links whether nothing is heard on the connection in use.
     silent: watch::Sender<bool>,
+    /// Tells the links whether nothing is left to pay another connection with.
+    unpaid: watch::Sender<bool>,
+    /// What the links have cost.
+    wire: WireCounter,
+    link_state: Option<LinkStates>,
+    /// What the spool was last told of the month's budget, and when.
+    kept_spent: (MonthSpent, Instant),
     closed: bool,
+}
+
+/// Records of the link's state.
+struct LinkStates {
+    state: LinkState,
+    interval: Duration,
+    next: Instant,
+}
+
+impl LinkStates {
+    fn new(interval: Duration) -> Self {
+        LinkStates { state: LinkState::new(), interval, next: Instant(interval) }
+    }
 }
 
 impl Relay {
@@ -213,6 +248,7 @@ impl Relay {
     ) -> Result<(), RelayError> {
         tokio::pin!(shutdown);
         let mut status_timer = tokio::time::interval(status_interval.unwrap_or(Duration::from_secs(3600)));
+        let mut accounts_timer = tokio::time::interval(ACCOUNTS_INTERVAL);
         let mut samples = Vec::with_capacity(SAMPLES_AT_ONCE);
         let closing = tokio::time::sleep(Duration::MAX);
         tokio::pin!(closing);
@@ -263,6 +299,7 @@ impl Relay {
                 // Priority 4: the link can take a message.
                 permit = room(outgoing), if polled.is_none() => {
                     let now = self.clock.now();
+                    self.session.handle_counted(now, self.wire.total_bytes());
                     // A closed channel is noticed by `receive`.
                     let stream_has_room = self.connection.as_ref().is_some_and(Connection::stream_has_room);
                     let transmit =
@@ -277,6 +314,7 @@ impl Relay {
                 // Priority 5: the disk and the timers.
                 Some(event) = inputs.spool_events.recv() => self.handle_spool_event(event),
                 () = sleep_until(timeout) => self.handle_timeout(self.clock.now()),
+                _ = accounts_timer.tick() => self.handle_accounts(self.clock.now()),
                 _ = status_timer.tick(), if status_interval.is_some() => self.print_status(),
                 Some(scrape) = inputs.scrapes.recv() => self.tell(scrape),
                 // Priority 6: new samples.
@@ -303,10 +341,11 @@ impl Relay {
     /// Ends what the relay owns; blocks as long as the disk takes.
     fn close(mut self) -> crate::spool::SpoolStatus {
         self.flush(self.clock.now());
+        self.spool.put_spent(self.session.stats().month);
         self.spool.close()
     }
 
-    fn timeout(&mut self, now: Now) -> Option<tern_shared::time::Instant> {
+    fn timeout(&mut self, now: Now) -> Option<Instant> {
         self.batcher.set_window(self.session.batch_window());
         let moment = Moment { now, clock: self.session.clock(now) };
         let commands = self.commands.poll_timeout(moment);
@@ -324,6 +363,26 @@ impl Relay {
     fn moment(&self) -> Moment {
         let now = self.clock.now();
         Moment { now, clock: self.session.clock(now) }
+    }
+
+    /// Sets the budgets right by what the links have cost, keeps what the month has cost, and tells of the link.
+    fn handle_accounts(&mut self, now: Now) {
+        self.session.handle_counted(now, self.wire.total_bytes());
+        let stats = self.session.stats();
+        let (kept, at) = self.kept_spent;
+        if stats.month != kept && now.instant.since(at) >= SPENT_INTERVAL {
+            self.kept_spent = (stats.month, now.instant);
+            self.spool.put_spent(stats.month);
+        }
+        let backlog_records = status::backlog_records(&stats, &self.spool.status());
+        let Some(link_state) = self.link_state.as_mut().filter(|state| state.next <= now.instant) else {
+            return;
+        };
+        link_state.next = now.instant + link_state.interval;
+        if self.stats.connected && stats.thinning < Thinning::CriticalOnly {
+            let sample = link_state.state.sample(now.wall, &stats, backlog_records);
+            self.handle_sample(now, sample);
+        }
     }
 
     fn handle_sample(&mut self, now: Now, sample: Sample) {
@@ -408,6 +467,7 @@ impl Relay {
                     info!(is_silent, "the link in use");
                     self.silent.send_replace(is_silent);
                 }
+                EdgeEvent::Budget(change) => self.handle_budget(change),
                 EdgeEvent::Clock(estimate) => {
                     self.stats.clock = Some(estimate);
                     self.commands.handle_timeout(self.moment());
@@ -422,6 +482,23 @@ impl Relay {
         while let Some(answer) = self.commands.poll_answer() {
             self.session.answer(answer);
         }
+    }
+
+    fn handle_budget(&mut self, change: BudgetChange) {
+        let BudgetChange { kind, thinning, spent_bytes, limit_bytes } = change;
+        let told = match thinning {
+            Thinning::None => "a new month's budget",
+            Thinning::NoBacklog => "80 % of the budget are spent: no backlog and no bulk from here on",
+            Thinning::HalfLive => "90 % of the budget are spent: half of what is live from here on",
+            Thinning::CriticalOnly => "97 % of the budget are spent: only what is critical from here on",
+            Thinning::Spent => "the budget is spent: nothing is sent from here on, all is kept",
+        };
+        if thinning == Thinning::None {
+            info!(?kind, limit_bytes, "{told}");
+        } else {
+            warn!(?kind, spent_bytes, limit_bytes, "{told}");
+        }
+        self.unpaid.send_replace(self.session.stats().thinning == Thinning::Spent);
     }
 
     fn handle_spool_event(&mut self, event: SpoolEvent) {

@@ -6,7 +6,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use serde::Serialize;
 use tern_shared::message::ClockEstimate;
-use tern_shared::session::SendStats;
+use tern_shared::session::{SendStats, Thinning};
 
 use crate::source::{Counters, SourceUrl};
 use crate::spool::{SpoolState, SpoolStatus};
@@ -54,6 +54,13 @@ struct Line<'a> {
     live_frames: u64,
     backlog_frames: u64,
     wire_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_bits_per_second: Option<u64>,
+    flight_bytes: u64,
+    month_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget_left_bytes: Option<u64>,
+    thinning: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     clock_offset_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,13 +114,24 @@ pub fn line(
         refused_records: relay.refused_records,
         spooled_records: spool.counts.committed_records,
         acknowledged_records: session.acknowledged_records,
-        backlog_records: spool.held.records.saturating_sub(session.in_flight_records),
+        backlog_records: backlog_records(session, spool),
         in_flight_records: session.in_flight_records,
         lost_records: session.lost_records,
         settled: session.settled,
         live_frames: session.live_frames,
         backlog_frames: session.backlog_frames,
         wire_bytes: session.wire_bytes,
+        rate_bits_per_second: session.rate_bits_per_second,
+        flight_bytes: session.flight_bytes,
+        month_bytes: session.month.bytes,
+        budget_left_bytes: session.budget_left_bytes,
+        thinning: match session.thinning {
+            Thinning::None => "none",
+            Thinning::NoBacklog => "no_backlog",
+            Thinning::HalfLive => "half_live",
+            Thinning::CriticalOnly => "critical_only",
+            Thinning::Spent => "spent",
+        },
         clock_offset_ms: relay.clock.map(|clock| clock.offset_micros as f64 / 1000.0),
         clock_uncertainty_ms: relay.clock.map(|clock| f64::from(clock.uncertainty_micros) / 1000.0),
         spool: Spool {
@@ -127,6 +145,11 @@ pub fn line(
         sources: sources.iter().map(source).collect(),
     };
     serde_json::to_string(&line).expect("plain data with text keys always encodes")
+}
+
+/// Records in the spool that were not sent.
+pub fn backlog_records(session: &SendStats, spool: &SpoolStatus) -> u64 {
+    spool.held.records.saturating_sub(session.in_flight_records)
 }
 
 /// Prints lines from a thread of its own: whoever does not read them must not stop the relay.

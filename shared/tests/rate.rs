@@ -4,21 +4,19 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
+mod common;
+
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tern_shared::batch::Batch;
-use tern_shared::codec::{self, SchemaTable};
-use tern_shared::id::{Epoch, SchemaId, Token};
+use common::{at, frame, random, schema};
+use tern_shared::id::{Epoch, Token};
 use tern_shared::message::Lane;
 use tern_shared::range::{RangeSet, SequenceRange};
-use tern_shared::record::{Record, Value};
-use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
 use tern_shared::session::{
-    Carrier, EdgeEvent, EdgeSession, Frame, GroundEvent, GroundSession, Identity, Pins, SendConfig, Transmit,
+    Budgets, Carrier, EdgeEvent, EdgeSession, GroundEvent, GroundSession, Identity, Pins, SendConfig,
+    Transmit,
 };
-use tern_shared::time::{Instant, Now, Timestamp};
 
 const OVERHEAD_BYTES: usize = 55;
 /// Where live records begin; below is backlog.
@@ -76,30 +74,6 @@ impl Outcome {
     }
 }
 
-fn at(millis: u64) -> Now {
-    let instant = Instant(Duration::from_millis(millis));
-    Now { instant, wall: Timestamp::from_millis(1_700_000_000_000 + millis as i64) }
-}
-
-fn schema() -> (SchemaId, Arc<Schema>) {
-    let fields = vec![Field::new("text", FieldKind::Text)];
-    let schema = Schema { stream: "text".to_owned(), origin: Origin::Sensor, class: Class::Live, fields };
-    (SchemaId(0), Arc::new(schema))
-}
-
-fn random(seed: u64) -> u64 {
-    let mixed = (seed ^ (seed >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 16
-}
-
-fn frame(sequence: u64, at: Now, text_bytes: u64) -> Frame {
-    let text = (0..text_bytes).map(|n| char::from(b' ' + (random(sequence * 1000 + n) % 95) as u8)).collect();
-    let record = Record { schema: SchemaId(0), time: at.wall, values: vec![Value::Text(text)] };
-    let table: SchemaTable = [schema()].into_iter().collect();
-    let bytes: Arc<[u8]> = codec::encode(&Batch::new(vec![record]), &table).into();
-    Frame { range: SequenceRange::new(sequence, sequence + 1), newest: at.wall, bytes }
-}
-
 impl Scenario {
     fn rate_at(&self, millis: u64) -> u64 {
         self.rates.iter().rfind(|(from, _)| *from * 1000 <= millis).unwrap().1
@@ -116,6 +90,7 @@ impl Scenario {
         let config = SendConfig {
             rate_bits_per_second: None,
             auto_rate: true,
+            budgets: Budgets::default(),
             overhead_bytes: Some(OVERHEAD_BYTES),
             silence_limit: Duration::from_secs(5),
             batch_window: None,

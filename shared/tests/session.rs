@@ -14,8 +14,8 @@ use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
 use tern_shared::session::{
-    Carrier, Channel, EdgeEvent, EdgeSession, Frame, GroundEvent, GroundSession, Identity, Pins, SendConfig,
-    Transmit,
+    Budgets, Carrier, Channel, EdgeEvent, EdgeSession, Frame, GroundEvent, GroundSession, Identity, Pins,
+    SendConfig, Transmit,
 };
 use tern_shared::time::{Instant, Now, Timestamp};
 
@@ -35,6 +35,7 @@ fn edge(base: u64, rate_bits_per_second: Option<u64>) -> EdgeSession {
     let config = SendConfig {
         rate_bits_per_second,
         auto_rate: false,
+        budgets: Budgets::default(),
         overhead_bytes: Some(80),
         silence_limit: Duration::from_secs(5),
         batch_window: None,

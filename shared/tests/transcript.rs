@@ -15,7 +15,7 @@ use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
 use tern_shared::session::{
-    Carrier, EdgeEvent, EdgeSession, Frame, GroundEvent, GroundSession, Identity, Pins, SendConfig,
+    Budgets, Carrier, EdgeEvent, EdgeSession, Frame, GroundEvent, GroundSession, Identity, Pins, SendConfig,
 };
 use tern_shared::time::{Instant, Now, Timestamp};
 
@@ -49,6 +49,7 @@ impl Story {
         let config = SendConfig {
             rate_bits_per_second: Some(64_000),
             auto_rate: false,
+            budgets: Budgets::default(),
             overhead_bytes: Some(80),
             silence_limit: Duration::from_secs(5),
             batch_window: None,

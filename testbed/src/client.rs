@@ -97,12 +97,23 @@ pub(crate) async fn connect(place: &Place, ground: SocketAddr, limit: Duration) 
     None
 }
 
-/// Messages of other types (snapshot, vehicle status) are no arrivals.
+/// The streams of Tern's own ends: no part of a workload.
+const OWN_STREAMS: &str = "tern/";
+
+/// Messages of other types (snapshot, vehicle status) are no arrivals, nor is what Tern tells of itself.
 fn parse(text: &str, at: Instant, wall_s: f64) -> Option<Arrival> {
     let record: RecordMessage = serde_json::from_str(text).ok()?;
     let RecordMessage { kind, stream, t: captured_s, lane, seq: sequence, fields } = record;
     let number = fields.n.as_u64();
-    (kind == "record").then_some(Arrival { at, wall_s, stream, lane, captured_s, sequence, number })
+    (kind == "record" && !stream.starts_with(OWN_STREAMS)).then_some(Arrival {
+        at,
+        wall_s,
+        stream,
+        lane,
+        captured_s,
+        sequence,
+        number,
+    })
 }
 
 /// Seconds since the Unix epoch.
@@ -124,6 +135,7 @@ mod tests {
         let record = record.replace('7', "null");
         let unnumbered = parse(&record).unwrap();
         assert_eq!((unnumbered.sequence, unnumbered.number), (1, None));
+        assert_eq!(parse(&record.replace("\"s\"", "\"tern/edge\"")), None);
         assert_eq!(parse(r#"{"type":"stream","vehicle":"v","stream":"s"}"#), None);
         assert_eq!(parse("nonsense"), None);
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser};
 use tern_shared::id::VehicleId;
 
-use super::{LogFormat, Precision};
+use super::{ConfiguredRate, LogFormat, Precision};
 use crate::link::GroundUrl;
 use crate::source::SourceUrl;
 use crate::spool::Synchronous;
@@ -54,9 +54,21 @@ pub struct Args {
     /// PEM file with the private key of --client-certificate
     #[arg(long, value_name = "FILE", env = "TERN_EDGE_CLIENT_KEY")]
     pub client_key: Option<PathBuf>,
-    /// The link's rate, headers counted; 0 for no limit [default: 64000]
+    /// The link's rate, headers counted; 0 for no limit, auto to find it out (QUIC only) [default: 64000]
     #[arg(long, value_name = "BITS", env = "TERN_EDGE_RATE_BITS_PER_SECOND")]
-    pub rate_bits_per_second: Option<u64>,
+    pub rate_bits_per_second: Option<ConfiguredRate>,
+    /// The most bytes a second, both directions, headers counted; 0 for no limit [default: 0]
+    #[arg(long, value_name = "BYTES", env = "TERN_EDGE_BUDGET_BYTES_PER_SECOND")]
+    pub budget_bytes_per_second: Option<u64>,
+    /// The most bytes from this start to the end; 0 for no limit [default: 0]
+    #[arg(long, value_name = "BYTES", env = "TERN_EDGE_BUDGET_FLIGHT_BYTES")]
+    pub budget_flight_bytes: Option<u64>,
+    /// The most bytes a calendar month (UTC); 0 for no limit [default: 0]
+    #[arg(long, value_name = "BYTES", env = "TERN_EDGE_BUDGET_MONTH_BYTES")]
+    pub budget_month_bytes: Option<u64>,
+    /// Send the link's state as stream tern/edge this often; 0 for never [default: 5000]
+    #[arg(long, value_name = "MS", env = "TERN_EDGE_LINK_STATE_INTERVAL_MS")]
+    pub link_state_interval_ms: Option<u64>,
     /// What a packet costs beside our bytes [default: 80]
     #[arg(long, value_name = "BYTES", env = "TERN_EDGE_OVERHEAD_BYTES")]
     pub overhead_bytes: Option<u64>,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tern_shared::id::{Token, VehicleId};
 
+use super::budget::{ConfiguredRate, FileBudget};
 use super::commands::FileCommands;
 use super::{Args, Config, ConfigError, LinkConfig, LogConfig, LogFormat, OwnCertificate, Precision};
 use crate::link::GroundUrl;
@@ -27,8 +28,11 @@ pub(super) struct FileConfig {
     precision: Option<Precision>,
     status_interval_ms: Option<u64>,
     metrics: Option<SocketAddr>,
+    link_state_interval_ms: Option<u64>,
     #[serde(default)]
     link: FileLink,
+    #[serde(default)]
+    budget: FileBudget,
     #[serde(default)]
     batch: FileBatch,
     #[serde(default)]
@@ -47,7 +51,7 @@ struct FileLink {
     certificates: Option<PathBuf>,
     client_certificate: Option<PathBuf>,
     client_key: Option<PathBuf>,
-    rate_bits_per_second: Option<u64>,
+    rate_bits_per_second: Option<ConfiguredRate>,
     overhead_bytes: Option<u64>,
     silence_limit_ms: Option<u64>,
 }
@@ -128,6 +132,8 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
         sources,
         precision: args.precision.or(file.precision).unwrap_or_default(),
         link: resolve_link(file.link, args, insecure)?,
+        budgets: file.budget.resolve(args)?,
+        link_state_interval: link_state_interval(args, file.link_state_interval_ms)?,
         batch_window,
         commands,
         spool: SpoolConfig {
@@ -194,7 +200,11 @@ fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfi
         (Some(_), None) => return Err(ConfigError::HalfCertificate { missing: "link.client_key" }),
         (None, Some(_)) => return Err(ConfigError::HalfCertificate { missing: "link.client_certificate" }),
     };
-    let rate = args.rate_bits_per_second.or(file.rate_bits_per_second).unwrap_or(64_000);
+    let rate = args.rate_bits_per_second.or(file.rate_bits_per_second);
+    let (rate, auto_rate) = match rate.unwrap_or(ConfiguredRate::Fixed(64_000)) {
+        ConfiguredRate::Fixed(rate) => (rate, false),
+        ConfiguredRate::Auto => (0, true),
+    };
     if rate != 0 && !(300..=1_000_000_000).contains(&rate) {
         let expected = "300 bit/s to 1 Gbit/s, or 0 for no limit";
         return Err(ConfigError::Value {
@@ -214,6 +224,7 @@ fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfi
         own_certificate,
         certificates: args.certificates.clone().or(file.certificates),
         rate_bits_per_second: (rate != 0).then_some(rate),
+        auto_rate,
         overhead_bytes: overhead.map(|overhead| overhead as usize),
         silence_limit: millis(
             "link.silence_limit_ms",
@@ -223,6 +234,19 @@ fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfi
             "2000 to 600000 ms",
         )?,
     })
+}
+
+fn link_state_interval(args: &Args, written: Option<u64>) -> Result<Option<Duration>, ConfigError> {
+    let interval = args.link_state_interval_ms.or(written).unwrap_or(5000);
+    if interval != 0 && !(1000..=3_600_000).contains(&interval) {
+        let expected = "1000 to 3600000 ms, or 0 for never";
+        return Err(ConfigError::Value {
+            key: "link_state_interval_ms",
+            value: interval.to_string(),
+            expected,
+        });
+    }
+    Ok((interval != 0).then(|| Duration::from_millis(interval)))
 }
 
 fn parse_grounds(texts: &[String]) -> Result<Vec<GroundUrl>, ConfigError> {
@@ -267,6 +291,8 @@ pub(super) fn to_toml(config: &Config) -> String {
         spool,
         status_interval,
         metrics,
+        budgets,
+        link_state_interval,
         log,
     } = config;
     let file = FileConfig {
@@ -275,6 +301,8 @@ pub(super) fn to_toml(config: &Config) -> String {
         sources: sources.iter().map(ToString::to_string).collect(),
         precision: Some(*precision),
         metrics: *metrics,
+        link_state_interval_ms: Some(link_state_interval.map_or(0, |interval| interval.as_millis() as u64)),
+        budget: FileBudget::of(budgets),
         status_interval_ms: Some(status_interval.map_or(0, |interval| interval.as_millis() as u64)),
         link: FileLink {
             ground: Some(match link.grounds.as_slice() {
@@ -285,7 +313,10 @@ pub(super) fn to_toml(config: &Config) -> String {
             client_certificate: link.own_certificate.as_ref().map(|own| own.certificate.clone()),
             client_key: link.own_certificate.as_ref().map(|own| own.key.clone()),
             certificates: link.certificates.clone(),
-            rate_bits_per_second: Some(link.rate_bits_per_second.unwrap_or(0)),
+            rate_bits_per_second: Some(match link.auto_rate {
+                true => ConfiguredRate::Auto,
+                false => ConfiguredRate::Fixed(link.rate_bits_per_second.unwrap_or(0)),
+            }),
             overhead_bytes: link.overhead_bytes.map(|overhead| overhead as u64),
             silence_limit_ms: Some(link.silence_limit.as_millis() as u64),
         },

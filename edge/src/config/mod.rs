@@ -3,6 +3,7 @@
 //! `tern-edge.toml` beside this package documents every key; a test holds it against the defaults.
 
 mod args;
+mod budget;
 mod commands;
 mod file;
 #[cfg(test)]
@@ -15,8 +16,10 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tern_shared::id::{Token, VehicleId};
+use tern_shared::session::Budgets;
 
 pub use args::Args;
+pub use budget::ConfiguredRate;
 
 use crate::command::config::CommandConfig;
 use crate::link::GroundUrl;
@@ -36,6 +39,10 @@ pub struct Config {
     pub precision: Precision,
     /// The link to the ground.
     pub link: LinkConfig,
+    /// What the link may cost.
+    pub budgets: Budgets,
+    /// Time between records of the link's state; `None` for none.
+    pub link_state_interval: Option<Duration>,
     /// How long a record waits for company; `None` for what suits the transport, the rate and the loss.
     pub batch_window: Option<Duration>,
     /// What commands may reach.
@@ -72,6 +79,8 @@ pub struct LinkConfig {
     pub own_certificate: Option<OwnCertificate>,
     /// The rate to keep to, bits a second on the wire; `None` for no limit.
     pub rate_bits_per_second: Option<u64>,
+    /// Whether the rate is found out instead.
+    pub auto_rate: bool,
     /// What a packet costs on the wire beside our bytes; `None` for what the transport's headers are.
     pub overhead_bytes: Option<usize>,
     /// How long the ground may be silent while it owes an acknowledgement, before the connection is made anew.

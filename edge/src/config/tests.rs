@@ -30,6 +30,26 @@ fn flags_go_over_the_file_and_a_printed_configuration_is_one() {
 }
 
 #[test]
+fn the_rate_may_be_found_out_and_budgets_are_given_in_bytes() {
+    let auto = LEAST.to_owned() + "rate_bits_per_second = \"auto\"\n[budget]\nmonth_bytes = 50000000\n";
+    for flags in [vec![], vec!["--rate-bits-per-second", "auto"]] {
+        let config = load(&auto, &flags).unwrap();
+        assert!(config.link.auto_rate && config.link.rate_bits_per_second.is_none());
+        assert_eq!((config.budgets.month_bytes, config.budgets.flight_bytes), (Some(50_000_000), None));
+        let printed = config.to_toml();
+        assert_eq!(load(&printed, &[]).unwrap().to_toml(), printed);
+    }
+    let flags = ["--rate-bits-per-second", "22000", "--budget-bytes-per-second", "1000"];
+    let config = load(&auto, &flags).unwrap();
+    assert!(!config.link.auto_rate);
+    assert_eq!(config.link.rate_bits_per_second, Some(22_000));
+    assert_eq!(config.budgets.bytes_per_second, Some(1000));
+    let wrong = |text: &str| load(&(LEAST.to_owned() + text), &[]).unwrap_err().to_string();
+    assert!(wrong("rate_bits_per_second = \"fast\"").contains("auto"));
+    assert!(wrong("[budget]\nflight_bytes = 5").contains("budget.flight_bytes"));
+}
+
+#[test]
 fn a_token_is_not_printed() {
     let config = load(LEAST, &["--token", "secret-1"]).unwrap();
     assert_eq!(config.token.0, "secret-1");

@@ -12,6 +12,7 @@ mod quic;
 mod tls;
 mod url;
 mod websocket;
+mod wire;
 
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
@@ -20,6 +21,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use quinn::crypto::rustls::NoInitialCipherSuite;
+use tern_shared::datagram::rate::FIRST_RATE;
 use tern_shared::message::MAX_MESSAGE_BYTES;
 use tern_shared::session::Carrier;
 use tokio::sync::{Mutex, mpsc, watch};
@@ -29,6 +31,7 @@ use tracing::{info, warn};
 pub use connection::Connection;
 pub use tls::TlsError;
 pub use url::{GroundUrl, InvalidGroundUrl, Transport};
+pub use wire::WireCounter;
 
 use crate::clock::Clock;
 use crate::config::LinkConfig;
@@ -73,12 +76,14 @@ pub struct Links {
     /// An attempt a link that is tried.
     attempts: Vec<Option<Attempt>>,
     active: Option<Active>,
+    wire: WireCounter,
 }
 
 /// One way to a ground.
 struct Link {
     ground: GroundUrl,
     silence_limit: Duration,
+    wire: WireCounter,
     dialer: LinkDialer,
 }
 
@@ -127,18 +132,36 @@ enum Event {
 impl Links {
     /// Links that are not connected yet. Reads certificates and keys, so that a missing file is known at the start.
     pub fn new(config: LinkConfig) -> Result<Self, LinkError> {
-        let links = config.grounds.iter().map(|ground| Link::new(ground.clone(), &config));
+        let wire = WireCounter::default();
+        let links = config.grounds.iter().map(|ground| Link::new(ground.clone(), &config, &wire));
         let links: Vec<Link> = links.collect::<Result<_, _>>()?;
         let clock = Clock::start();
         let attempts = links.iter().map(|_| None).collect();
-        Ok(Links { plan: Plan::new(links.len(), clock.now().instant), links, clock, attempts, active: None })
+        Ok(Links {
+            plan: Plan::new(links.len(), clock.now().instant),
+            links,
+            clock,
+            attempts,
+            active: None,
+            wire,
+        })
+    }
+
+    /// What all links have cost so far.
+    pub fn wire(&self) -> WireCounter {
+        self.wire.clone()
     }
 
     /// Makes connection after connection; each is taken by the relay before the next is made. `silent` says whether
-    /// nothing is heard on the one in use.
-    pub async fn run(mut self, connections: mpsc::Sender<Connection>, mut silent: watch::Receiver<bool>) {
+    /// nothing is heard on the one in use, `unpaid` whether another could not be paid for.
+    pub async fn run(
+        mut self,
+        connections: mpsc::Sender<Connection>,
+        mut silent: watch::Receiver<bool>,
+        mut unpaid: watch::Receiver<bool>,
+    ) {
         loop {
-            match self.next_event(&connections, &mut silent).await {
+            match self.next_event(&connections, &mut silent, &mut unpaid).await {
                 Event::Attempted(link, Ok(established)) => {
                     self.attempts[link] = None;
                     self.start(link, established, &connections).await;
@@ -159,7 +182,7 @@ impl Links {
                 Event::Due => {}
                 Event::Unwanted => break,
             }
-            self.update_attempts();
+            self.update_attempts(*unpaid.borrow());
         }
         if let Some(active) = self.active.take() {
             let _ = active.driver.await;
@@ -170,8 +193,9 @@ impl Links {
         &mut self,
         connections: &mpsc::Sender<Connection>,
         silent: &mut watch::Receiver<bool>,
+        unpaid: &mut watch::Receiver<bool>,
     ) -> Event {
-        let due = self.plan.next_due().map(|due| self.clock.deadline(due));
+        let due = self.plan.next_due().filter(|_| !*unpaid.borrow()).map(|due| self.clock.deadline(due));
         let attempts = &mut self.attempts;
         let attempted = poll_fn(|context| {
             for (link, attempt) in attempts.iter_mut().enumerate() {
@@ -204,6 +228,7 @@ impl Links {
             event = active => event,
             Ok(()) = silent.changed() => Event::Silent(*silent.borrow_and_update()),
             event = attempted => event,
+            Ok(()) = unpaid.changed() => Event::Due,
             () = sleep_until(due) => Event::Due,
         }
     }
@@ -214,7 +239,7 @@ impl Links {
         let (driver, connection, early) = match established {
             Established::WebSocket(socket) => {
                 let (connection, driven) = pair(Carrier::Stream, ground);
-                (tokio::spawn(websocket::run(*socket, driven)), connection, None)
+                (tokio::spawn(websocket::run(*socket, driven, self.wire.clone())), connection, None)
             }
             Established::Quic(quic, answer) => {
                 let (connection, driven) = pair(quic.carrier(), ground);
@@ -278,11 +303,14 @@ impl Links {
     }
 
     /// Begins the attempts that are due and ends those that are not wanted any more.
-    fn update_attempts(&mut self) {
+    fn update_attempts(&mut self, unpaid: bool) {
         for (link, attempt) in self.attempts.iter_mut().enumerate() {
             if !self.plan.is_trying(link) {
                 *attempt = None;
             }
+        }
+        if unpaid {
+            return;
         }
         while let Some(link) = self.plan.start_due(self.clock.now().instant) {
             self.attempts[link] = Some(self.links[link].attempt(self.plan.is_down()));
@@ -291,20 +319,21 @@ impl Links {
 }
 
 impl Link {
-    fn new(ground: GroundUrl, config: &LinkConfig) -> Result<Link, LinkError> {
+    fn new(ground: GroundUrl, config: &LinkConfig, wire: &WireCounter) -> Result<Link, LinkError> {
         let certificates = config.certificates.as_deref();
-        let rate = config.rate_bits_per_second;
+        let rate = config.rate_bits_per_second.or(config.auto_rate.then_some(FIRST_RATE));
         let dialer = match ground.transport() {
             Transport::Quic => {
                 let tls = tls::quic_config(certificates, config.own_certificate.as_ref())?;
-                LinkDialer::Quic(Arc::new(Mutex::new(QuicDialer::new(&ground, tls, rate)?)))
+                LinkDialer::Quic(Arc::new(Mutex::new(QuicDialer::new(&ground, tls, rate, wire.clone())?)))
             }
             Transport::EncryptedWebSocket | Transport::PlainWebSocket => LinkDialer::WebSocket {
                 dialer: Arc::new(Mutex::new(Dialer::new(&ground, rate))),
                 tls: ground.is_encrypted().then(|| tls::connector(certificates)).transpose()?,
             },
         };
-        Ok(Link { ground, silence_limit: config.silence_limit, dialer })
+        let wire = wire.clone();
+        Ok(Link { ground, wire, silence_limit: config.silence_limit, dialer })
     }
 
     /// Connects; `is_down` when there is no other connection.
@@ -318,10 +347,12 @@ impl Link {
             }),
             LinkDialer::WebSocket { dialer, tls } => {
                 let silence_limit = self.silence_limit;
+                let wire = self.wire.clone();
                 let connect = async move {
                     let stream = dialer.lock().await.dial().await;
                     let stream =
                         stream.map_err(|error| ConnectError::Dial { address: ground.authority(), error })?;
+                    wire.handle_handshake();
                     let handshake = websocket::handshake(stream, &ground, tls.as_ref(), MAX_MESSAGE_BYTES);
                     // What does not answer in this time was cut off: the dialer takes over, which tries every second.
                     let limit = silence_limit.max(Duration::from_secs(5));

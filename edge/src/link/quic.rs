@@ -25,6 +25,7 @@ use tracing::debug;
 use super::GroundUrl;
 use super::addresses::Addresses;
 use super::connection::{Driven, End};
+use super::wire::{CountedSocket, WireCounter};
 
 /// How long a handshake may take beside the time that its bytes take: two round trips over two geostationary hops and a
 /// packet that has to be repeated.
@@ -47,6 +48,7 @@ pub(super) struct QuicDialer {
     server_name: String,
     config: quinn::ClientConfig,
     handshake_limit: Duration,
+    wire: WireCounter,
     /// Counts attempts, to try one address after the other.
     round: usize,
 }
@@ -67,6 +69,7 @@ impl QuicDialer {
         ground: &GroundUrl,
         tls: rustls::ClientConfig,
         rate_bits_per_second: Option<u64>,
+        wire: WireCounter,
     ) -> Result<Self, NoInitialCipherSuite> {
         let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
         config.transport_config(Arc::new(transport_config()));
@@ -77,6 +80,7 @@ impl QuicDialer {
             server_name: ground.host().to_owned(),
             config,
             handshake_limit: HANDSHAKE_LIMIT + bytes_time,
+            wire,
             round: 0,
         })
     }
@@ -95,7 +99,8 @@ impl QuicDialer {
     async fn try_dial(&mut self, early: bool) -> Result<(Quic, Option<EarlyAnswer>), String> {
         let addresses = self.addresses.get().await.map_err(|error| error.to_string())?;
         let address = addresses[self.round % addresses.len()];
-        let endpoint = open(address).map_err(|error| format!("cannot reach {address}: {error}"))?;
+        let endpoint =
+            open(address, &self.wire).map_err(|error| format!("cannot reach {address}: {error}"))?;
         let connecting = endpoint
             .connect_with(self.config.clone(), address, &self.server_name)
             .map_err(|error| error.to_string())?;
@@ -136,7 +141,7 @@ impl Quic {
 }
 
 /// A socket that the system routes to `address`, for one connection.
-fn open(address: SocketAddr) -> io::Result<Endpoint> {
+fn open(address: SocketAddr, wire: &WireCounter) -> io::Result<Endpoint> {
     let any = |port| match address {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
@@ -145,7 +150,8 @@ fn open(address: SocketAddr) -> io::Result<Endpoint> {
     UdpSocket::bind(any(0))?.connect(address)?;
     let mut config = EndpointConfig::default();
     config.cid_generator(vehicle_ids);
-    Endpoint::new(config, None, UdpSocket::bind(any(0))?, Arc::new(TokioRuntime))
+    let socket = CountedSocket::new(UdpSocket::bind(any(0))?, wire.clone())?;
+    Endpoint::new_with_abstract_socket(config, None, socket, Arc::new(TokioRuntime))
 }
 
 /// Carries messages until the relay drops its end, the ground closes, or the connection breaks. Says which.

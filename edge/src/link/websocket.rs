@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::GroundUrl;
 use super::connection::{Driven, End};
+use super::wire::WireCounter;
 
 /// Bytes in both directions, encrypted or not.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -53,13 +54,14 @@ pub(super) async fn handshake(
 }
 
 /// Carries messages until the relay drops its end, the ground closes, or the connection breaks. Says which.
-pub(super) async fn run(socket: Socket, driven: Driven) -> End {
+pub(super) async fn run(socket: Socket, driven: Driven, wire: WireCounter) -> End {
     let Driven { mut outgoing, incoming, .. } = driven;
     let (mut sink, mut stream) = socket.messages.split();
     let receive = async {
         loop {
             match stream.next().await {
                 Some(Ok(Message::Binary(bytes))) => {
+                    wire.handle_message(bytes.len());
                     if incoming.send(bytes.into()).await.is_err() {
                         return End::by_the_edge();
                     }
@@ -75,6 +77,7 @@ pub(super) async fn run(socket: Socket, driven: Driven) -> End {
     };
     let send = async {
         while let Some(transmit) = outgoing.recv().await {
+            wire.handle_message(transmit.bytes.len());
             if let Err(error) = sink.send(Message::binary(transmit.bytes)).await {
                 return End::Broken(error.to_string());
             }
@@ -124,19 +127,19 @@ mod tests {
         let (mut theirs, ours) = connected().await;
         let (_connection, driven) = connection();
         theirs.close(None).await.unwrap();
-        assert!(matches!(run(ours, driven).await, End::Closed(_)));
+        assert!(matches!(run(ours, driven, WireCounter::default()).await, End::Closed(_)));
 
         let (theirs, ours) = connected().await;
         let (_connection, driven) = connection();
         drop(theirs);
-        assert!(matches!(run(ours, driven).await, End::Broken(_)));
+        assert!(matches!(run(ours, driven, WireCounter::default()).await, End::Broken(_)));
     }
 
     #[tokio::test]
     async fn a_connection_that_the_relay_drops_ends_although_the_link_takes_nothing_more() {
         let (_unread, socket) = connected().await;
         let (connection, driven) = connection();
-        let running = tokio::spawn(run(socket, driven));
+        let running = tokio::spawn(run(socket, driven, WireCounter::default()));
         // The other end reads nothing, as if the link were down: in the end the kernel takes nothing more.
         let large = Transmit { channel: Channel::Stream, bytes: vec![0; 1 << 18] };
         let stuck = async { while connection.outgoing.send(large.clone()).await.is_ok() {} };

@@ -38,6 +38,7 @@ fn relay() -> (Relay, Inputs, Ground) {
     let send = SendConfig {
         rate_bits_per_second: Some(64_000),
         auto_rate: false,
+        budgets: Default::default(),
         overhead_bytes: Some(80),
         silence_limit: Duration::from_secs(5),
         batch_window: None,
@@ -61,6 +62,10 @@ fn relay() -> (Relay, Inputs, Ground) {
         stats: RelayStats::default(),
         printer: Printer::start(status::print).unwrap(),
         silent: watch::channel(false).0,
+        unpaid: watch::channel(false).0,
+        wire: WireCounter::default(),
+        link_state: None,
+        kept_spent: (MonthSpent::default(), Instant::default()),
         closed: false,
     };
     let (samples_sender, samples) = mpsc::channel(SAMPLES);

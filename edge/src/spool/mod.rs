@@ -13,8 +13,8 @@
 //!
 //! # On disk
 //!
-//! One SQLite database, format in `sql/version_1.sql`: a row about the spool itself, a row a frame keyed by its first
-//! sequence number, sets of ranges (evicted, partly acknowledged), schemas as postcard. A commit writes one page
+//! One SQLite database, format in `sql/version_*.sql`: a row about the spool itself, a row a frame keyed by its first
+//! sequence number, sets of ranges (evicted, partly acknowledged), schemas as postcard, what the month has cost. A commit writes one page
 //! beside those of its frames. `user_version` is the format, `application_id` says that it is a spool. Beside it lie the
 //! write-ahead log `-wal` (4 MB, more only while deletions of several thousand frames are under way) and, after
 //! damage was seen, a note `.suspect` that has the next start check every page.
@@ -57,7 +57,7 @@ use serde::{Deserialize, Serialize};
 use tern_shared::id::{Epoch, SchemaId};
 use tern_shared::range::SequenceRange;
 use tern_shared::schema::{MAX_SCHEMAS, Schema};
-use tern_shared::session::Frame;
+use tern_shared::session::{Frame, MonthSpent};
 use tern_shared::time::{Now, Timestamp};
 use tokio::sync::mpsc;
 
@@ -138,6 +138,8 @@ pub struct Opened {
     pub earlier_runs: Vec<SequenceRange>,
     /// What is held for the ground.
     pub held: Held,
+    /// What earlier runs have spent of a month's budget.
+    pub spent: MonthSpent,
     /// A damaged spool was found, and this is a new one, with a new epoch.
     pub moved_aside: Option<MovedAside>,
 }
@@ -236,6 +238,7 @@ impl SpoolHandle {
             schemas: BTreeMap::new(),
             earlier_runs: Vec::new(),
             held: Held::default(),
+            spent: MonthSpent::default(),
             moved_aside: None,
         };
         Ok((handle, opened))
@@ -258,6 +261,11 @@ impl SpoolHandle {
                 batch.changes.schemas.push((id, schema));
             }
         });
+    }
+
+    /// Keeps what was spent of the month's budget, in place of what was kept before.
+    pub fn put_spent(&self, spent: MonthSpent) {
+        self.inbox.put(|batch| batch.changes.spent = Some(spent));
     }
 
     /// The ground has committed these: the spool forgets them.

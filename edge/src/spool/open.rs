@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 use tern_shared::id::{Epoch, SchemaId};
 use tern_shared::range::SequenceRange;
 use tern_shared::schema::Schema;
+use tern_shared::session::{Month, MonthSpent};
 use tern_shared::time::Timestamp;
 
 use super::error::{OpenError, StoreError};
@@ -21,7 +22,7 @@ use super::{MovedAside, Synchronous};
 const APPLICATION_ID: i64 = 0x5465_726e;
 
 /// What brings a file from format N to format N + 1, at index N.
-const LADDER: [&str; 1] = [include_str!("sql/version_1.sql")];
+const LADDER: [&str; 2] = [include_str!("sql/version_1.sql"), include_str!("sql/version_2.sql")];
 
 /// Files up to this size are checked page by page at every start (some 0.5 s on a slow SD card). Larger ones only
 /// after damage was seen: a start in flight must not wait.
@@ -37,6 +38,7 @@ pub(super) struct Sound {
     pub(super) schemas: BTreeMap<SchemaId, Arc<Schema>>,
     /// Earlier runs.
     pub(super) earlier: Vec<SequenceRange>,
+    pub(super) spent: MonthSpent,
 }
 
 /// Opens the spool at `path`, creating it and its folder if need be. A file that is damaged, or no spool, is moved aside
@@ -141,9 +143,14 @@ fn load(db: Connection) -> rusqlite::Result<Sound> {
         .prepare_cached(include_str!("sql/run_list.sql"))?
         .query_map([], |row| Ok(SequenceRange::new(number(row, 0)?, number(row, 1)?)))?
         .collect::<Result<_, _>>()?;
+    let spent = db
+        .prepare_cached(include_str!("sql/spent_load.sql"))?
+        .query_row([], |row| Ok(MonthSpent { month: Month(row.get(0)?), bytes: number(row, 1)? }))
+        .optional()?
+        .unwrap_or_default();
     drop(db.prepare_cached(include_str!("sql/frame_newest_first.sql"))?);
     drop(db.prepare_cached(include_str!("sql/mark_touching.sql"))?);
-    Ok(Sound { db, meta, schemas, earlier })
+    Ok(Sound { db, meta, schemas, earlier, spent })
 }
 
 fn lock(db: &Connection) -> rusqlite::Result<()> {

@@ -9,7 +9,7 @@ use tern_shared::id::SchemaId;
 use tern_shared::message::GapReason;
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::schema::{MAX_SCHEMAS, Schema};
-use tern_shared::session::Frame;
+use tern_shared::session::{Frame, MonthSpent};
 use tern_shared::time::{Instant, Now, Timestamp};
 
 use super::error::{OpenError, StoreError};
@@ -57,6 +57,8 @@ pub struct Changes {
     pub frames: Vec<Frame>,
     /// Acknowledged: what the spool can forget.
     pub acknowledged: RangeSet,
+    /// What was spent of the month's budget by now.
+    pub spent: Option<MonthSpent>,
 }
 
 /// The spool's answer to a fetch: what [`EdgeSession::handle_backlog`](tern_shared::session::EdgeSession::handle_backlog)
@@ -95,6 +97,7 @@ pub struct Held {
 
 #[derive(Clone, Debug, Default)]
 struct Waiting {
+    spent: Option<MonthSpent>,
     schemas: BTreeMap<SchemaId, Arc<Schema>>,
     acknowledged: RangeSet,
 }
@@ -102,7 +105,7 @@ struct Waiting {
 impl Store {
     /// Opens the spool, and durably reserves the numbers of this run before it returns.
     pub fn open(config: &SpoolConfig, now: Now) -> Result<(Store, Opened), OpenError> {
-        let (Sound { db, meta, schemas, mut earlier }, moved_aside) =
+        let (Sound { db, meta, schemas, mut earlier, spent }, moved_aside) =
             open::open(&config.path, config.synchronous, now.wall)?;
         let previous = SequenceRange::new(meta.base, meta.high_water);
         let mut store = Store {
@@ -129,6 +132,7 @@ impl Store {
             schemas,
             earlier_runs: earlier,
             held: store.held(),
+            spent,
             moved_aside,
         };
         Ok((store, opened))
@@ -146,6 +150,7 @@ impl Store {
                 self.waiting.schemas.insert(id, schema);
             }
         }
+        self.waiting.spent = changes.spent.or(self.waiting.spent);
         for range in changes.acknowledged.iter() {
             self.not_stored.remove(range);
             self.waiting.acknowledged.insert(range);
@@ -317,6 +322,12 @@ impl Store {
                 postcard::to_stdvec(schema.as_ref()).map_err(|error| StoreError::Io(error.to_string()))?;
             change.prepare_cached(include_str!("sql/schema_put.sql"))?.execute(params![id.0, body])?;
         }
+        let spent = waiting.spent.take();
+        if let Some(MonthSpent { month, bytes }) = spent {
+            change
+                .prepare_cached(include_str!("sql/spent_save.sql"))?
+                .execute(params![month.0, integer(bytes)])?;
+        }
         for frame in frames {
             rows::append(&change, &mut meta, age_clock, frame)?;
         }
@@ -324,8 +335,10 @@ impl Store {
             waiting.acknowledged.insert(rows::forget(&change, &mut meta, range)?);
         }
         let evicted = rows::evict(&change, &mut meta, age_clock, self.max_bytes, self.max_age_seconds)?;
-        let idle =
-            meta == self.meta && self.waiting.schemas.is_empty() && self.waiting.acknowledged.is_empty();
+        let idle = spent.is_none()
+            && meta == self.meta
+            && self.waiting.schemas.is_empty()
+            && self.waiting.acknowledged.is_empty();
         if !idle {
             meta.age_clock = age_clock;
             meta.save(&change)?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::budget::Thinning;
 use super::send::Frame;
 use crate::batch::Batch;
 use crate::codec::predictive::{Base, Encoder, Keep};
@@ -94,25 +95,41 @@ impl LiveLane {
 
     /// Divides records into those that do not fit the lane and those that do, of at most `budget_bytes` when encoded:
     /// critical ones first, then the newest of each stream, then the newest but one..., the streams that waited longest
-    /// before the others. At least one record is live.
+    /// before the others. At least one record is live, unless a budget that runs short keeps back all of them.
     pub(super) fn divide(
         &mut self,
         records: Vec<Record>,
         schemas: &SchemaTable,
         budget_bytes: f64,
+        thinning: Thinning,
     ) -> (Vec<Record>, Vec<Record>) {
         self.divisions += 1;
-        let budget = budget_bytes / self.ratio;
+        let mut budget = budget_bytes / self.ratio;
+        let class = |record: &Record| schemas.get(&record.schema).map_or(Class::Live, |schema| schema.class);
+        let lowest = match thinning {
+            Thinning::None => Class::Bulk,
+            Thinning::NoBacklog | Thinning::HalfLive => Class::Live,
+            Thinning::CriticalOnly | Thinning::Spent => Class::Critical,
+        };
+        let (records, kept_back): (Vec<Record>, Vec<Record>) =
+            records.into_iter().partition(|record| class(record) <= lowest);
+        if records.is_empty() {
+            return (kept_back, records);
+        }
         let sizes: Vec<usize> = records.iter().map(Record::size_hint).collect();
-        if sizes.iter().sum::<usize>() as f64 <= budget {
+        let total = sizes.iter().sum::<usize>() as f64;
+        if thinning == Thinning::HalfLive {
+            budget = budget.min(total / 2.0);
+        }
+        if total <= budget {
             self.served.extend(records.iter().map(|record| (record.schema, self.divisions)));
-            return (Vec::new(), records);
+            return (kept_back, records);
         }
         let mut seen: BTreeMap<SchemaId, usize> = BTreeMap::new();
         let mut order: Vec<(bool, usize, u64, usize)> = Vec::with_capacity(records.len());
         for (index, record) in records.iter().enumerate().rev() {
             let newer = seen.entry(record.schema).or_default();
-            let critical = schemas.get(&record.schema).is_some_and(|schema| schema.class == Class::Critical);
+            let critical = class(record) == Class::Critical;
             let served = self.served.get(&record.schema).copied().unwrap_or_default();
             order.push((!critical, *newer, served, index));
             *newer += 1;
@@ -122,14 +139,19 @@ impl LiveLane {
         let mut size = 0;
         for (place, (_, _, _, index)) in order.into_iter().enumerate() {
             size += sizes[index];
-            if place > 0 && size as f64 > budget {
+            // Critical records are not halved.
+            let is_kept =
+                place == 0 || thinning == Thinning::HalfLive && class(&records[index]) == Class::Critical;
+            if !is_kept && size as f64 > budget {
                 break;
             }
             is_live[index] = true;
             self.served.insert(records[index].schema, self.divisions);
         }
         let mut is_live = is_live.into_iter();
-        let (live, rest) = records.into_iter().partition(|_| is_live.next().unwrap_or(false));
+        let (live, mut rest): (Vec<Record>, Vec<Record>) =
+            records.into_iter().partition(|_| is_live.next().unwrap_or(false));
+        rest.extend(kept_back);
         (rest, live)
     }
 

@@ -5,13 +5,15 @@
 //! [`poll_event`](EdgeSession::poll_event), and call `handle_timeout` when `poll_timeout` says so.
 //!
 //! The vehicle: `send` (phases and bookkeeping), `outgoing` (what goes next), `live` and `backlog` (the lanes),
-//! `shield` (coding against loss), `packets` (datagrams on their way), `ledger` (which record is where), `pacing`.
+//! `shield` (coding against loss), `packets` (datagrams on their way), `ledger` (which record is where), `pacing`,
+//! `budget` (what may be spent).
 //! The ground: `receive` (phases and bookkeeping), `arrival` (datagrams that came), `assembly` (parts of the backlog),
 //! `chain` (frames that continue others).
 
 mod arrival;
 mod assembly;
 mod backlog;
+mod budget;
 mod chain;
 mod commands;
 mod ledger;
@@ -24,6 +26,7 @@ mod send;
 mod shield;
 mod transmit;
 
+pub use budget::{BudgetChange, BudgetKind, Budgets, Month, MonthSpent, Thinning};
 pub use receive::{GroundEvent, GroundSession};
 pub use send::{EdgeEvent, EdgeSession, Frame, Identity, SendConfig, SendStats};
 pub use shield::Pins;

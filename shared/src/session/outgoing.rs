@@ -1,11 +1,13 @@
 //! What the vehicle sends next.
 //!
-//! In this order: hello, schemas, answers to commands, what is live, then, in an open session, a due probe, goodbye, gaps, backlog. On a
+//! In this order: hello, schemas, answers to commands, what is live, then, in an open session, a due probe, goodbye,
+//! gaps, backlog; less of it where a budget runs short. On a
 //! stream each is a message; on datagrams what is live and backlog go as packets that may be lost, cut to fit, and the
 //! rest on the stream beside them.
 
 use std::time::Duration;
 
+use super::budget::Thinning;
 use super::live::{Chain, Encoded};
 use super::packets::{Content, millis_of};
 use super::send::{EdgeSession, Phase};
@@ -55,6 +57,10 @@ impl EdgeSession {
     /// The next message, charged to the link.
     pub(super) fn next_transmit(&mut self, now: Now, stream_has_room: bool) -> Option<Transmit> {
         self.follow_rate(now.instant);
+        if self.budget.thinning() == Thinning::Spent {
+            return None;
+        }
+        self.budget.ready(now.instant).ok()?;
         self.pacer.ready(now.instant).ok()?;
         let packet = self.datagrams.as_ref().map(|datagrams| datagrams.packets.next_number());
         let message = if stream_has_room { self.next_control(now) } else { None };
@@ -67,6 +73,7 @@ impl EdgeSession {
         let packets = 1 + bytes.len() / PACKET_BYTES;
         let wire_bytes = bytes.len() + packets * self.overhead_bytes();
         self.pacer.charge(wire_bytes);
+        self.budget.handle_estimate(wire_bytes);
         self.stats.wire_bytes += wire_bytes as u64;
         if let Some(auto_rate) = &mut self.auto_rate {
             let next = self.datagrams.as_ref().map(|datagrams| datagrams.packets.next_number());
@@ -77,7 +84,13 @@ impl EdgeSession {
 
     /// When to ask for the next message, when there is none at present.
     pub(super) fn transmit_timeout(&mut self, now: Instant) -> Option<Instant> {
+        if self.budget.thinning() == Thinning::Spent {
+            return None;
+        }
         if self.has_message(now) {
+            if let Err(ready) = self.budget.ready(now) {
+                return Some(ready);
+            }
             let Err(ready) = self.pacer.ready(now) else { return Some(now + STREAM_RETRY) };
             let drained = self.auto_rate.as_mut().and_then(|auto_rate| {
                 auto_rate.handle_limited();
@@ -108,11 +121,17 @@ impl EdgeSession {
         !self.live.is_empty() && self.has_room() && (early || self.phase == Phase::Open)
     }
 
+    /// Whether a gap may be told, which goes where the backlog goes.
+    fn may_tell_gaps(&self) -> bool {
+        !self.control.gaps.is_empty() && self.has_room() && self.budget.thinning() == Thinning::None
+    }
+
     /// Whether backlog may leave now.
     fn may_backlog(&self, now: Instant) -> bool {
         let waits =
             !self.backlog.is_empty() && self.has_room() && self.backlog.object_bytes() < self.objects_bytes();
-        self.phase == Phase::Open && !self.is_dark(now) && (waits || self.backlog.has_fragment())
+        let may_spend = self.budget.thinning() == Thinning::None;
+        self.phase == Phase::Open && may_spend && !self.is_dark(now) && (waits || self.backlog.has_fragment())
     }
 
     fn objects_bytes(&self) -> usize {
@@ -135,7 +154,7 @@ impl EdgeSession {
                 !self.control.schemas.is_empty()
                     || !self.control.answers.is_empty()
                     || self.control.next_probe.is_some_and(|due| due <= now)
-                    || (self.has_room() && !self.control.gaps.is_empty())
+                    || self.may_tell_gaps()
                     || telemetry
                     || self.closing
             }
@@ -201,7 +220,7 @@ impl EdgeSession {
             return Some((Channel::Stream, ToGround::Goodbye));
         }
         if stream_has_room
-            && self.has_room()
+            && self.may_tell_gaps()
             && let Some((range, reason)) = self.control.gaps.pop_front()
         {
             self.ledger.sent(self.leaves(now, 0), range, Some(reason));

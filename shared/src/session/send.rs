@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::arrival::FEEDBACK_PACKETS;
 use super::backlog::BacklogLane;
+use super::budget::{Budget, BudgetChange, Budgets, MonthSpent, Thinning};
 use super::commands::Answers;
 use super::ledger::{AcknowledgedUnsent, Ledger};
 use super::live::LiveLane;
@@ -78,6 +79,8 @@ pub struct SendConfig {
     /// Whether the rate is found out ([`AutoRate`]) instead, at most `rate_bits_per_second`. Takes [`Carrier::Datagrams`];
     /// a stream keeps to the rate that was found last.
     pub auto_rate: bool,
+    /// What may be spent.
+    pub budgets: Budgets,
     /// What a packet costs on the wire beside our bytes; `None` for what the carrier's headers are. A long message takes
     /// several packets.
     pub overhead_bytes: Option<usize>,
@@ -120,6 +123,8 @@ pub enum EdgeEvent {
     Silent(bool),
     /// A new estimate of the ground's clock.
     Clock(ClockEstimate),
+    /// A budget came to another stage: tell people.
+    Budget(BudgetChange),
     /// [`EdgeSession::close`] is done: nothing more will be sent.
     Closed,
     /// The ground asks for something; [`EdgeSession::answer`] it.
@@ -141,8 +146,16 @@ pub struct SendStats {
     pub in_flight_records: u64,
     /// Whether the ground has acknowledged everything there is, gaps included.
     pub settled: bool,
-    /// The rate that is kept to, bits a second, as configured or found out; `None` for no limit.
+    /// The rate that is kept to, bits a second, as configured, found out or allowed by the budget; `None` for no limit.
     pub rate_bits_per_second: Option<u64>,
+    /// What was spent since the start, both directions, headers counted.
+    pub flight_bytes: u64,
+    /// What was spent this month, with earlier starts.
+    pub month: MonthSpent,
+    /// What is left of the scarcest budget; `None` without one.
+    pub budget_left_bytes: Option<u64>,
+    /// What the budgets allow.
+    pub thinning: Thinning,
     /// Records told to the ground as lost.
     pub lost_records: u64,
     /// The last measured round trip, on datagrams.
@@ -209,6 +222,7 @@ pub struct EdgeSession {
     /// When the ground was last heard, or the connection made.
     heard: Instant,
     pub(super) pacer: Pacer,
+    pub(super) budget: Budget,
     /// Where the rate is found out.
     pub(super) auto_rate: Option<AutoRate>,
     pub(super) clock: ClockFilter,
@@ -233,6 +247,7 @@ impl EdgeSession {
         EdgeSession {
             ledger: Ledger::new(identity.base),
             pacer: Pacer::new(config.rate_bits_per_second),
+            budget: Budget::new(config.budgets),
             auto_rate: config.auto_rate.then(|| AutoRate::new(config.rate_bits_per_second)),
             identity,
             config,
@@ -262,7 +277,8 @@ impl EdgeSession {
     /// How long a record should wait for company before its batch closes.
     pub fn batch_window(&self) -> Duration {
         let suited = self.datagrams.as_ref().map_or(STREAM_WINDOW, |datagrams| datagrams.shield.tick());
-        self.config.batch_window.unwrap_or(suited)
+        let window = self.config.batch_window.unwrap_or(suited);
+        if self.budget.thinning() >= Thinning::HalfLive { window * 2 } else { window }
     }
 
     /// Divides the records of a batch that closed into those that the live lane has no room for, which go only to the
@@ -271,10 +287,12 @@ impl EdgeSession {
     pub fn divide(&mut self, now: Now, batch: Batch) -> (Batch, Batch) {
         let since = now.instant.since(self.divided).min(self.batch_window() * 3);
         self.divided = now.instant;
-        let Some(rate) = self.rate_bits_per_second() else { return (Batch::default(), batch) };
         // A tenth is left for the backlog and for control. Symbols take what the records leave of the rest.
-        let bytes = rate as f64 / 8.0 * since.as_secs_f64() * 0.9 - self.overhead_bytes() as f64;
-        let (rest, live) = self.live.divide(batch.into_records(), &self.schemas, bytes.max(0.0));
+        let bytes = self.rate_bits_per_second().map_or(f64::INFINITY, |rate| {
+            rate as f64 / 8.0 * since.as_secs_f64() * 0.9 - self.overhead_bytes() as f64
+        });
+        let thinning = self.budget.thinning();
+        let (rest, live) = self.live.divide(batch.into_records(), &self.schemas, bytes.max(0.0), thinning);
         (Batch::new(rest), Batch::new(live))
     }
 
@@ -366,6 +384,7 @@ impl EdgeSession {
             Err(error) => return self.give_up(format!("the ground sent nonsense: {error}")),
         };
         self.heard = now.instant;
+        self.budget.handle_estimate(bytes.len() + self.overhead_bytes());
         if let Some(datagrams) = &mut self.datagrams {
             datagrams.unheard_since = None;
             if std::mem::take(&mut datagrams.silent) {
@@ -444,7 +463,21 @@ impl EdgeSession {
 
     /// The next thing to act on.
     pub fn poll_event(&mut self) -> Option<EdgeEvent> {
-        self.events.pop_front()
+        self.events.pop_front().or_else(|| self.budget.poll_change().map(EdgeEvent::Budget))
+    }
+
+    /// What earlier starts of the edge have spent of a month's budget. Call it before anything is sent.
+    pub fn handle_month_spent(&mut self, spent: MonthSpent) {
+        self.budget.restore(spent);
+    }
+
+    /// What the transport has really sent and received since the start of the edge, all connections and attempts, headers
+    /// counted. In between the session counts what it hears and sends by estimate.
+    pub fn handle_counted(&mut self, now: Now, total_bytes: u64) {
+        let estimate = self.clock.estimate(now);
+        let offset_micros = estimate.map_or(0, |estimate| estimate.offset_micros);
+        self.budget.handle_time(now.wall.offset_by(offset_micros), estimate.is_some());
+        self.budget.handle_counted(total_bytes);
     }
 
     /// Counters.
@@ -455,6 +488,10 @@ impl EdgeSession {
             settled: self.ledger.is_settled(),
             lost_records: self.ledger.lost_records(),
             rate_bits_per_second: self.rate_bits_per_second(),
+            flight_bytes: self.budget.flight_bytes(),
+            month: self.budget.month(),
+            budget_left_bytes: self.budget.left_bytes(),
+            thinning: self.budget.thinning(),
             ..self.stats
         }
     }
@@ -505,7 +542,8 @@ impl EdgeSession {
         if let Some(auto_rate) = &mut self.auto_rate {
             let (newest, arrived) = (feedback.largest, feedback.arrived_millis);
             auto_rate.handle_feedback(now.instant, newest, arrived, feedback.missing_ranges());
-            datagrams.shield.set_rate(auto_rate.rate_bits_per_second());
+            let rate = auto_rate.rate_bits_per_second();
+            datagrams.shield.set_rate(self.budget.bits_per_second().map_or(rate, |most| most.min(rate)));
         }
         datagrams.shield.handle_report(now.instant, feedback.loss, datagrams.round_trip);
         self.stats.round_trip = datagrams.round_trip;
@@ -587,7 +625,9 @@ impl EdgeSession {
     }
 
     fn silence_deadline(&self) -> Option<Instant> {
-        let told = self.datagrams.as_ref().is_some_and(|datagrams| datagrams.silent);
+        // With the budget spent, another connection could not be paid for.
+        let told = self.datagrams.as_ref().is_some_and(|datagrams| datagrams.silent)
+            || self.budget.thinning() == Thinning::Spent;
         self.awaiting_since().filter(|_| !told).map(|since| since + self.config.silence_limit)
     }
 
@@ -611,7 +651,7 @@ impl EdgeSession {
 
     fn want_backlog(&mut self) {
         let idle = self.backlog.is_empty() && self.control.gaps.is_empty() && !self.fetching && !self.closing;
-        if self.phase != Phase::Open || !idle {
+        if self.phase != Phase::Open || !idle || self.budget.thinning() > Thinning::None {
             return;
         }
         if let Some(range) = self.ledger.newest_pending() {
@@ -621,9 +661,11 @@ impl EdgeSession {
         }
     }
 
-    /// The link's rate, as configured or found out.
+    /// The link's rate, as configured or found out, or what the budget allows if that is less.
     pub(super) fn rate_bits_per_second(&self) -> Option<u64> {
-        self.auto_rate.as_ref().map(AutoRate::rate_bits_per_second).or(self.config.rate_bits_per_second)
+        let link = self.auto_rate.as_ref().map(AutoRate::rate_bits_per_second);
+        let link = link.or(self.config.rate_bits_per_second);
+        link.into_iter().chain(self.budget.bits_per_second()).min()
     }
 
     /// What the link carries in this time, bytes.

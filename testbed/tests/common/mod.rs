@@ -116,6 +116,9 @@ pub(crate) fn edge_arguments(
         spool.into(),
         "--rate-bits-per-second".into(),
         "0".into(),
+        // Records are counted.
+        "--link-state-interval-ms".into(),
+        "0".into(),
         "--status-interval-ms".into(),
         status_interval_ms.to_string().into(),
     ]

@@ -13,7 +13,7 @@ use tern_shared::message::GapReason;
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
-use tern_shared::session::{EdgeEvent, EdgeSession, Frame, Identity, Pins, SendConfig};
+use tern_shared::session::{Budgets, EdgeEvent, EdgeSession, Frame, Identity, Pins, SendConfig};
 use tern_shared::time::{Instant, Now, Timestamp};
 
 use super::ground::REFUSED;
@@ -184,6 +184,7 @@ impl Edge {
                     let error = (estimate.offset_micros - clock_offset_micros).unsigned_abs();
                     assert!(error <= u64::from(estimate.uncertainty_micros) + 1, "{error} of {estimate:?}");
                 }
+                EdgeEvent::Budget(_) => {}
                 EdgeEvent::Silent(is_silent) => *silent = is_silent,
                 EdgeEvent::Established { .. } | EdgeEvent::Order(_) | EdgeEvent::Closed => {}
             }
@@ -279,6 +280,7 @@ fn session(base: u64, faults: &Faults) -> EdgeSession {
     let config = SendConfig {
         rate_bits_per_second: Some(faults.rate),
         auto_rate: false,
+        budgets: Budgets::default(),
         overhead_bytes: Some(OVERHEAD_BYTES),
         silence_limit: Duration::from_secs(15),
         batch_window: None,

@@ -59,6 +59,7 @@ fn acknowledgements_and_schemas_outlast_a_full_disk() {
         schemas: vec![(SchemaId(3), schema())],
         frames: vec![frame(stored + 1, stored + 2, 40_000)],
         acknowledged: [range(0, 50)].into_iter().collect(),
+        ..Changes::default()
     };
     assert_eq!(store.commit(Instant::default(), changes), Err(StoreError::Full));
     assert_eq!(store.held().records, stored - 50, "the acknowledged make room all the same");

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use rusqlite::Connection;
 use tern_shared::id::SchemaId;
 use tern_shared::message::GapReason;
+use tern_shared::session::{Month, MonthSpent};
 
 use super::super::Synchronous;
 use super::super::store::RUN_NUMBERS;
@@ -203,7 +204,7 @@ fn a_spool_of_a_later_release_is_refused_and_left_alone() {
         .pragma_update(None, "user_version", 99)
         .unwrap();
     let error = try_open(folder.path()).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 99, known: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 99, known: 2, .. }), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
@@ -216,7 +217,7 @@ fn the_ladder_leads_from_an_empty_file_to_the_newest_format() {
     drop(store);
     let db = Connection::open(folder.path().join("spool.db")).unwrap();
     let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!(version, 1);
+    assert_eq!(version, 2);
     let tables: Vec<String> = db
         .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
         .unwrap()
@@ -224,7 +225,35 @@ fn the_ladder_leads_from_an_empty_file_to_the_newest_format() {
         .unwrap()
         .collect::<Result<_, _>>()
         .unwrap();
-    assert_eq!(tables, ["frame", "mark", "meta", "run", "schema"]);
+    assert_eq!(tables, ["frame", "mark", "meta", "run", "schema", "spent"]);
+}
+
+#[test]
+fn a_spool_of_the_first_format_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, first) = open(folder.path());
+    append(&mut store, [frame(0, 5, 50)]);
+    drop(store);
+    let db = Connection::open(folder.path().join("spool.db")).unwrap();
+    db.execute_batch("DROP TABLE spent; PRAGMA user_version = 1").unwrap();
+    drop(db);
+    let (store, second) = open(folder.path());
+    assert_eq!((second.epoch, second.moved_aside, second.spent), (first.epoch, None, MonthSpent::default()));
+    assert_eq!(store.held().records, 5);
+}
+
+#[test]
+fn what_the_month_has_cost_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, opened) = open(folder.path());
+    assert_eq!(opened.spent, MonthSpent::default());
+    for bytes in [7, 70_000] {
+        let spent = Some(MonthSpent { month: Month(24_310), bytes });
+        store.commit(Instant::default(), Changes { spent, ..Changes::default() }).unwrap();
+    }
+    let after = crash(store, folder.path());
+    let (_store, opened) = open(after.path());
+    assert_eq!(opened.spent, MonthSpent { month: Month(24_310), bytes: 70_000 });
 }
 
 #[test]

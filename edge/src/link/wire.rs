@@ -1,0 +1,137 @@
+//! Counts what the links cost: all that is sent and received, headers included, also by attempts that come to nothing.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use quinn::udp::{RecvMeta, Transmit};
+use quinn::{AsyncUdpSocket, Runtime, TokioRuntime, UdpPoller};
+
+/// IP and UDP headers.
+const IPV4_HEADER_BYTES: usize = 28;
+const IPV6_HEADER_BYTES: usize = 48;
+/// What a message costs on a WebSocket beside its bytes, about: IP, TCP, TLS and WebSocket headers.
+const MESSAGE_HEADER_BYTES: usize = 80;
+/// What a connection by WebSocket costs before its first message, about: the handshakes of TCP, TLS and HTTP.
+const HANDSHAKE_BYTES: u64 = 5000;
+
+/// Bytes in both directions since the start, shared by all links.
+#[derive(Clone, Debug, Default)]
+pub struct WireCounter(Arc<AtomicU64>);
+
+impl WireCounter {
+    /// All of them.
+    pub fn total_bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// A message crossed a WebSocket.
+    pub(super) fn handle_message(&self, bytes: usize) {
+        self.add((bytes + MESSAGE_HEADER_BYTES) as u64);
+    }
+
+    /// A WebSocket was opened.
+    pub(super) fn handle_handshake(&self) {
+        self.add(HANDSHAKE_BYTES);
+    }
+
+    fn add(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// A UDP socket for QUIC whose datagrams are counted.
+#[derive(Debug)]
+pub(super) struct CountedSocket {
+    socket: Arc<dyn AsyncUdpSocket>,
+    counter: WireCounter,
+    header_bytes: usize,
+}
+
+impl CountedSocket {
+    pub(super) fn new(socket: std::net::UdpSocket, counter: WireCounter) -> io::Result<Arc<Self>> {
+        let is_ipv4 = socket.local_addr()?.is_ipv4();
+        let header_bytes = if is_ipv4 { IPV4_HEADER_BYTES } else { IPV6_HEADER_BYTES };
+        let socket = TokioRuntime.wrap_udp_socket(socket)?;
+        Ok(Arc::new(CountedSocket { socket, counter, header_bytes }))
+    }
+
+    /// `datagram_bytes` is the length of each datagram when several are handed over at once.
+    fn count(&self, bytes: usize, datagram_bytes: Option<usize>) {
+        let datagrams = datagram_bytes.filter(|&each| each > 0).map_or(1, |each| bytes.div_ceil(each));
+        self.counter.add((bytes + datagrams * self.header_bytes) as u64);
+    }
+}
+
+impl AsyncUdpSocket for CountedSocket {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        self.socket.clone().create_io_poller()
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.socket.try_send(transmit)?;
+        self.count(transmit.contents.len(), transmit.segment_size);
+        Ok(())
+    }
+
+    fn poll_recv(
+        &self,
+        context: &mut Context<'_>,
+        buffers: &mut [io::IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let received = self.socket.poll_recv(context, buffers, meta);
+        if let Poll::Ready(Ok(count)) = received {
+            meta.iter().take(count).for_each(|meta| self.count(meta.len, Some(meta.stride)));
+        }
+        received
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        self.socket.max_transmit_segments()
+    }
+
+    fn max_receive_segments(&self) -> usize {
+        self.socket.max_receive_segments()
+    }
+
+    fn may_fragment(&self) -> bool {
+        self.socket.may_fragment()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn datagrams_are_counted_with_their_headers_in_both_directions() {
+        let counter = WireCounter::default();
+        let open = || {
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            CountedSocket::new(socket, counter.clone()).unwrap()
+        };
+        let (one, other) = (open(), open());
+        let destination = other.local_addr().unwrap();
+        let transmit =
+            Transmit { destination, ecn: None, contents: &[7; 100], segment_size: None, src_ip: None };
+        let mut poller = one.clone().create_io_poller();
+        poll_fn(|context| poller.as_mut().poll_writable(context)).await.unwrap();
+        one.try_send(&transmit).unwrap();
+        assert_eq!(counter.total_bytes(), 128);
+        let (mut buffer, mut meta) = ([0; 2000], [RecvMeta::default()]);
+        let received =
+            poll_fn(|context| other.poll_recv(context, &mut [io::IoSliceMut::new(&mut buffer)], &mut meta));
+        assert_eq!(received.await.unwrap(), 1);
+        assert_eq!(counter.total_bytes(), 256);
+    }
+}

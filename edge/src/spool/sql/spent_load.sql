@@ -1,0 +1,1 @@
+SELECT month, bytes FROM spent WHERE id = 1
