@@ -241,7 +241,7 @@ impl Relay {
             quic::close(&endpoint).await;
         }
         self.vehicles.close();
-        if timeout(SHUTDOWN_LIMIT, self.commands.flush()).await.is_err() {
+        if timeout(SHUTDOWN_LIMIT, self.commands.close()).await.is_err() {
             warn!("the commands' audit log does not end: vehicles are asked again");
         }
         let history = tokio::task::spawn_blocking(move || self.history.join());

@@ -26,8 +26,9 @@ fi
 
 # The server ends with its standard input.
 coproc SERVER { exec "$echo_server" "$address"; }
+server=$SERVER_PID
 until (: <"/dev/tcp/${address/://}") 2>/dev/null; do
-	kill -0 "$SERVER_PID"
+	kill -0 "$server"
 	sleep 0.1
 done
 status=0
@@ -35,5 +36,5 @@ status=0
 	>"$work/fuzz.log" 2>&1 || status=$?
 tail -n 2 "$work/fuzz.log"
 exec {SERVER[1]}>&-
-wait "$SERVER_PID" || true
+wait "$server" 2>/dev/null || true
 exit "$status"

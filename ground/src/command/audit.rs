@@ -46,7 +46,7 @@ enum Request {
     Issued { vehicle: VehicleId, tracked: Box<Tracked>, reply: oneshot::Sender<Result<(), Problem>> },
     Changed { tracked: Box<Tracked> },
     Cancelled { id: CommandId, who: String },
-    Flush { reply: oneshot::Sender<()> },
+    Close { reply: oneshot::Sender<()> },
     List { vehicle: VehicleId, limit: usize, reply: oneshot::Sender<Result<Vec<CommandStatus>, String>> },
 }
 
@@ -65,7 +65,7 @@ impl Audit {
         let (requests, queue) = mpsc::channel(QUEUE);
         std::thread::Builder::new()
             .name("audit".to_owned())
-            .spawn(move || serve(&db, queue))
+            .spawn(move || serve(db, queue))
             .map_err(|error| failed(error.to_string()))?;
         Ok((Audit(requests), open))
     }
@@ -89,10 +89,11 @@ impl Audit {
         let _ = self.0.send(Request::Cancelled { id, who }).await;
     }
 
-    /// Waits until everything before is written.
-    pub(super) async fn flush(&self) {
+    /// Waits until everything before is written and the file closed: another ground may open it. Nothing is written after
+    /// that.
+    pub(super) async fn close(&self) {
         let (reply, answer) = oneshot::channel();
-        if self.0.send(Request::Flush { reply }).await.is_ok() {
+        if self.0.send(Request::Close { reply }).await.is_ok() {
             let _ = answer.await;
         }
     }
@@ -132,12 +133,12 @@ fn prepare(db: &Connection) -> rusqlite::Result<Result<(), String>> {
     Ok(Ok(()))
 }
 
-fn serve(db: &Connection, mut queue: mpsc::Receiver<Request>) {
+fn serve(db: Connection, mut queue: mpsc::Receiver<Request>) {
     while let Some(request) = queue.blocking_recv() {
         match request {
             Request::Issued { vehicle, tracked, reply } => {
                 let result =
-                    insert(db, &vehicle, &tracked).map_err(|error| match error.sqlite_error_code() {
+                    insert(&db, &vehicle, &tracked).map_err(|error| match error.sqlite_error_code() {
                         Some(SqliteError::ConstraintViolation) => {
                             let message = format!("there was a command {} before", tracked.command.id);
                             Problem::new(ErrorCode::Duplicate, message)
@@ -150,7 +151,7 @@ fn serve(db: &Connection, mut queue: mpsc::Receiver<Request>) {
                 let _ = reply.send(result);
             }
             Request::Changed { tracked } => {
-                if let Err(error) = update(db, &tracked) {
+                if let Err(error) = update(&db, &tracked) {
                     error!(id = %tracked.command.id, %error, "what became of a command is not in the audit log");
                 }
             }
@@ -160,10 +161,14 @@ fn serve(db: &Connection, mut queue: mpsc::Receiver<Request>) {
                     error!(%id, %error, "a cancellation is not in the audit log");
                 }
             }
-            Request::Flush { reply } => drop(reply.send(())),
+            Request::Close { reply } => {
+                drop(db);
+                let _ = reply.send(());
+                return;
+            }
             Request::List { vehicle, limit, reply } => {
                 let rows = (vehicle.as_str(), i64::try_from(limit).unwrap_or(i64::MAX));
-                let listed = select(db, include_str!("sql/select_newest.sql"), rows);
+                let listed = select(&db, include_str!("sql/select_newest.sql"), rows);
                 let listed = listed.map(|rows| {
                     rows.iter().map(|(vehicle, tracked)| CommandStatus::new(vehicle, tracked)).collect()
                 });

@@ -43,7 +43,7 @@ pub(super) enum Message {
         vehicle: VehicleId,
         session: SessionNumber,
     },
-    Flush {
+    Close {
         reply: oneshot::Sender<()>,
     },
     Answered {
@@ -132,8 +132,8 @@ impl Center {
                 }
                 self.tidy(&vehicle);
             }
-            Message::Flush { reply } => {
-                self.audit.flush().await;
+            Message::Close { reply } => {
+                self.audit.close().await;
                 let _ = reply.send(());
             }
             Message::Answered { vehicle, answer: Answer::Report(report) } => {

@@ -157,9 +157,9 @@ impl Commands {
         self.tell(Message::Answered { vehicle: vehicle.clone(), answer });
     }
 
-    /// Waits until everything that is known so far is in the audit log.
-    pub async fn flush(&self) {
-        let _ = self.ask(|reply| Message::Flush { reply }).await;
+    /// Waits until everything that is known so far is in the audit log, and that is closed. No command is taken after that.
+    pub async fn close(&self) {
+        let _ = self.ask(|reply| Message::Close { reply }).await;
     }
 
     fn check(&self, caller: Caller<'_>, vehicle: &VehicleId) -> Result<(), Problem> {

@@ -49,6 +49,8 @@ pub struct FleetResult {
     pub delivered: u64,
     /// From the vehicle's sending to that client's reading.
     pub latency_ms: Percentiles,
+    /// The share of frames that were published within 50 ms of their arrival at the ground, by its own count.
+    pub published_within_50_ms: f64,
     /// What the ground took.
     pub ground: UsageResult,
 }
@@ -83,6 +85,13 @@ async fn measure(options: &FleetOptions) -> Result<FleetResult, LoadError> {
         committed += vehicle.acknowledged;
     }
     sleep(WINDOW).await;
+    let metrics = ground.metrics().await?;
+    let count = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|value| value.trim().parse::<f64>().ok()).ok_or(LoadError::Nothing)
+    };
+    let within = count("tern_ground_publish_seconds_bucket{le=\"0.05\"}")?;
+    let all = count("tern_ground_publish_seconds_count")?;
     let seen = seen.borrow();
     let latency_ms = Percentiles::of(seen.latencies_ms.clone()).ok_or(LoadError::Nothing)?;
     Ok(FleetResult {
@@ -92,6 +101,7 @@ async fn measure(options: &FleetOptions) -> Result<FleetResult, LoadError> {
         committed,
         delivered: seen.latencies_ms.len() as u64,
         latency_ms,
+        published_within_50_ms: within / all,
         ground: crate::run::usage_of(&ground.process),
     })
 }

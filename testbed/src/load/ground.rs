@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
@@ -43,6 +44,15 @@ impl Ground {
             sleep(Duration::from_millis(20)).await;
         }
         Ok(ground)
+    }
+
+    /// What `/metrics` says.
+    pub(super) async fn metrics(&self) -> Result<String, LoadError> {
+        let mut stream = TcpStream::connect(self.address).await?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
     }
 
     pub(super) fn late(&self, what: &'static str) -> LoadError {
