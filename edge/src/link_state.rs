@@ -18,6 +18,12 @@ pub struct LinkState {
     schema: Arc<Schema>,
 }
 
+impl Default for LinkState {
+    fn default() -> Self {
+        LinkState::new()
+    }
+}
+
 impl LinkState {
     /// With its schema, which is the same as long as the edge runs.
     pub fn new() -> Self {

@@ -58,7 +58,7 @@ async fn messages_over_the_size_limit_are_refused() {
         (ToGround::Frame(frame).encode(), RefusalReason::Malformed, "over its limits"),
         (vec![2; MAX_MESSAGE_BYTES + 1], RefusalReason::TooLarge, "over the limit of"),
         // So large that it is not even read.
-        (vec![2; 16 * MAX_MESSAGE_BYTES], RefusalReason::Malformed, "too long"),
+        (vec![2; 5 * MAX_MESSAGE_BYTES], RefusalReason::Malformed, "too long"),
     ] {
         let mut vehicle = Vehicle::open(site.ground, &hello("bad", "")).await;
         vehicle.send(message).await;
