@@ -42,3 +42,9 @@ fn both_ends_agree_whatever_happened_in_between() {
         }
     }
 }
+
+/// Feedback was lost, the link was taken to be dark, and nothing was live: only a probe every 30 s went out.
+#[test]
+fn a_link_that_loses_much_is_found_up_again_where_nothing_is_live() {
+    run(1481..=1481);
+}

@@ -28,6 +28,8 @@ const MAX_IN_FLIGHT: usize = 16 * 1024;
 const EARLY_MESSAGES: usize = MAX_EARLY_MESSAGES / 2;
 /// Time between clock probes once the first ones are answered. Also keeps an idle connection alive.
 const PROBE_INTERVAL: Duration = Duration::from_secs(30);
+/// Time between probes while nothing is heard on datagrams: where nothing is live, they alone find the link up again.
+const DARK_PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// Time between the first probes of a session.
 const FIRST_PROBE_INTERVAL: Duration = Duration::from_secs(2);
 /// How many those are.
@@ -56,6 +58,10 @@ const PACKET_HEADER_BYTES: usize = 24;
 impl EdgeSession {
     /// The next message, charged to the link.
     pub(super) fn next_transmit(&mut self, now: Now, stream_has_room: bool) -> Option<Transmit> {
+        if self.datagrams.is_some() && self.is_dark(now.instant) {
+            let soon = now.instant + DARK_PROBE_INTERVAL;
+            self.control.next_probe = self.control.next_probe.map(|due| due.min(soon));
+        }
         self.follow_rate(now.instant);
         if self.budget.thinning() == Thinning::Spent {
             return None;
