@@ -69,6 +69,8 @@ axes = ["steering", "throttle"]
     const page = await show();
     const switched = lamp.switched;
     system.satellite.cut();
+    // One that left before the ground knew could be at the vehicle: it would not be called expired.
+    await page.waitForSelector('[data-vehicle="alpha"]:not([data-link="up"])');
     await page.locator('[data-device="lamp"] .switch').click();
     await until("a countdown", async () => /\d+ s left/.test(await page.locator(".command-log li").first().innerText()));
     await picture(page, "waiting");
