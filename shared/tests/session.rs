@@ -224,3 +224,12 @@ fn on_a_link_that_loses_nothing_every_record_comes_live() {
 fn single_losses_are_recovered_without_asking() {
     assert_eq!(live_records(|packet| packet % 50 == 7), 600);
 }
+
+#[test]
+fn who_has_not_said_hello_is_not_waited_for_with_large_messages() {
+    let mut ground = GroundSession::new("ground".into(), Carrier::Datagrams { max_bytes: 1200 });
+    ground.handle_message(at(0), &[6; 1200]);
+    assert_eq!(ground.poll_event(), None);
+    ground.handle_message(at(0), &[6; 1201]);
+    assert!(matches!(ground.poll_event(), Some(GroundEvent::Refused(_))));
+}

@@ -122,9 +122,16 @@ impl EdgeSession {
 
     /// Whether a live frame may leave now.
     fn may_live(&self) -> bool {
-        let early =
-            matches!(self.phase, Phase::Greeting { sent: true }) && self.control.early < EARLY_MESSAGES;
-        !self.live.is_empty() && self.has_room() && (early || self.phase == Phase::Open)
+        !self.live.is_empty() && self.has_room() && self.takes_live()
+    }
+
+    /// Whether the connection takes what is live: all in an open session, some before the welcome, nothing after goodbye.
+    fn takes_live(&self) -> bool {
+        match self.phase {
+            Phase::Open => true,
+            Phase::Greeting { sent } => sent && self.control.early < EARLY_MESSAGES,
+            Phase::Down | Phase::Leaving | Phase::Refused => false,
+        }
     }
 
     /// Whether a gap may be told, which goes where the backlog goes.
@@ -198,8 +205,10 @@ impl EdgeSession {
                 return Some((Channel::Datagram, message));
             }
         }
+        let takes_live = self.takes_live();
         if let Some(datagrams) = &mut self.datagrams
             && datagrams.shield.owes(now.instant)
+            && takes_live
         {
             let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
             let (payload_number, symbols) = datagrams.shield.symbols_alone(now.instant, room);

@@ -31,6 +31,8 @@ const HURRIED_INTERVAL: Duration = Duration::from_millis(400);
 const GROWTH_INTERVAL: Duration = Duration::from_millis(250);
 /// After so long without a packet the first one is answered at once: the vehicle waits for it to send its backlog.
 const LONG_SILENCE: Duration = Duration::from_millis(1500);
+/// Datagrams that are kept before the hello: what a fast vehicle sends in the time that one overtakes another.
+const MAX_DATAGRAMS_BEFORE_HELLO: usize = 32;
 /// How often a committed range is told: feedbacks may be lost.
 const TOLD_TIMES: usize = 3;
 /// Disjoint ranges of sequence numbers that an epoch may be received in.
@@ -120,6 +122,8 @@ pub struct GroundSession {
 /// What a connection of datagrams has beside.
 #[derive(Debug)]
 struct Datagrams {
+    /// The largest message that fits.
+    max_bytes: usize,
     arrivals: Arrivals,
     chain: Chain,
     assembly: Assembly,
@@ -133,7 +137,8 @@ impl GroundSession {
     pub fn new(agent: String, carrier: Carrier) -> Self {
         let datagrams = match carrier {
             Carrier::Stream => None,
-            Carrier::Datagrams { .. } => Some(Datagrams {
+            Carrier::Datagrams { max_bytes } => Some(Datagrams {
+                max_bytes,
                 arrivals: Arrivals::default(),
                 chain: Chain::new(),
                 assembly: Assembly::default(),
@@ -161,9 +166,9 @@ impl GroundSession {
     /// A message arrived.
     pub fn handle_message(&mut self, now: Now, bytes: &[u8]) {
         match self.phase {
-            // Datagrams overtake the hello.
-            Phase::Silent if self.datagrams.is_some() && ToGround::hello_version(bytes).is_none() => {
-                if self.waiting.len() < MAX_EARLY_MESSAGES {
+            // Datagrams overtake the hello. Nobody knows yet who sends them, so little is kept.
+            Phase::Silent if self.is_datagram(bytes) && ToGround::hello_version(bytes).is_none() => {
+                if self.waiting.len() < MAX_DATAGRAMS_BEFORE_HELLO {
                     self.waiting.push(bytes.to_vec());
                 }
             }
@@ -270,6 +275,11 @@ impl GroundSession {
 
     pub(super) fn transmit(&mut self, channel: Channel, message: ToVehicle) {
         self.transmits.push_back((channel, message));
+    }
+
+    /// Whether the message can have come as a datagram.
+    fn is_datagram(&self, bytes: &[u8]) -> bool {
+        self.datagrams.as_ref().is_some_and(|datagrams| bytes.len() <= datagrams.max_bytes)
     }
 
     fn handle_hello(&mut self, bytes: &[u8]) {
