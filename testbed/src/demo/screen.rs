@@ -68,7 +68,7 @@ impl Screen {
         match meter.overall() {
             Some(latency) => writeln!(
                 self.out,
-                "  live     {} records, latency p50 {:.0} ms, p99 {:.0} ms, {:.1} % over 1 s",
+                "  live     {} records of all vehicles, latency p50 {:.0} ms, p99 {:.0} ms, {:.1} % over 1 s",
                 latency.records,
                 latency.p50_ms,
                 latency.p99_ms,
@@ -84,7 +84,7 @@ impl Screen {
         )?;
         writeln!(
             self.out,
-            "  edge     {} records accepted, {} acknowledged, {} lost",
+            "  edge     {} records of the first vehicle accepted, {} acknowledged, {} lost",
             edge("accepted_records"),
             edge("acknowledged_records"),
             edge("lost_records")

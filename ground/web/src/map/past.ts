@@ -42,16 +42,18 @@ function best(vehicle: Vehicle): Stream | undefined {
 
 async function load(vehicle: Vehicle, stream: Stream, client: TernClient, until: number, offsetS: number): Promise<void> {
   const query = {
-    vehicle: vehicle.name, streams: [stream.name], fields: ["lat", "lon", "lng"], from: until - LENGTH_S - offsetS,
+    vehicle: vehicle.name, streams: [stream.name], fields: ["lat", "lon", "lng", "fix_type"], from: until - LENGTH_S - offsetS,
     to: until - offsetS, buckets: BUCKETS,
   };
   for await (const chunk of client.history(query)) {
     if (chunk.type !== "buckets") continue;
-    const { lat, lon, lng } = chunk.fields;
+    const { lat, lon, lng, fix_type: fixType } = chunk.fields;
     for (const [i, t] of chunk.t.entries()) {
       const captured = t + chunk.width / 2 + offsetS;
       const lane = (chunk.backlog[i] ?? 0) * 2 > (chunk.count[i] ?? 0) ? "backlog" : "live";
-      const fields = { lat: lat?.mean[i], lon: (lon ?? lng)?.mean[i] };
+      // Zeros, which stand for no position, would draw the mean away.
+      if (lat?.min[i] === 0 || lat?.max[i] === 0) continue;
+      const fields = { lat: lat?.mean[i], lon: (lon ?? lng)?.mean[i], fix_type: fixType?.min[i] ?? undefined };
       const fix = readFix(stream, { captured, received: captured, lane, fields });
       if (fix) vehicle.track.add(fix);
     }

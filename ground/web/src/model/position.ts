@@ -11,6 +11,9 @@ export interface Fix extends Place {
   backlog: boolean;
 }
 
+/** MAVLink's GPS_FIX_TYPE_2D_FIX: the least that is a position. */
+const FIX_2D = 2;
+
 /** Streams from best to worst, with how many of their units make a degree. */
 const STREAMS: readonly (readonly [stream: RegExp, perDegree: number])[] = [
   [/(^|\/)GLOBAL_POSITION_INT$/, 1e7],
@@ -26,7 +29,9 @@ export function positionRank(stream: Stream): number | null {
 
 /** The position that a sample tells; `null` when it has none, or says that it knows none. */
 export function readFix(stream: Stream, sample: Sample): Fix | null {
-  const { lat, lon, lng, latitude, longitude } = sample.fields;
+  const { lat, lon, lng, latitude, longitude, fix_type: fixType } = sample.fields;
+  // Receivers report positions while they look for one.
+  if (typeof fixType === "number" && fixType < FIX_2D) return null;
   const [y, x] = [lat ?? latitude, lon ?? lng ?? longitude];
   if (typeof y !== "number" || typeof x !== "number" || (y === 0 && x === 0)) return null;
   const entry = STREAMS.find(([name]) => name.test(stream.name));
