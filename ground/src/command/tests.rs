@@ -25,17 +25,9 @@ impl Bench {
     }
 
     /// The ground ends and is started again.
-    async fn restart(mut self) -> Self {
-        drop(self.commands);
-        // The news end when the task does, and the file is free when the audit's thread has ended.
-        while !matches!(self.news.recv().await, Err(broadcast::error::RecvError::Closed)) {}
-        let path = self.folder.path().join("commands.sqlite");
-        let commands = loop {
-            match Commands::start(&path, Clock::start()) {
-                Ok(commands) => break commands,
-                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
-            }
-        };
+    async fn restart(self) -> Self {
+        self.commands.close().await;
+        let commands = Commands::start(&self.folder.path().join("commands.sqlite"), Clock::start()).unwrap();
         Bench { news: commands.news(), commands, ..self }
     }
 

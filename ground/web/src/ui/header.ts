@@ -88,7 +88,9 @@ export class Header {
 
 /** Whether a key was meant for a field rather than for the page. */
 export function isTyping(event: KeyboardEvent): boolean {
-  return event.target instanceof Element && event.target.matches("input, textarea, select, [contenteditable]");
+  // The field of a dialog that has just been closed keeps the focus until the next frame.
+  return event.target instanceof Element && event.target.checkVisibility()
+    && event.target.matches("input, textarea, select, [contenteditable]");
 }
 
 function helpDialog(): HTMLDialogElement {
