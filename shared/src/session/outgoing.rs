@@ -214,7 +214,7 @@ impl EdgeSession {
             let (payload_number, symbols) = datagrams.shield.symbols_alone(now.instant, room);
             let header =
                 PacketHeader { number: datagrams.packets.next_number(), sent_millis: millis_of(now) };
-            let lost = datagrams.packets.sent(now, Content::Symbols);
+            let lost = datagrams.packets.sent(now, Content::Symbols, symbols.len());
             lost.into_iter().for_each(|content| self.handle_lost(content));
             let packet = LivePacket { header, payload_number, payload: Vec::new(), symbols };
             return Some((Channel::Datagram, ToGround::Live(packet)));
@@ -275,7 +275,7 @@ impl EdgeSession {
         if is_base {
             datagrams.bases.insert(range.start, range);
         }
-        let lost = datagrams.packets.sent(now, Content::Live { range, is_base });
+        let lost = datagrams.packets.sent(now, Content::Live { range, is_base }, symbols.len());
         lost.into_iter().for_each(|content| self.handle_lost(content));
         self.ledger.sent(self.leaves(now, wire_bytes), range, None);
         Some(ToGround::Live(LivePacket { header, payload_number, payload, symbols }))
@@ -329,7 +329,7 @@ impl EdgeSession {
         }
         let datagrams = self.datagrams.as_mut()?;
         let header = PacketHeader { number: datagrams.packets.next_number(), sent_millis: millis_of(now) };
-        let lost = datagrams.packets.sent(now, Content::Fragment(fragment));
+        let lost = datagrams.packets.sent(now, Content::Fragment(fragment), 0);
         lost.into_iter().for_each(|content| self.handle_lost(content));
         let (number, index) = (fragment.object, fragment.index);
         Some(ToGround::Backlog(BacklogPacket { header, number, index, count, bytes }))

@@ -4,13 +4,16 @@
 use std::time::Duration;
 
 use super::live::Chain;
-use crate::datagram::coding::{CodingSender, MAX_PAYLOAD_BYTES, MAX_SYMBOLS_PER_PACKET, Symbol};
+use crate::datagram::coding::{CodingSender, MAX_PAYLOAD_BYTES, MAX_SYMBOLS_PER_PACKET, MAX_WINDOW, Symbol};
 use crate::datagram::loss::LossReport;
 use crate::datagram::protection::{Conditions, Protection};
+use crate::message::Wanted;
 use crate::time::Instant;
 
 /// The most symbols that are owed: what more loss than that wants is not worth its bytes when it comes late.
 const MAX_OWED: f64 = 6.0;
+/// The most symbols that are sent because the ground asks for them: what a longer outage lost goes with the backlog.
+const MAX_ASKED: u32 = 16;
 /// The rate taken for a link without a limit.
 const UNLIMITED_BITS_PER_SECOND: u64 = 1_000_000_000;
 /// How much the newest second decides of the payloads' size and number.
@@ -51,6 +54,10 @@ pub(super) struct Shield {
     index: u8,
     /// When symbols go by themselves, if no payload takes them along, and for how many ticks more.
     tail: Option<(Instant, u32)>,
+    /// Symbols that the ground asked for, and how many payloads they reach back.
+    asked: (u8, u8),
+    /// The packet before which they left last: what arrived before it knows nothing of them.
+    answered: u32,
     /// Frames since the chain began anew.
     chained: u32,
 }
@@ -99,6 +106,8 @@ impl Shield {
             owed: 0.0,
             index: 0,
             tail: None,
+            asked: (0, 0),
+            answered: 0,
             chained: u32::MAX,
         }
     }
@@ -164,13 +173,36 @@ impl Shield {
         share.min(MAX_PAYLOAD_BYTES).saturating_sub(16)
     }
 
+    /// The ground lacks live payloads and says what would recover them, having received packet `largest`. Since then so
+    /// many payloads and symbols have left; `next` is the number of the next packet.
+    pub(super) fn handle_wanted(
+        &mut self,
+        wanted: Wanted,
+        largest: u32,
+        next: u32,
+        payloads: u32,
+        symbols: u32,
+    ) {
+        if largest < self.answered {
+            return;
+        }
+        let window = payloads + u32::from(wanted.window);
+        let under_way = if window <= self.window() { symbols } else { 0 };
+        let asked = u32::from(wanted.symbols).saturating_sub(under_way);
+        if (1..=MAX_ASKED).contains(&asked) && window <= u32::from(MAX_WINDOW) {
+            self.asked = (asked as u8, window as u8);
+            self.answered = next;
+        }
+    }
+
     /// The symbols that the packet of the next payload takes along, in the room beside it.
     pub(super) fn symbols(&mut self, mut room: usize) -> Vec<Symbol> {
         let mut symbols = Vec::new();
-        while self.owed >= 1.0 && self.index < MAX_SYMBOLS_PER_PACKET {
-            let Some(symbol) = self.coding.symbol(self.next_payload, self.index, self.protection.window)
-            else {
+        while (self.owed >= 1.0 || self.asked.0 > 0) && self.index < MAX_SYMBOLS_PER_PACKET {
+            let window = if self.asked.0 > 0 { self.asked.1 } else { self.protection.window };
+            let Some(symbol) = self.coding.symbol(self.next_payload, self.index, window) else {
                 self.owed = 0.0;
+                self.asked.0 = 0;
                 break;
             };
             let bytes = symbol.bytes.len() + 4;
@@ -179,7 +211,11 @@ impl Shield {
             }
             room -= bytes;
             self.index += 1;
-            self.owed -= 1.0;
+            if self.asked.0 > 0 {
+                self.asked.0 -= 1;
+            } else {
+                self.owed -= 1.0;
+            }
             symbols.push(symbol);
         }
         symbols
@@ -190,6 +226,7 @@ impl Shield {
         let number = self.next_payload;
         self.next_payload = number.wrapping_add(1);
         self.index = 0;
+        self.asked.1 = self.asked.1.saturating_add(1);
         self.load.payloads += 1;
         self.load.bytes += payload.len();
         self.load.bytes_max = self.load.bytes_max.max(payload.len());
@@ -220,7 +257,8 @@ impl Shield {
     /// comes.
     pub(super) fn owes(&self, now: Instant) -> bool {
         let crowded = self.owed >= self.symbols_per_payload() + 1.0;
-        (crowded || self.tail.is_some_and(|(at, _)| at <= now)) && self.index < MAX_SYMBOLS_PER_PACKET
+        let is_due = crowded || self.asked.0 > 0 || self.tail.is_some_and(|(at, _)| at <= now);
+        is_due && self.index < MAX_SYMBOLS_PER_PACKET
     }
 
     /// When [`owes`](Self::owes) becomes true by itself.
@@ -235,7 +273,9 @@ impl Shield {
         {
             self.tail = (ticks > 1).then(|| (now + self.protection.tick, ticks - 1));
         }
-        self.owed = self.owed.max(1.0);
+        if self.asked.0 == 0 {
+            self.owed = self.owed.max(1.0);
+        }
         (self.next_payload, self.symbols(room))
     }
 }
