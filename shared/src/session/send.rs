@@ -544,8 +544,7 @@ impl EdgeSession {
         let fate = datagrams.packets.handle_feedback(now.instant, feedback, window, patience);
         datagrams.round_trip = fate.round_trip.or(datagrams.round_trip);
         if let (Some(wanted), Some((payloads, symbols))) = (feedback.wanted, fate.since) {
-            let next = datagrams.packets.next_number();
-            datagrams.shield.handle_wanted(wanted, feedback.largest, next, payloads, symbols);
+            datagrams.shield.handle_wanted(wanted, feedback.largest, payloads, symbols);
         }
         if let Some(auto_rate) = &mut self.auto_rate {
             let (newest, arrived) = (feedback.largest, feedback.arrived_millis);
