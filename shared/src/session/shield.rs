@@ -141,7 +141,15 @@ impl Shield {
         }
         self.conditions.loss = loss;
         self.protection = protection(&self.conditions, self.pins);
-        if std::env::var("TRACE").is_ok() { eprintln!("{:9.3} SHIELD {:?} {:?} pps {:.1} ", now.0.as_secs_f64(), self.conditions, self.protection, self.load.payloads_per_second); }
+        if std::env::var("TRACE").is_ok() {
+            eprintln!(
+                "{:9.3} SHIELD {:?} {:?} pps {:.1} ",
+                now.0.as_secs_f64(),
+                self.conditions,
+                self.protection,
+                self.load.payloads_per_second
+            );
+        }
     }
 
     /// Time between live packets.
@@ -289,7 +297,8 @@ impl Shield {
         let crowded = self.owed >= self.symbols_per_payload() + 1.0;
         let due = if crowded || self.asked.0 > 0 { self.allowed_at } else { self.tail?.0 };
         let lacking = (self.symbols_bytes() - self.allowance).max(0.0);
-        let allowed = self.allowed_at + Duration::from_secs_f64(lacking / (LOAD_MAX * self.bytes_per_second()));
+        let allowed =
+            self.allowed_at + Duration::from_secs_f64(lacking / (LOAD_MAX * self.bytes_per_second()));
         Some(due.max(allowed))
     }
 
