@@ -24,6 +24,9 @@ const LOAD_INTERVAL: Duration = Duration::from_secs(1);
 const FIRST_LOAD: f64 = 500.0;
 /// How many payloads they make, a second.
 const FIRST_PAYLOADS: f64 = 10.0;
+/// The shortest time between two frames that others may continue, seconds: either end keeps only so many, and the
+/// acknowledged ones are a round trip and a feedback old.
+const RESTART_S: f64 = 0.2;
 /// How much of the allowance may be saved up or overdrawn, as time of the link, seconds.
 const ALLOWANCE_S: f64 = 0.25;
 
@@ -174,6 +177,7 @@ impl Shield {
             1..=20 => 8,
             _ => 4,
         };
+        let interval = interval.max((self.load.payloads_per_second * RESTART_S) as u32);
         self.chained = self.chained.saturating_add(1);
         if self.chained >= interval {
             self.chained = 0;
