@@ -27,6 +27,10 @@ const FIRST_PAYLOADS: f64 = 10.0;
 /// The shortest time between two frames that others may continue, seconds: either end keeps only so many, and the
 /// acknowledged ones are a round trip and a feedback old.
 const RESTART_S: f64 = 0.2;
+/// How much longer than the mean a payload may be...
+const LONGEST_TO_MEAN: f64 = 2.5;
+/// ... where it is over this, bytes.
+const MIN_PAYLOAD_ROOM: usize = 80;
 /// How much of the allowance may be saved up or overdrawn, as time of the link, seconds.
 const ALLOWANCE_S: f64 = 0.25;
 
@@ -186,10 +190,16 @@ impl Shield {
         Chain::On
     }
 
-    /// The largest payload in a packet that has this much room: one that leaves room for a symbol of its size.
+    /// The largest payload in a packet that has this much room: one that leaves room for a symbol of its size, and is not
+    /// much longer than others, as a symbol is as long as the longest payload of its window. What does not fit goes in
+    /// another packet.
     pub(super) fn payload_room(&self, room: usize) -> usize {
-        let share = if self.protection.symbols_percent > 0 { room / 2 } else { room };
-        share.min(MAX_PAYLOAD_BYTES).saturating_sub(16)
+        if self.conditions.loss.loss_per_mille == 0 {
+            return room.min(MAX_PAYLOAD_BYTES).saturating_sub(16);
+        }
+        let mean = self.load.bytes_per_second / self.load.payloads_per_second;
+        let alike = (mean * LONGEST_TO_MEAN) as usize;
+        room.min(MAX_PAYLOAD_BYTES).saturating_sub(16).min(alike.max(MIN_PAYLOAD_ROOM)).min(room / 2)
     }
 
     /// The ground lacks live payloads and says what would recover them, having received packet `largest`. Since then so
@@ -227,8 +237,8 @@ impl Shield {
     /// The symbols that packet `number`, that of the next payload, takes along in the room beside it.
     pub(super) fn symbols(&mut self, number: u32, mut room: usize) -> Vec<Symbol> {
         let mut symbols = Vec::new();
-        room = room.min(self.allowance.max(0.0) as usize);
-        while (self.owed >= 1.0 || self.asked.0 > 0) && self.index < MAX_SYMBOLS_PER_PACKET {
+        let mut allowance = self.allowance;
+        while (self.owed >= 1.0 || self.asked.0 > 0) && self.may_symbols() && allowance > 0.0 {
             let window = if self.asked.0 > 0 { self.asked.1 } else { self.protection.window };
             let Some(symbol) = self.coding.symbol(self.next_payload, self.index, window) else {
                 self.owed = 0.0;
@@ -240,6 +250,7 @@ impl Shield {
                 break;
             }
             room -= bytes;
+            allowance -= bytes as f64;
             self.index += 1;
             if self.asked.0 > 0 {
                 self.asked.0 -= 1;
