@@ -30,7 +30,7 @@ const RESTART_S: f64 = 0.2;
 /// How much longer than the mean a payload may be...
 const LONGEST_TO_MEAN: f64 = 2.5;
 /// ... where it is over this, bytes.
-const MIN_PAYLOAD_ROOM: usize = 80;
+const MIN_PAYLOAD_ROOM: usize = 48;
 /// How much of the allowance may be saved up or overdrawn, as time of the link, seconds.
 const ALLOWANCE_S: f64 = 0.25;
 
@@ -213,6 +213,8 @@ impl Shield {
         let asked = u32::from(wanted.symbols).saturating_sub(under_way);
         if (1..=MAX_ASKED).contains(&asked) && window <= u32::from(MAX_WINDOW) {
             self.asked = (asked as u8, window as u8);
+            // What comes until then shall not wait for it.
+            self.chained = u32::MAX;
         }
     }
 
@@ -238,7 +240,10 @@ impl Shield {
     pub(super) fn symbols(&mut self, number: u32, mut room: usize) -> Vec<Symbol> {
         let mut symbols = Vec::new();
         let mut allowance = self.allowance;
-        while (self.owed >= 1.0 || self.asked.0 > 0) && self.may_symbols() && allowance > 0.0 {
+        while (self.owed >= 1.0 || self.asked.0 > 0) && self.may_symbols() {
+            if self.asked.0 == 0 && allowance <= 0.0 {
+                break;
+            }
             let window = if self.asked.0 > 0 { self.asked.1 } else { self.protection.window };
             let Some(symbol) = self.coding.symbol(self.next_payload, self.index, window) else {
                 self.owed = 0.0;
