@@ -1,5 +1,6 @@
 //! The telemetry datagrams that reached the ground, and what it tells the vehicle of them.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::packets::millis_of;
@@ -10,6 +11,8 @@ use crate::time::{Instant, Now};
 
 /// Packet numbers that are remembered behind the highest.
 const HORIZON: u64 = 1024;
+/// How long a missing packet is told of: several round trips and feedbacks, after which the vehicle has acted on it.
+const MISSED_FOR: Duration = Duration::from_secs(6);
 /// A delay that grew by more than this since it was last told is a queue on the link, about which a vehicle that finds out
 /// the link's rate should know soon...
 const GROWTH_MILLIS: i16 = 100;
@@ -30,6 +33,9 @@ pub(super) struct Arrivals {
     newest: Option<Newest>,
     /// As it was last told.
     told: Option<Told>,
+    /// The highest numbers that were told within [`MISSED_FOR`], oldest first: what is missing below all of them is told
+    /// no more.
+    horizon: VecDeque<(Instant, u32)>,
     /// Bytes since then.
     bytes: usize,
     /// Mean time between packets.
@@ -97,6 +103,11 @@ impl Arrivals {
         let bytes_per_second = self.bytes_per_second(now);
         self.told = Some(Told { at: now, delay_millis: newest.delay_millis, bytes_per_second });
         self.bytes = 0;
+        self.horizon.push_back((now, newest.number));
+        while self.horizon.front().is_some_and(|(at, _)| now.since(*at) > MISSED_FOR) {
+            self.horizon.pop_front();
+        }
+        let told_from = self.horizon.front().map_or(0, |(_, number)| u64::from(*number));
         let mut missing = Vec::new();
         let mut ranges = self.numbers.iter().rev().peekable();
         while let Some(range) = ranges.next()
@@ -106,6 +117,9 @@ impl Arrivals {
                 ranges.peek().map_or(u64::from(newest.number).saturating_sub(HORIZON), |next| next.end);
             let hole = range.start.saturating_sub(below);
             missing.push((range.len() as u32, hole as u32));
+            if below <= told_from {
+                break;
+            }
         }
         let held = now.since(newest.arrived);
         Some(PacketReport {
