@@ -155,12 +155,13 @@ impl LiveLane {
         (rest, live)
     }
 
-    /// Encodes the newest frame that waits, or as many of its newest records as fit `max_bytes`; the others wait on.
-    /// Returns what does not fit even by itself, for the backlog.
+    /// Encodes the newest frame that waits, or as many of its newest records as fit `suited_bytes`; the others wait on. A
+    /// record by itself may take `max_bytes`: what does not fit even these is returned, for the backlog.
     pub(super) fn encode(
         &mut self,
         schemas: &SchemaTable,
         chain: Chain,
+        suited_bytes: usize,
         max_bytes: usize,
     ) -> Option<Result<Encoded, SequenceRange>> {
         let mut frame = self.queue.pop_back()?;
@@ -174,6 +175,7 @@ impl LiveLane {
             let batch = [Batch::new(records)];
             let size: usize = batch[0].records().iter().map(Record::size_hint).sum();
             let first = frame.range.start;
+            let max_bytes = if batch[0].records().len() > 1 { suited_bytes } else { max_bytes };
             if let Ok(bytes) = self.encoder.encode(&batch, schemas, first, base, keep, max_bytes) {
                 self.ratio += (bytes.len() as f64 / size.max(1) as f64 - self.ratio) * RATIO_WEIGHT;
                 return Some(Ok(Encoded { range: frame.range, bytes, is_base: keep == Keep::ForAll }));

@@ -10,6 +10,7 @@
 //! The ground: `receive` (phases and bookkeeping), `arrival` (datagrams that came), `assembly` (parts of the backlog),
 //! `chain` (frames that continue others).
 
+mod allowance;
 mod arrival;
 mod assembly;
 mod backlog;
@@ -18,6 +19,7 @@ mod chain;
 mod commands;
 mod ledger;
 mod live;
+mod load;
 mod outgoing;
 mod pacing;
 mod packets;

@@ -112,7 +112,8 @@ impl EdgeSession {
             return Some(drained.map_or(ready, |drained| drained.min(ready)));
         }
         let probe = self.control.next_probe.filter(|&due| self.phase == Phase::Open && due > now);
-        let tail = self.datagrams.as_ref().and_then(|datagrams| datagrams.shield.owes_at());
+        let datagrams = self.datagrams.as_ref().filter(|_| self.takes_live());
+        let tail = datagrams.and_then(|datagrams| datagrams.shield.owes_at(now));
         [probe, tail].into_iter().flatten().min()
     }
 
@@ -212,19 +213,8 @@ impl EdgeSession {
                 return Some((Channel::Datagram, message));
             }
         }
-        let takes_live = self.takes_live();
-        if let Some(datagrams) = &mut self.datagrams
-            && datagrams.shield.owes(now.instant)
-            && takes_live
-        {
-            let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
-            let number = datagrams.packets.next_number();
-            let (payload_number, symbols) = datagrams.shield.symbols_alone(now.instant, number, room);
-            let header = PacketHeader { number, sent_millis: millis_of(now) };
-            let lost = datagrams.packets.sent(now, Content::Symbols, symbols.len());
-            lost.into_iter().for_each(|content| self.handle_lost(content));
-            let packet = LivePacket { header, payload_number, payload: Vec::new(), symbols };
-            return Some((Channel::Datagram, ToGround::Live(packet)));
+        if let Some(packet) = self.symbols_packet(now) {
+            return Some((Channel::Datagram, packet));
         }
         if self.phase != Phase::Open {
             return None;
@@ -259,7 +249,7 @@ impl EdgeSession {
 
     /// The newest live frame, as a message.
     fn live_frame(&mut self, now: Now) -> Option<ToGround> {
-        let Encoded { range, bytes, .. } = self.encode_live(Chain::On, MAX_FRAME_BYTES)?;
+        let Encoded { range, bytes, .. } = self.encode_live(Chain::On, MAX_FRAME_BYTES, MAX_FRAME_BYTES)?;
         self.ledger.sent(self.leaves(now, bytes.len()), range, None);
         let object = Object { offset: self.offset(range), skips: Vec::new(), frame: bytes };
         Some(ToGround::Frame(FrameMessage { lane: Lane::Live, object }))
@@ -271,8 +261,8 @@ impl EdgeSession {
         let datagrams = self.datagrams.as_mut()?;
         let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
         let chain = if dark { Chain::Restart } else { datagrams.shield.chain() };
-        let max_bytes = datagrams.shield.payload_room(room);
-        let Encoded { range, bytes, is_base } = self.encode_live(chain, max_bytes)?;
+        let (suited_bytes, max_bytes) = datagrams.shield.payload_room(room);
+        let Encoded { range, bytes, is_base } = self.encode_live(chain, suited_bytes, max_bytes)?;
         let payload = Payload { offset: self.offset(range), frame: bytes }.encode();
         let wire_bytes = payload.len();
         let datagrams = self.datagrams.as_mut()?;
@@ -289,9 +279,27 @@ impl EdgeSession {
         Some(ToGround::Live(LivePacket { header, payload_number, payload, symbols }))
     }
 
+    /// Coded symbols that are due by themselves, as a packet.
+    fn symbols_packet(&mut self, now: Now) -> Option<ToGround> {
+        if !self.takes_live() {
+            return None;
+        }
+        let datagrams = self.datagrams.as_mut().filter(|datagrams| datagrams.shield.owes(now.instant))?;
+        let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
+        let number = datagrams.packets.next_number();
+        let (payload_number, symbols) = datagrams.shield.symbols_alone(now.instant, number, room);
+        if symbols.is_empty() {
+            return None;
+        }
+        let header = PacketHeader { number, sent_millis: millis_of(now) };
+        let lost = datagrams.packets.sent(now, Content::Symbols, symbols.len());
+        lost.into_iter().for_each(|content| self.handle_lost(content));
+        Some(ToGround::Live(LivePacket { header, payload_number, payload: Vec::new(), symbols }))
+    }
+
     /// Encodes the newest live frame; what fits no packet goes to the backlog.
-    fn encode_live(&mut self, chain: Chain, max_bytes: usize) -> Option<Encoded> {
-        match self.live.encode(&self.schemas, chain, max_bytes)? {
+    fn encode_live(&mut self, chain: Chain, suited_bytes: usize, max_bytes: usize) -> Option<Encoded> {
+        match self.live.encode(&self.schemas, chain, suited_bytes, max_bytes)? {
             Ok(encoded) => Some(encoded),
             Err(range) => {
                 self.ledger.put_back(range);

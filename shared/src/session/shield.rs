@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use super::allowance::Allowance;
 use super::live::Chain;
+use super::load::{FIRST_LOAD, Load};
 use crate::datagram::coding::{CodingSender, MAX_PAYLOAD_BYTES, MAX_SYMBOLS_PER_PACKET, MAX_WINDOW, Symbol};
 use crate::datagram::loss::LossReport;
 use crate::datagram::protection::{Conditions, LOAD_MAX, Protection};
@@ -16,14 +18,6 @@ const MAX_OWED: f64 = 6.0;
 const MAX_ASKED: u32 = 16;
 /// The rate taken for a link without a limit.
 const UNLIMITED_BITS_PER_SECOND: u64 = 1_000_000_000;
-/// How much the newest second decides of the payloads' size and number.
-const LOAD_WEIGHT: f64 = 0.3;
-/// How long one measures payloads before the averages move.
-const LOAD_INTERVAL: Duration = Duration::from_secs(1);
-/// What live records take before any were encoded, bytes a second.
-const FIRST_LOAD: f64 = 500.0;
-/// How many payloads they make, a second.
-const FIRST_PAYLOADS: f64 = 10.0;
 /// The shortest time between two frames that others may continue, seconds: either end keeps only so many, and the
 /// acknowledged ones are a round trip and a feedback old.
 const RESTART_S: f64 = 0.2;
@@ -31,8 +25,10 @@ const RESTART_S: f64 = 0.2;
 const LONGEST_TO_MEAN: f64 = 2.5;
 /// ... where it is over this, bytes.
 const MIN_PAYLOAD_ROOM: usize = 48;
-/// How much of the allowance may be saved up or overdrawn, as time of the link, seconds.
-const ALLOWANCE_S: f64 = 0.25;
+
+/// What a payload takes beside its frame, and a symbol beside its bytes, at most.
+const PAYLOAD_HEADER_BYTES: usize = 16;
+const SYMBOL_HEADER_BYTES: usize = 4;
 
 /// What of the protection against loss is fixed by configuration, instead of following the measured loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,33 +51,29 @@ pub(super) struct Shield {
     coding: CodingSender,
     /// The next payload's number.
     next_payload: u32,
-    /// What may be spent on symbols, bytes: [`LOAD_MAX`] of the link, less what payloads and symbols took. Symbols that
-    /// keep a live payload waiting do more harm than good.
-    allowance: f64,
-    allowed_at: Instant,
+    /// What may be spent on symbols: [`LOAD_MAX`] of the link, less what payloads and symbols took. Symbols that keep a
+    /// live payload waiting do more harm than good.
+    allowance: Allowance,
     /// Symbols that should have gone with the payloads so far.
     owed: f64,
     /// The next symbol's index among those that end before the next payload.
     index: u8,
     /// When symbols go by themselves, if no payload takes them along, and for how many ticks more.
     tail: Option<(Instant, u32)>,
-    /// Symbols that the ground asked for, and how many payloads they reach back.
-    asked: (u8, u8),
-    /// The packet with which the last of them left: what arrived before it knows nothing of them.
-    answered: u32,
+    asked: Asked,
     /// Frames since the chain began anew.
     chained: u32,
 }
 
-/// How much payload there is.
-#[derive(Debug)]
-struct Load {
-    since: Instant,
-    payloads: u32,
-    bytes: usize,
-    bytes_max: usize,
-    bytes_per_second: f64,
-    payloads_per_second: f64,
+/// Symbols that the ground asked for.
+#[derive(Debug, Default)]
+struct Asked {
+    /// How many are still to leave.
+    symbols: u8,
+    /// How many payloads they reach back.
+    window: u8,
+    /// The packet with which the last of them left: what arrived before it knows nothing of them.
+    answered: u32,
 }
 
 impl Shield {
@@ -104,23 +96,14 @@ impl Shield {
             protection: protection(&conditions, pins),
             pins,
             conditions,
-            load: Load {
-                since: Instant::default(),
-                payloads: 0,
-                bytes: 0,
-                bytes_max: 0,
-                bytes_per_second: FIRST_LOAD,
-                payloads_per_second: FIRST_PAYLOADS,
-            },
+            load: Load::default(),
             coding: CodingSender::new(),
             next_payload: 0,
-            allowance: 0.0,
-            allowed_at: Instant::default(),
+            allowance: Allowance::default(),
             owed: 0.0,
             index: 0,
             tail: None,
-            asked: (0, 0),
-            answered: 0,
+            asked: Asked::default(),
             chained: u32::MAX,
         }
     }
@@ -132,31 +115,14 @@ impl Shield {
 
     /// The ground reports how packets are lost; the round trip was measured.
     pub(super) fn handle_report(&mut self, now: Instant, loss: LossReport, round_trip: Option<Duration>) {
-        let load = &mut self.load;
-        let elapsed = now.since(load.since);
-        if elapsed >= LOAD_INTERVAL {
-            let newest = load.bytes as f64 / elapsed.as_secs_f64();
-            load.bytes_per_second += (newest - load.bytes_per_second) * LOAD_WEIGHT;
-            let newest = f64::from(load.payloads) / elapsed.as_secs_f64();
-            load.payloads_per_second += (newest - load.payloads_per_second) * LOAD_WEIGHT;
-            self.conditions.payload_bytes_per_second = load.bytes_per_second as u32;
-            self.conditions.payload_bytes_max = load.bytes_max.max(1) as u32;
-            (load.since, load.payloads, load.bytes, load.bytes_max) = (now, 0, 0, 0);
-        }
+        self.load.handle_report(now);
+        self.conditions.payload_bytes_per_second = self.load.bytes_per_second() as u32;
+        self.conditions.payload_bytes_max = self.load.bytes_max() as u32;
         if let Some(round_trip) = round_trip {
             self.conditions.one_way_delay = round_trip / 2;
         }
         self.conditions.loss = loss;
         self.protection = protection(&self.conditions, self.pins);
-        if std::env::var("TRACE").is_ok() {
-            eprintln!(
-                "{:9.3} SHIELD {:?} {:?} pps {:.1} ",
-                now.0.as_secs_f64(),
-                self.conditions,
-                self.protection,
-                self.load.payloads_per_second
-            );
-        }
     }
 
     /// Time between live packets.
@@ -181,7 +147,7 @@ impl Shield {
             1..=20 => 8,
             _ => 4,
         };
-        let interval = interval.max((self.load.payloads_per_second * RESTART_S) as u32);
+        let interval = interval.max((self.load.payloads_per_second() * RESTART_S) as u32);
         self.chained = self.chained.saturating_add(1);
         if self.chained >= interval {
             self.chained = 0;
@@ -190,76 +156,70 @@ impl Shield {
         Chain::On
     }
 
-    /// The largest payload in a packet that has this much room: one that leaves room for a symbol of its size, and is not
-    /// much longer than others, as a symbol is as long as the longest payload of its window. What does not fit goes in
-    /// another packet.
-    pub(super) fn payload_room(&self, room: usize) -> usize {
+    /// How long a payload should be in a packet that has this much room, and how long it may be: it leaves room for a
+    /// symbol of its size, and where symbols are needed it is not much longer than others, as a symbol is as long as the
+    /// longest payload of its window.
+    pub(super) fn payload_room(&self, room: usize) -> (usize, usize) {
+        let room = room.min(MAX_PAYLOAD_BYTES).saturating_sub(PAYLOAD_HEADER_BYTES);
         if self.conditions.loss.loss_per_mille == 0 {
-            return room.min(MAX_PAYLOAD_BYTES).saturating_sub(16);
+            return (room, room);
         }
-        let mean = self.load.bytes_per_second / self.load.payloads_per_second;
-        let alike = (mean * LONGEST_TO_MEAN) as usize;
-        room.min(MAX_PAYLOAD_BYTES).saturating_sub(16).min(alike.max(MIN_PAYLOAD_ROOM)).min(room / 2)
+        let alike = (self.load.mean_bytes() * LONGEST_TO_MEAN) as usize;
+        (alike.max(MIN_PAYLOAD_ROOM).min(room / 2), room / 2)
     }
 
     /// The ground lacks live payloads and says what would recover them, having received packet `largest`. Since then so
     /// many payloads and symbols have left.
     pub(super) fn handle_wanted(&mut self, wanted: Wanted, largest: u32, payloads: u32, symbols: u32) {
-        if self.asked.0 > 0 || largest < self.answered {
+        if self.asked.symbols > 0 || largest < self.asked.answered {
             return;
         }
-        let window = payloads + u32::from(wanted.window);
+        let window = payloads.saturating_add(wanted.window.into());
         let under_way = if window <= self.window() { symbols } else { 0 };
-        let asked = u32::from(wanted.symbols).saturating_sub(under_way);
-        if (1..=MAX_ASKED).contains(&asked) && window <= u32::from(MAX_WINDOW) {
-            self.asked = (asked as u8, window as u8);
+        let lacking = u32::from(wanted.symbols).saturating_sub(under_way);
+        if (1..=MAX_ASKED).contains(&lacking) && window <= u32::from(MAX_WINDOW) {
+            self.asked.symbols = lacking as u8;
+            self.asked.window = window as u8;
             // What comes until then shall not wait for it.
             self.chained = u32::MAX;
         }
     }
 
-    /// A packet of live payload or symbols left.
-    pub(super) fn charge(&mut self, wire_bytes: usize) {
-        let limit = self.bytes_per_second() * ALLOWANCE_S;
-        self.allowance = (self.allowance - wire_bytes as f64).max(-limit);
-    }
-
     /// Time passes.
     pub(super) fn handle_time(&mut self, now: Instant) {
-        let elapsed = now.since(self.allowed_at).as_secs_f64();
-        self.allowed_at = now;
-        let limit = self.bytes_per_second() * ALLOWANCE_S;
-        self.allowance = (self.allowance + elapsed * LOAD_MAX * self.bytes_per_second()).min(limit);
+        self.allowance.handle_time(now, LOAD_MAX * self.conditions.rate_bits_per_second as f64 / 8.0);
     }
 
-    fn bytes_per_second(&self) -> f64 {
-        self.conditions.rate_bits_per_second as f64 / 8.0
+    /// A packet of live payload or symbols left.
+    pub(super) fn charge(&mut self, wire_bytes: usize) {
+        self.allowance.charge(wire_bytes);
     }
 
     /// The symbols that packet `number`, that of the next payload, takes along in the room beside it.
     pub(super) fn symbols(&mut self, number: u32, mut room: usize) -> Vec<Symbol> {
         let mut symbols = Vec::new();
-        let mut allowance = self.allowance;
-        while (self.owed >= 1.0 || self.asked.0 > 0) && self.may_symbols() {
-            if self.asked.0 == 0 && allowance <= 0.0 {
+        let mut taken = 0;
+        while self.has_index() {
+            let is_asked = self.asked.symbols > 0;
+            if !is_asked && (self.owed < 1.0 || !self.allowance.has(taken)) {
                 break;
             }
-            let window = if self.asked.0 > 0 { self.asked.1 } else { self.protection.window };
+            let window = if is_asked { self.asked.window } else { self.protection.window };
             let Some(symbol) = self.coding.symbol(self.next_payload, self.index, window) else {
                 self.owed = 0.0;
-                self.asked.0 = 0;
+                self.asked.symbols = 0;
                 break;
             };
-            let bytes = symbol.bytes.len() + 4;
+            let bytes = symbol.bytes.len() + SYMBOL_HEADER_BYTES;
             if bytes > room {
                 break;
             }
             room -= bytes;
-            allowance -= bytes as f64;
+            taken += bytes;
             self.index += 1;
-            if self.asked.0 > 0 {
-                self.asked.0 -= 1;
-                self.answered = number;
+            if is_asked {
+                self.asked.symbols -= 1;
+                self.asked.answered = number;
             } else {
                 self.owed -= 1.0;
             }
@@ -273,10 +233,8 @@ impl Shield {
         let number = self.next_payload;
         self.next_payload = number.wrapping_add(1);
         self.index = 0;
-        self.asked.1 = self.asked.1.saturating_add(1);
-        self.load.payloads += 1;
-        self.load.bytes += payload.len();
-        self.load.bytes_max = self.load.bytes_max.max(payload.len());
+        self.asked.window = self.asked.window.saturating_add(1);
+        self.load.push(payload.len());
         if self.coding.push(number, payload).is_ok() && self.protection.symbols_percent > 0 {
             self.owed = (self.owed + self.symbols_per_payload()).min(MAX_OWED);
             // Where losses come in bursts, a pause between packets would prolong them.
@@ -289,37 +247,32 @@ impl Shield {
 
     /// Time between payloads, about.
     pub(super) fn payload_interval(&self) -> Duration {
-        Duration::from_secs_f64(1.0 / self.load.payloads_per_second.clamp(0.1, 1000.0))
+        Duration::from_secs_f64(1.0 / self.load.payloads_per_second().clamp(0.1, 1000.0))
     }
 
     /// Whether symbols should go by themselves: those that the ground asks for, those that had no room, and those of the
     /// last payload when no other comes.
     pub(super) fn owes(&self, now: Instant) -> bool {
-        let crowded = self.owed >= self.symbols_per_payload() + 1.0;
-        let is_due = crowded || self.asked.0 > 0 || self.tail.is_some_and(|(at, _)| at <= now);
-        is_due && self.may_symbols() && self.allowance >= self.symbols_bytes()
+        self.owes_at(now).is_some_and(|at| at <= now)
     }
 
-    fn may_symbols(&self) -> bool {
-        self.index < MAX_SYMBOLS_PER_PACKET
-    }
-
-    /// What a packet of one symbol takes, about.
-    fn symbols_bytes(&self) -> f64 {
-        f64::from(self.conditions.packet_overhead_bytes + self.conditions.payload_bytes_max)
-    }
-
-    /// When [`owes`](Self::owes) becomes true by itself.
-    pub(super) fn owes_at(&self) -> Option<Instant> {
-        if !self.may_symbols() {
+    /// When that will be by itself.
+    pub(super) fn owes_at(&self, now: Instant) -> Option<Instant> {
+        if !self.has_index() {
             return None;
         }
-        let crowded = self.owed >= self.symbols_per_payload() + 1.0;
-        let due = if crowded || self.asked.0 > 0 { self.allowed_at } else { self.tail?.0 };
-        let lacking = (self.symbols_bytes() - self.allowance).max(0.0);
-        let allowed =
-            self.allowed_at + Duration::from_secs_f64(lacking / (LOAD_MAX * self.bytes_per_second()));
-        Some(due.max(allowed))
+        if self.asked.symbols > 0 {
+            return Some(now);
+        }
+        let is_crowded = self.owed >= self.symbols_per_payload() + 1.0;
+        let due = if is_crowded { now } else { self.tail?.0 };
+        let packet = self.conditions.packet_overhead_bytes + self.conditions.payload_bytes_max;
+        Some(due.max(self.allowance.at(packet as usize)))
+    }
+
+    /// Whether there may be another symbol before the next payload.
+    fn has_index(&self) -> bool {
+        self.index < MAX_SYMBOLS_PER_PACKET
     }
 
     /// Symbols of the payloads so far for packet `number`, and the number of the next payload, before which they end.
@@ -329,7 +282,7 @@ impl Shield {
         {
             self.tail = (ticks > 1).then(|| (now + self.protection.tick, ticks - 1));
         }
-        if self.asked.0 == 0 {
+        if self.asked.symbols == 0 {
             self.owed = self.owed.max(1.0);
         }
         (self.next_payload, self.symbols(number, room))

@@ -55,31 +55,27 @@ impl Ages {
         self.samples.iter().filter(|(_, arrived)| arrived.is_none()).count()
     }
 
-    /// After the outage that ended at `up`: until the first sample that was taken since or less than 1 s before it
-    /// arrives fresh, until the view is under a second old for good, and the oldest that the view was from then on.
+    /// After the outage that ended at `up`, in milliseconds: until the first sample that is newer than all before
+    /// arrives, until one does that is under a second old, and the age of the oldest of those taken from then on until
+    /// what the outage left is there.
     pub(crate) fn after_outage(&self, up: Duration) -> (f64, f64, f64) {
-        let mut arrivals: Vec<(Duration, Duration)> = self
-            .samples
-            .iter()
-            .filter_map(|(taken, arrived)| Some(((*arrived)?, *taken)))
-            .filter(|(arrived, _)| *arrived > up)
-            .collect();
-        arrivals.sort_unstable();
-        let second = Duration::from_secs(1);
-        let fresh: Vec<_> = arrivals.iter().filter(|(arrived, taken)| *arrived - *taken < second).collect();
-        let first = fresh.first().map_or(f64::NAN, |(arrived, _)| (*arrived - up).as_secs_f64() * 1e3);
-        let mut newest = Duration::ZERO;
-        let (mut view, mut worst) = (f64::NAN, 0f64);
-        for (arrived, taken) in arrivals {
-            if !view.is_nan() {
-                worst = worst.max((arrived - newest).as_secs_f64() * 1e3);
-            }
-            newest = newest.max(taken);
-            if view.is_nan() && arrived - newest < second {
-                view = (arrived - up).as_secs_f64() * 1e3;
-            }
-        }
-        (first, view, worst)
+        let since_up = |at: Option<Duration>| at.map_or(f64::NAN, |at| (at - up).as_secs_f64() * 1e3);
+        let seen = self.samples.iter().rposition(|(_, arrived)| arrived.is_some_and(|arrived| arrived < up));
+        let first =
+            self.samples[seen.map_or(0, |seen| seen + 1)..].iter().filter_map(|(_, arrived)| *arrived).min();
+        let age = |(taken, arrived): &(Duration, Option<Duration>)| {
+            arrived.map(|arrived| arrived.saturating_sub(*taken))
+        };
+        let is_fresh = |sample: &&_| age(sample).is_some_and(|age| age < Duration::from_secs(1));
+        let arrivals = self.samples.iter().filter(is_fresh).filter_map(|(_, arrived)| *arrived);
+        let view = arrivals.filter(|arrived| *arrived >= up).min();
+        let drained =
+            self.samples.iter().filter(|(taken, _)| *taken < up).filter_map(|(_, arrived)| *arrived).max();
+        let meanwhile = |(taken, _): &&(Duration, _)| {
+            view.is_some_and(|view| *taken >= view) && drained.is_none_or(|drained| *taken <= drained)
+        };
+        let worst = self.samples.iter().filter(meanwhile).filter_map(age).max();
+        (since_up(first), since_up(view), worst.map_or(f64::NAN, |age| age.as_secs_f64() * 1e3))
     }
 
     pub(crate) fn row(&self, name: &str, load: &str) -> String {

@@ -16,20 +16,22 @@ use tern_shared::schema::{Class, Field, FieldKind, MavlinkOrigin, Origin, Schema
 use tern_testbed::scenario::{Scenario, Workload};
 
 /// Samples without end.
+#[derive(Clone)]
 pub(crate) struct Samples {
     pub(crate) schemas: SchemaTable,
     kind: Kind,
     next: u64,
 }
 
+#[derive(Clone)]
 enum Kind {
     Synthetic {
         per_second: u64,
         text_bytes: usize,
-        rng: StdRng,
+        rng: Box<StdRng>,
     },
     /// When each is due, its schema and its values; begins again after its end.
-    Recorded(Vec<(Duration, SchemaId, Vec<Value>)>),
+    Recorded(Arc<[(Duration, SchemaId, Vec<Value>)]>),
 }
 
 impl Samples {
@@ -44,7 +46,7 @@ impl Samples {
             kind: Kind::Synthetic {
                 per_second: u64::from(synthetic.samples_per_second.get()),
                 text_bytes: synthetic.sample_bytes as usize - 8,
-                rng: StdRng::seed_from_u64(scenario.seed),
+                rng: Box::new(StdRng::seed_from_u64(scenario.seed)),
             },
             next: 0,
         }
@@ -71,7 +73,7 @@ impl Samples {
             schemas.entry(id).or_insert_with(|| Arc::new(Schema::of_mavlink(origin).unwrap()));
             samples.push((due, id, payload::decode(layout, frame.payload).unwrap()));
         }
-        Samples { schemas, kind: Kind::Recorded(samples), next: 0 }
+        Samples { schemas, kind: Kind::Recorded(samples.into()), next: 0 }
     }
 
     /// When the next one is due.
