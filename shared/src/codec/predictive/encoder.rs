@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::contents::{Contents, code_block};
 use super::head::{Continues, Head, MAX_PARTS};
 use super::layout::Layouts;
 use super::range_coder::{self, BitCoder};
@@ -101,18 +102,24 @@ impl Encoder {
             _ => None,
         };
         let (continues, at, mut state) = self.base(first, base);
-        let count = parts.iter().map(|batch| batch.records().len()).sum();
+        let count: usize = parts.iter().map(|batch| batch.records().len()).sum();
         // So that two frames never end alike: which one a frame continues must not depend on what was lost.
         let keep = if count == 0 || first < self.kept_until { Keep::Nothing } else { keep };
-        let head = Head { continues, keep, parts: parts.len() };
-        let mut coder = range_coder::Encoder::new(max_bytes);
-        head.code(&mut coder);
+        let head = Head { continues, keep, parts: parts.len(), has_block: false };
         state.begin(first);
+        let begun = state.clone();
         let mut tables = Tables { schemas, layouts: &mut self.layouts, micros: &self.micros };
-        let coded = state.code(&mut coder, &mut tables, Parts::Given(parts));
-        coder.code_raw(head.check_bits(count), state.hash().into());
-        let frame = coder.finish();
-        if coded.is_err() || frame.len() > max_bytes {
+        let mut contents = if keep == Keep::Nothing { Contents::gathering() } else { Contents::default() };
+        let coded = code(head, None, &mut state, &mut tables, &mut contents, parts, max_bytes);
+        let mut frame = coded.unwrap_or_default();
+        for (apart, length, block) in contents.blocks(if frame.is_empty() { max_bytes } else { frame.len() })
+        {
+            let (head, mut contents) = (Head { has_block: true, ..head }, Contents::apart(apart));
+            let (block, mut state) = (Some((length, block.as_slice())), begun.clone());
+            let coded = code(head, block, &mut state, &mut tables, &mut contents, parts, max_bytes);
+            frame = coded.filter(|coded| frame.is_empty() || coded.len() < frame.len()).unwrap_or(frame);
+        }
+        if frame.is_empty() {
             return simple().ok_or(too_large);
         }
         let most: usize = parts.iter().flat_map(Batch::records).map(Record::size_hint).sum();
@@ -181,4 +188,25 @@ impl Encoder {
             self.kept.remove(&oldest);
         }
     }
+}
+
+/// A frame; `None` when it does not fit. `block` is how long it is decompressed, and itself.
+fn code(
+    head: Head,
+    block: Option<(usize, &[u8])>,
+    state: &mut State,
+    tables: &mut Tables<'_>,
+    contents: &mut Contents,
+    parts: &[Batch],
+    max_bytes: usize,
+) -> Option<Vec<u8>> {
+    let mut coder = range_coder::Encoder::new(max_bytes);
+    head.code(&mut coder);
+    if let Some((length, block)) = block {
+        code_block(&mut coder, length, block).ok()?;
+    }
+    state.code(&mut coder, tables, contents, Parts::Given(parts)).ok()?;
+    let records = parts.iter().map(|part| part.records().len()).sum();
+    coder.code_raw(head.check_bits(records), state.hash().into());
+    Some(coder.finish()).filter(|frame| frame.len() <= max_bytes)
 }
