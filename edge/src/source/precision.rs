@@ -141,6 +141,40 @@ fn a_json_field_of_few_decimals_is_on_their_grid_and_its_zeros_have_no_sign() {
     assert_eq!(float(&exact[1].2[0]).to_bits(), (-0.0f64).to_bits());
 }
 
+#[test]
+fn a_json_thermometer_costs_a_fraction_of_what_every_bit_would() {
+    let mut walk = 20.0f64;
+    let lines = (0..1200u64).map(|n| {
+        walk += ((n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) % 9) as f64 / 100.0 - 0.04;
+        let time = 1_790_000_000.0 + n as f64 / 10.0;
+        format!(
+            "{{\"stream\":\"air\",\"t\":{time:.1},\"celsius\":{walk:.2},\"percent\":{:.1}}}\n",
+            walk * 2.0
+        )
+    });
+    let text: String = lines.collect();
+    let [sensor, exact] = [Precision::Sensor, Precision::Exact].map(|precision| {
+        let new = jsonl::new_decoder(Arc::new(Counters::default()), Port::new());
+        let mut samples = Vec::new();
+        new().push(text.as_bytes(), Timestamp(0), &mut samples);
+        let (mut registry, mut encoder) = (Registry::new(precision, Default::default()), Encoder::new());
+        let (mut bytes, mut first) = (0, 0);
+        for samples in samples.chunks(3) {
+            let record = |sample: &Sample| {
+                let schema = registry.register(&sample.schema).unwrap().id;
+                Record { schema, time: sample.time, values: sample.values.clone() }
+            };
+            let batch = [Batch::new(samples.iter().map(record).collect())];
+            let (base, keep) = (Base::Previous, Keep::ForNext);
+            bytes += encoder.encode(&batch, registry.table(), first, base, keep, usize::MAX).unwrap().len();
+            first += samples.len() as u64;
+        }
+        bytes
+    });
+    let samples = text.lines().count();
+    assert!(sensor < 2 * samples && exact > 6 * samples, "{sensor} and {exact} bytes for {samples} samples");
+}
+
 /// A sentence with its checksum.
 fn sentence(body: &str) -> String {
     format!("${body}*{:02X}\r\n", body.bytes().fold(0, |sum, byte| sum ^ byte))
