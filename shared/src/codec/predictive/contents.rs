@@ -93,7 +93,11 @@ impl Contents {
                 return None;
             }
             let block = lz4_flex::block::compress(&bytes);
-            (block.len() < frame_bytes.min(bytes.len())).then_some((apart, bytes.len(), block))
+            (block.len() < frame_bytes.min(bytes.len()).min(MAX_FRAME_BYTES)).then_some((
+                apart,
+                bytes.len(),
+                block,
+            ))
         })
     }
 }

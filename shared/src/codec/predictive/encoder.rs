@@ -107,21 +107,14 @@ impl Encoder {
         let keep = if count == 0 || first < self.kept_until { Keep::Nothing } else { keep };
         let head = Head { continues, keep, parts: parts.len(), has_block: false };
         state.begin(first);
-        let begun = state.clone();
         let mut tables = Tables { schemas, layouts: &mut self.layouts, micros: &self.micros };
-        let mut contents = if keep == Keep::Nothing { Contents::gathering() } else { Contents::default() };
-        let coded = code(head, None, &mut state, &mut tables, &mut contents, parts, max_bytes);
-        let mut frame = coded.unwrap_or_default();
-        for (apart, length, block) in contents.blocks(if frame.is_empty() { max_bytes } else { frame.len() })
-        {
-            let (head, mut contents) = (Head { has_block: true, ..head }, Contents::apart(apart));
-            let (block, mut state) = (Some((length, block.as_slice())), begun.clone());
-            let coded = code(head, block, &mut state, &mut tables, &mut contents, parts, max_bytes);
-            frame = coded.filter(|coded| frame.is_empty() || coded.len() < frame.len()).unwrap_or(frame);
-        }
-        if frame.is_empty() {
+        let coded = match keep {
+            Keep::Nothing => code_smallest(head, &state, &mut tables, parts),
+            _ => code(head, None, &mut state, &mut tables, &mut Contents::default(), parts, max_bytes),
+        };
+        let Some(frame) = coded.filter(|frame| frame.len() <= max_bytes) else {
             return simple().ok_or(too_large);
-        }
+        };
         let most: usize = parts.iter().flat_map(Batch::records).map(Record::size_hint).sum();
         // A frame that others can continue is worth some bytes.
         let worth = if keep == Keep::Nothing { most } else { most + most / 8 + 64 };
@@ -188,6 +181,23 @@ impl Encoder {
             self.kept.remove(&oldest);
         }
     }
+}
+
+/// A frame that nothing continues: with or without a block, whichever is smaller.
+fn code_smallest(head: Head, begun: &State, tables: &mut Tables<'_>, parts: &[Batch]) -> Option<Vec<u8>> {
+    let mut contents = Contents::gathering();
+    // Whatever its size, as a block holds all strings of the frame.
+    let mut frame = code(head, None, &mut begun.clone(), tables, &mut contents, parts, usize::MAX)?;
+    for (apart, length, block) in contents.blocks(frame.len()) {
+        let (head, block) = (Head { has_block: true, ..head }, Some((length, block.as_slice())));
+        let mut contents = Contents::apart(apart);
+        if let Some(other) =
+            code(head, block, &mut begun.clone(), tables, &mut contents, parts, frame.len() - 1)
+        {
+            frame = other;
+        }
+    }
+    Some(frame)
 }
 
 /// A frame; `None` when it does not fit. `block` is how long it is decompressed, and itself.

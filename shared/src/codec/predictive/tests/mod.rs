@@ -394,6 +394,19 @@ fn strings_of_backlog_that_repeat_are_compressed_together() {
 }
 
 #[test]
+fn strings_that_fit_no_frame_as_they_are_fit_one_together() {
+    let (schemas, batches) = opaque_backlog(150);
+    let frame = Encoder::new().encode(&batches, &schemas, 0, Base::Key, Keep::Nothing, usize::MAX).unwrap();
+    let got = Decoder::new().decode(&frame, &schemas, 0).unwrap();
+    assert!(batches.len() == got.len() && frame.len() < 30_000, "{}", frame.len());
+    for (sent, got) in batches.iter().zip(got) {
+        assert_carried(&schemas, sent.records(), &got);
+    }
+    let too_large = Encoder::new().encode(&batches, &schemas, 0, Base::Key, Keep::ForAll, usize::MAX);
+    assert!(too_large.is_err());
+}
+
+#[test]
 fn text_that_the_models_carry_well_stays_with_them() {
     let (schemas, batches) = flight(20, 6);
     let frame = Encoder::new().encode(&batches, &schemas, 0, Base::Key, Keep::Nothing, usize::MAX).unwrap();
