@@ -8,7 +8,7 @@ use tern_shared::record::{Record, Value};
 use tern_shared::schema::Schema;
 use tern_shared::time::Timestamp;
 
-use super::decoder::{Decoder, NewDecoder};
+use super::decoder::NewDecoder;
 use super::output::Counters;
 use super::port::Port;
 use super::{Sample, jsonl, nmea};
