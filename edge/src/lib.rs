@@ -9,6 +9,7 @@ pub mod config;
 pub mod link;
 pub mod link_state;
 pub mod metrics;
+pub mod microseconds;
 pub mod registry;
 pub mod relay;
 pub mod source;

@@ -1,6 +1,6 @@
 //! Gives streams their schema ids, the same ones after a restart.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tern_shared::codec::SchemaTable;
@@ -65,6 +65,12 @@ impl Registry {
     /// All schemas, by id.
     pub fn table(&self) -> &SchemaTable {
         &self.table
+    }
+
+    /// The names of the streams, as text for people; the first fifty.
+    pub fn names(&self) -> String {
+        let names: BTreeSet<&str> = self.table.values().map(|schema| schema.stream.as_str()).collect();
+        names.into_iter().take(50).collect::<Vec<_>>().join(", ")
     }
 
     /// The id of a schema, given now if it has none.

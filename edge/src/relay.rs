@@ -34,6 +34,7 @@ use crate::config::Config;
 use crate::link::{Connection, LinkError, Links, WireCounter};
 use crate::link_state::LinkState;
 use crate::metrics::{self, Scrape};
+use crate::microseconds::Microseconds;
 use crate::registry::Registry;
 use crate::source::{self, Counters, Port, Sample, SourceError};
 use crate::spool::{OpenError, SpoolEvent, SpoolHandle, SpoolState};
@@ -119,7 +120,11 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         pins: Pins::default(),
     };
     let mut session = EdgeSession::new(identity, send);
+    let microseconds = Microseconds::new(config.microseconds);
     for (&id, schema) in &opened.schemas {
+        if microseconds.are_wanted_of(&schema.stream) {
+            session.carry_microseconds(id);
+        }
         session.handle_schema(id, schema.clone());
     }
     session.handle_month_spent(opened.spent);
@@ -137,6 +142,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         commands: Commands::new(&config.commands, moment, port, happened_sender),
         batcher: Batcher::new(BatchLimits::default()),
         registry: Registry::new(config.precision, opened.schemas),
+        microseconds,
         next: opened.base,
         session,
         spool,
@@ -204,6 +210,7 @@ struct Relay {
     commands: Commands,
     batcher: Batcher,
     registry: Registry,
+    microseconds: Microseconds,
     /// The next record's sequence number.
     next: u64,
     session: EdgeSession,
@@ -368,6 +375,13 @@ impl Relay {
     /// Sets the budgets right by what the links have cost, keeps what the month has cost, and tells of the link.
     fn handle_accounts(&mut self, now: Now) {
         self.session.handle_counted(now, self.wire.total_bytes());
+        for stream in self.microseconds.unknown(now.instant) {
+            warn!(
+                stream,
+                "microseconds: no source has sent such a stream; known are {}",
+                self.registry.names()
+            );
+        }
         let stats = self.session.stats();
         let (kept, at) = self.kept_spent;
         if stats.month != kept && now.instant.since(at) >= SPENT_INTERVAL {
@@ -390,6 +404,7 @@ impl Relay {
             Ok(registration) => registration,
             Err(error) => return self.refuse(&error.to_string()),
         };
+        self.microseconds.handle_stream(&sample.schema.stream);
         let record = Record { schema: registration.id, time: sample.time, values: sample.values };
         if record.size_hint() > MAX_RECORD_BYTES {
             let stream = &sample.schema.stream;
@@ -399,6 +414,9 @@ impl Relay {
             self.flush(now);
         }
         if let Some(schema) = registration.new {
+            if self.microseconds.are_wanted_of(&schema.stream) {
+                self.session.carry_microseconds(record.schema);
+            }
             self.spool.put_schema(record.schema, schema.clone());
             self.session.handle_schema(record.schema, schema);
         }

@@ -53,18 +53,31 @@ fn decode(bencher: Bencher, records_per_second: u64) {
     });
 }
 
-/// The predictive codec, in chains as the live lane sends them.
-#[divan::bench]
-fn predictive_encode(bencher: Bencher) {
+/// Which frames the predictive codec's frames continue.
+#[derive(Clone, Copy, Debug)]
+enum Policy {
+    /// Each the one before, as the live lane sends them where nothing is lost.
+    Chain,
+    /// Every fourth what was acknowledged, each other the one before: where packets are lost.
+    Restart4,
+    /// None: backlog.
+    Standalone,
+}
+const POLICIES: [Policy; 3] = [Policy::Chain, Policy::Restart4, Policy::Standalone];
+/// How many frames later an acknowledgement comes.
+const ACKNOWLEDGED_AFTER: usize = 4;
+
+#[divan::bench(args = POLICIES)]
+fn predictive_encode(bencher: Bencher, policy: Policy) {
     let schemas = schemas();
     let batches = batches(flight(250));
-    bencher.counter(ItemsCount::new(RECORDS)).bench(|| predictive_frames(&batches, &schemas).len());
+    bencher.counter(ItemsCount::new(RECORDS)).bench(|| predictive_frames(&batches, &schemas, policy).len());
 }
 
-#[divan::bench]
-fn predictive_decode(bencher: Bencher) {
+#[divan::bench(args = POLICIES)]
+fn predictive_decode(bencher: Bencher, policy: Policy) {
     let schemas = schemas();
-    let frames = predictive_frames(&batches(flight(250)), &schemas);
+    let frames = predictive_frames(&batches(flight(250)), &schemas, policy);
     bencher.counter(ItemsCount::new(RECORDS)).bench(|| {
         let mut decoder = Decoder::new();
         let records = |(first, frame): &(u64, Vec<u8>)| {
@@ -74,16 +87,25 @@ fn predictive_decode(bencher: Bencher) {
     });
 }
 
-fn predictive_frames(batches: &[Batch], schemas: &SchemaTable) -> Vec<(u64, Vec<u8>)> {
+fn predictive_frames(batches: &[Batch], schemas: &SchemaTable, policy: Policy) -> Vec<(u64, Vec<u8>)> {
     let mut encoder = Encoder::new();
+    let mut frames: Vec<(u64, Vec<u8>)> = Vec::new();
     let mut first = 0;
-    let encode = |batch: &Batch| {
-        let frame =
-            encoder.encode(slice::from_ref(batch), schemas, first, Base::Previous, Keep::ForNext, usize::MAX);
+    for (index, batch) in batches.iter().enumerate() {
+        let (base, keep) = match policy {
+            Policy::Chain => (Base::Previous, Keep::ForNext),
+            Policy::Restart4 if index % 4 == 0 => (Base::Acknowledged, Keep::ForAll),
+            Policy::Restart4 => (Base::Previous, Keep::ForAll),
+            Policy::Standalone => (Base::Key, Keep::Nothing),
+        };
+        if let Some(arrived) = index.checked_sub(ACKNOWLEDGED_AFTER) {
+            encoder.acknowledge(frames[arrived].0);
+        }
+        let frame = encoder.encode(slice::from_ref(batch), schemas, first, base, keep, usize::MAX);
+        frames.push((first, frame.unwrap_or_default()));
         first += batch.records().len() as u64;
-        (first - batch.records().len() as u64, frame.unwrap_or_default())
-    };
-    batches.iter().map(encode).collect()
+    }
+    frames
 }
 
 /// Batches and encodes, under the clock of the records themselves.

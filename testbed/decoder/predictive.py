@@ -744,12 +744,17 @@ class Text:
             if not 0 <= length <= state.text_left:
                 raise Desync("over a limit")
             modelled = self.modelled.code(coder, 30)
-            text, before = bytearray(), 0
-            for _ in range(length):
-                byte = state.text.code(coder, before) if modelled else coder.raw(8)
-                before = (before << 8 | byte) & 0xFFFFFFFF
-                text.append(byte)
-            self.last = bytes(text)
+            if state.block is not None and not modelled:
+                if length > len(state.block):
+                    raise Desync("the block ends early")
+                self.last, state.block = state.block[:length], state.block[length:]
+            else:
+                text, before = bytearray(), 0
+                for _ in range(length):
+                    byte = state.text.code(coder, before) if modelled else coder.raw(8)
+                    before = (before << 8 | byte) & 0xFFFFFFFF
+                    text.append(byte)
+                self.last = bytes(text)
         text = self.last
         state.text_left -= len(text)
         if state.text_left < 0:
@@ -894,6 +899,7 @@ class State:
         self.columns = 0
         self.hash = 0x811C9DC5
         self.text_left = self.values_left = 0
+        self.block = None
 
     def mix(self, x):
         h = (self.hash ^ x & 0xFFFFFFFF) * 0x01000193 & 0xFFFFFFFF
@@ -927,6 +933,44 @@ class State:
         return records
 
 
+def code_block(coder):
+    """What stands in the block of a frame."""
+    length, block_length = coder.raw(18) + 1, coder.raw(16) + 1
+    content = decompress(bytes(coder.raw(8) for _ in range(block_length)), length)
+    if len(content) != length:
+        raise Desync("not an LZ4 block")
+    return content
+
+
+def decompress(block, length):
+    """An LZ4 block: literals, then a copy of what stood some bytes before, again and again."""
+    out, at = bytearray(), 0
+
+    def count(nibble):
+        nonlocal at
+        total = nibble
+        while nibble == 15:
+            total, at = total + block[at], at + 1
+            if block[at - 1] != 255:
+                break
+        return total
+
+    while at < len(block) and len(out) <= length:
+        token, at = block[at], at + 1
+        literals = count(token >> 4)
+        out += block[at : at + literals]
+        at += literals
+        if at >= len(block):
+            break
+        back, at = int.from_bytes(block[at : at + 2], "little"), at + 2
+        copied = count(token & 15) + 4
+        if not 0 < back <= len(out):
+            raise Desync("not an LZ4 block")
+        for _ in range(min(copied, length - len(out))):
+            out.append(out[-back])
+    return bytes(out)
+
+
 class Decoder:
     """Takes frames, and remembers the states that others continue."""
 
@@ -950,9 +994,13 @@ class Decoder:
         keep = "nothing" if coder.bit(4096 if kind == "next" else 32768) else "all" if coder.bit(32768) else "next"
         several = coder.bit(16384 if keep == "nothing" else 1024)
         count = coder.raw(10) + 1 if several else 1
+        block = code_block(coder) if keep == "nothing" and coder.bit(1024) else None
         state = self.base(kind, first, back)
+        state.block = block
         state.hash = (state.hash ^ first & 0xFFFFFFFF ^ first >> 32) * 0x01000193 & 0xFFFFFFFF
         parts = state.code(coder, schemas, count)
+        if state.block:
+            raise Desync("the block is too long")
         records = sum(len(part) for part in parts)
         bits = 8 if kind == "key" or records == 1 else 16
         if coder.raw(bits) != (state.hash ^ state.hash >> 16) & ((1 << bits) - 1) or coder.at < len(data):

@@ -35,6 +35,10 @@ pub struct Args {
     /// How floats are kept [default: sensor]
     #[arg(long, env = "TERN_EDGE_PRECISION")]
     pub precision: Option<Precision>,
+    /// Streams whose capture times cross the link in microseconds rather than milliseconds (repeatable; a
+    /// space-separated list)
+    #[arg(long, value_name = "STREAM", env = "TERN_EDGE_MICROSECONDS", value_delimiter = ' ')]
+    pub microseconds: Vec<String>,
     /// Where the ground is: quic://HOST[:PORT], wss://HOST[:PORT]/vehicle, or ws:// on this computer. Repeatable, in
     /// order of preference; the environment takes a space-separated list
     #[arg(long, value_name = "URL", env = "TERN_EDGE_GROUND", value_delimiter = ' ')]

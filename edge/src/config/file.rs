@@ -1,11 +1,13 @@
 //! The configuration file, and how file and flags become a [`Config`].
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tern_shared::id::{Token, VehicleId};
+use tern_shared::schema::MAX_NAME_BYTES;
 
 use super::budget::{ConfiguredRate, FileBudget};
 use super::commands::FileCommands;
@@ -26,6 +28,8 @@ pub(super) struct FileConfig {
     #[serde(default)]
     sources: Vec<String>,
     precision: Option<Precision>,
+    #[serde(default)]
+    microseconds: Vec<String>,
     status_interval_ms: Option<u64>,
     metrics: Option<SocketAddr>,
     link_state_interval_ms: Option<u64>,
@@ -131,6 +135,11 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
         token: Token(token),
         sources,
         precision: args.precision.or(file.precision).unwrap_or_default(),
+        microseconds: stream_names(if args.microseconds.is_empty() {
+            file.microseconds
+        } else {
+            args.microseconds.clone()
+        })?,
         link: resolve_link(file.link, args, insecure)?,
         budgets: file.budget.resolve(args)?,
         link_state_interval: link_state_interval(args, file.link_state_interval_ms)?,
@@ -257,6 +266,19 @@ fn parse_grounds(texts: &[String]) -> Result<Vec<GroundUrl>, ConfigError> {
     texts.iter().map(|text| text.parse().map_err(invalid)).collect()
 }
 
+fn stream_names(names: Vec<String>) -> Result<BTreeSet<String>, ConfigError> {
+    let is_name =
+        |name: &str| !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.contains(char::is_control);
+    match names.iter().find(|name| !is_name(name)) {
+        Some(wrong) => Err(ConfigError::Value {
+            key: "microseconds",
+            value: format!("{wrong:?}"),
+            expected: "names of streams, at most 128 bytes each: \"mavlink/1/1/RAW_IMU\"",
+        }),
+        None => Ok(names.into_iter().collect()),
+    }
+}
+
 fn parse_sources(texts: &[String]) -> Result<Vec<SourceUrl>, ConfigError> {
     let invalid = |error: crate::source::InvalidSourceUrl| ConfigError::Invalid {
         key: "sources",
@@ -285,6 +307,7 @@ pub(super) fn to_toml(config: &Config) -> String {
         token,
         sources,
         precision,
+        microseconds,
         link,
         batch_window,
         commands,
@@ -300,6 +323,7 @@ pub(super) fn to_toml(config: &Config) -> String {
         token: (!token.0.is_empty()).then(|| "***".to_owned()),
         sources: sources.iter().map(ToString::to_string).collect(),
         precision: Some(*precision),
+        microseconds: microseconds.iter().cloned().collect(),
         metrics: *metrics,
         link_state_interval_ms: Some(link_state_interval.map_or(0, |interval| interval.as_millis() as u64)),
         budget: FileBudget::of(budgets),

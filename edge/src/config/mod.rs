@@ -9,6 +9,7 @@ mod file;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub struct Config {
     pub sources: Vec<SourceUrl>,
     /// How floats are kept.
     pub precision: Precision,
+    /// Streams whose capture times cross the link in microseconds; those of others in milliseconds.
+    pub microseconds: BTreeSet<String>,
     /// The link to the ground.
     pub link: LinkConfig,
     /// What the link may cost.

@@ -50,6 +50,20 @@ fn the_rate_may_be_found_out_and_budgets_are_given_in_bytes() {
 }
 
 #[test]
+fn streams_of_microseconds_are_named_in_the_file_or_by_flags() {
+    let file = "microseconds = [\"nmea/RMC\", \"engine room\"]\n".to_owned() + LEAST;
+    let named = |flags: &[&str]| Vec::from_iter(load(&file, flags).unwrap().microseconds);
+    assert_eq!(named(&[]), ["engine room", "nmea/RMC"]);
+    assert_eq!(named(&["--microseconds", "weather"]), ["weather"]);
+    let printed = load(&file, &[]).unwrap().to_toml();
+    assert_eq!(load(&printed, &[]).unwrap().to_toml(), printed);
+    for wrong in ["", "a\\u0007", &"x".repeat(129)] {
+        let error = load(&format!("microseconds = [\"{wrong}\"]\n{LEAST}"), &[]).unwrap_err().to_string();
+        assert!(error.contains("microseconds") && error.contains("128 bytes"), "{error}");
+    }
+}
+
+#[test]
 fn a_token_is_not_printed() {
     let config = load(LEAST, &["--token", "secret-1"]).unwrap();
     assert_eq!(config.token.0, "secret-1");

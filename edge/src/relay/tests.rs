@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use tern_shared::batch::BatchLimits;
 use tern_shared::codec::SchemaTable;
+use tern_shared::codec::predictive::Decoder;
+use tern_shared::id::SchemaId;
 use tern_shared::message::{Acknowledgement, PROTOCOL_VERSION, ProbeReply, ToGround, ToVehicle, Welcome};
+use tern_shared::record::Value;
+use tern_shared::schema::{Field, FieldKind, Origin, Schema};
 use tern_shared::session::Carrier;
 use tern_shared::time::Timestamp;
 
@@ -13,8 +17,8 @@ use crate::config::Precision;
 
 struct Ground {
     connections: mpsc::Sender<Connection>,
-    /// Keeps the relay from thinking that its source has ended.
-    _samples: mpsc::Sender<Sample>,
+    /// While it is there, the relay takes its source not to have ended.
+    samples: mpsc::Sender<Sample>,
 }
 
 /// A connection, as the ground's end of it.
@@ -25,6 +29,10 @@ struct Accepted {
 }
 
 fn relay() -> (Relay, Inputs, Ground) {
+    relay_with_microseconds(&[])
+}
+
+fn relay_with_microseconds(streams: &[&str]) -> (Relay, Inputs, Ground) {
     let (spool_sender, spool_events) = mpsc::channel(SPOOL_EVENTS);
     let missing = OpenError::Unavailable { path: PathBuf::new(), reason: "a test".to_owned() };
     let (spool, opened) = SpoolHandle::unavailable(&missing, spool_sender).unwrap();
@@ -53,6 +61,7 @@ fn relay() -> (Relay, Inputs, Ground) {
         commands,
         batcher: Batcher::new(BatchLimits::default()),
         registry: Registry::new(Precision::Sensor, SchemaTable::new()),
+        microseconds: Microseconds::new(streams.iter().map(|&name| name.to_owned()).collect()),
         next: 0,
         session: EdgeSession::new(identity, send),
         spool,
@@ -73,7 +82,7 @@ fn relay() -> (Relay, Inputs, Ground) {
     let (_, scrapes) = mpsc::channel(1);
     let inputs =
         Inputs { samples, sources: JoinSet::new(), connections, spool_events, command_news, scrapes };
-    (relay, inputs, Ground { connections: connections_sender, _samples: samples_sender })
+    (relay, inputs, Ground { connections: connections_sender, samples: samples_sender })
 }
 
 impl Ground {
@@ -141,4 +150,40 @@ async fn the_ground_clock_is_known_as_well_as_the_round_trip_allows_and_no_bette
     }
     let estimate = relay.stats.clock.unwrap();
     assert!((300_000..310_000).contains(&estimate.uncertainty_micros), "{estimate:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn microseconds_are_carried_of_the_streams_that_were_named() {
+    let (mut relay, inputs, ground) = relay_with_microseconds(&["weather", "no such stream"]);
+    let schema = |stream: &str| {
+        let fields = vec![Field::new("value", FieldKind::I64)];
+        let schema = Schema { stream: stream.to_owned(), origin: Origin::Sensor, class: Class::Live, fields };
+        Arc::new(schema)
+    };
+    let schemas = [schema("battery"), schema("weather")];
+    let table: SchemaTable = (0..).map(SchemaId).zip(schemas.clone()).collect();
+    let time = Timestamp(1_790_000_000_123_456);
+    let mut times = Vec::new();
+    let test = async {
+        let mut accepted = ground.accept().await;
+        for schema in schemas {
+            ground.samples.send(Sample { schema, time, values: vec![Value::Int(1)] }).await.unwrap();
+        }
+        let mut decoder = Decoder::new();
+        while times.len() < 2 {
+            if let ToGround::Frame(frame) = accepted.receive().await.unwrap() {
+                let first = frame.object.offset.unsigned_abs();
+                let parts = decoder.decode(&frame.object.frame, &table, first).unwrap();
+                times.extend(parts.concat().iter().map(|record| (record.schema.0, record.time.0)));
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = test => {}
+        _ = relay.run(inputs, None, std::future::pending()) => panic!("the relay ended"),
+    }
+    assert_eq!(times, [(0, 1_790_000_000_123_000), (1, 1_790_000_000_123_456)]);
+    let minute = Instant(Duration::from_secs(60));
+    assert_eq!(relay.microseconds.unknown(minute).into_iter().collect::<Vec<_>>(), ["no such stream"]);
 }

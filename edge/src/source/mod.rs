@@ -12,6 +12,8 @@ mod mavlink;
 mod nmea;
 mod output;
 mod port;
+#[cfg(test)]
+mod precision;
 mod replay;
 mod simulated;
 mod transport;

@@ -189,6 +189,15 @@ pub(super) fn on_grid(value: &Value, decimals: u8) -> Option<i64> {
     (nearest.abs() < GRID_LIMIT).then_some(nearest as i64)
 }
 
+/// The fewest decimals, `least` or more, on whose grid a float keeps every bit (but the sign of zero); `None` when there are
+/// none.
+pub fn decimals_of(float: f64, least: u8) -> Option<u8> {
+    let comes_back = |decimals: &u8| {
+        on_grid(&Value::F64(float), *decimals).is_some_and(|steps| steps as f64 / scale(*decimals) == float)
+    };
+    (least..=MAX_DECIMALS).find(comes_back)
+}
+
 /// 10^decimals, exact in `f64`.
 fn scale(decimals: u8) -> f64 {
     const SCALES: [f64; 10] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::column::decimals_of;
 use crate::batch::Batch;
 use crate::id::SchemaId;
 use crate::message::MAX_FRAME_BYTES;

@@ -7,6 +7,7 @@ use super::send::Frame;
 use crate::batch::Batch;
 use crate::codec::predictive::{Base, Encoder, Keep, MAX_PARTS};
 use crate::codec::{self, SchemaTable};
+use crate::id::SchemaId;
 use crate::message::{MAX_FRAGMENTS, MAX_FRAME_BYTES};
 use crate::range::SequenceRange;
 use crate::time::Timestamp;
@@ -60,9 +61,16 @@ pub(super) struct BacklogLane {
     fetched: VecDeque<Frame>,
     objects: BTreeMap<u32, Object>,
     next_object: u32,
+    /// Of frames that continue nothing, and that nothing continues.
+    encoder: Encoder,
 }
 
 impl BacklogLane {
+    /// Carries this stream's capture times in microseconds.
+    pub(super) fn carry_microseconds(&mut self, schema: SchemaId) {
+        self.encoder.carry_microseconds(schema);
+    }
+
     /// Takes what the spool gave, newest first.
     pub(super) fn extend(&mut self, frames: impl Iterator<Item = Frame>) {
         self.fetched.extend(frames);
@@ -109,12 +117,11 @@ impl BacklogLane {
             .rev()
             .map(|frame| Batch::new(codec::decode(&frame.bytes, schemas).unwrap_or_default()))
             .collect();
-        let mut encoder = Encoder::new();
         loop {
             let first = frames.last()?.range.start;
             let (base, keep) = (Base::Key, Keep::Nothing);
             // One stored frame always fits: the codec falls back to the spool's.
-            if let Ok(frame) = encoder.encode(&batches, schemas, first, base, keep, MAX_FRAME_BYTES) {
+            if let Ok(frame) = self.encoder.encode(&batches, schemas, first, base, keep, MAX_FRAME_BYTES) {
                 let ranges = frames.iter().rev().map(|frame| frame.range).collect();
                 return Some(Merged { ranges, frame });
             }

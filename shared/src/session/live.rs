@@ -63,6 +63,11 @@ impl LiveLane {
         }
     }
 
+    /// Carries this stream's capture times in microseconds.
+    pub(super) fn carry_microseconds(&mut self, schema: SchemaId) {
+        self.encoder.carry_microseconds(schema);
+    }
+
     /// Another ground, or another process of it, decodes from here on.
     pub(super) fn restart(&mut self) {
         self.encoder.restart();

@@ -278,6 +278,13 @@ impl EdgeSession {
         self.control.schemas.insert(id);
     }
 
+    /// Carries the capture times of this schema's records in microseconds, which costs more than a byte a record; those of
+    /// others are rounded to milliseconds. To be called before its first frame.
+    pub fn carry_microseconds(&mut self, id: SchemaId) {
+        self.live.carry_microseconds(id);
+        self.backlog.carry_microseconds(id);
+    }
+
     /// How long a record should wait for company before its batch closes.
     pub fn batch_window(&self) -> Duration {
         let suited = self.datagrams.as_ref().map_or(STREAM_WINDOW, |datagrams| datagrams.shield.tick());

@@ -13,7 +13,7 @@ const START: i64 = 1_790_000_000_000_000;
 
 /// All cases.
 pub(crate) fn all() -> Vec<Case> {
-    vec![kinds_of_frames(), flight(), kinds_of_fields(), hard_values(), texts()]
+    vec![kinds_of_frames(), flight(), kinds_of_fields(), hard_values(), texts(), blocks()]
 }
 
 /// Numbers that look random and are the same for ever.
@@ -301,5 +301,29 @@ fn texts() -> Case {
             .collect();
         case.frame(Base::Previous, Keep::ForNext, vec![records]);
     }
+    case
+}
+
+/// Backlog of strings that LZ4 shrinks: those that are no text, and all of them, in a key frame and in one that is not.
+fn blocks() -> Case {
+    let fields = vec![Field::new("text", FieldKind::Text), Field::new("blob", FieldKind::Bytes)];
+    let mut case = Case::new("blocks", 0, vec![sensor("log", fields)]);
+    let (id, _) = case.schema(0);
+    let part = |from: i64, records: i64, text_bytes: usize| -> Vec<Record> {
+        let mut noise = Noise(5);
+        let text: String = (0..text_bytes).map(|_| char::from(b' ' + noise.below(95) as u8)).collect();
+        let pattern: Vec<u8> = (0..120).map(|_| noise.bits() as u8).collect();
+        let sample = |n: i64| {
+            let blob = [&[n as u8], &pattern[..], &[0x5a; 300][..n as usize % 300]].concat();
+            let values = vec![Value::Text(format!("{n}{text}")), Value::Bytes(blob)];
+            Record { schema: id, time: Timestamp(START + n * 333_000), values }
+        };
+        (from..from + records).map(sample).collect()
+    };
+    case.frame(Base::Key, Keep::Nothing, vec![part(0, 3, 10), part(3, 2, 10)]);
+    case.frame(Base::Key, Keep::Nothing, vec![part(5, 20, 400), part(25, 20, 400)]);
+    let key = case.frame(Base::Key, Keep::ForAll, vec![part(45, 2, 20)]);
+    case.acknowledge(key);
+    case.frame(Base::Acknowledged, Keep::Nothing, vec![part(47, 3, 20), part(50, 3, 20)]);
     case
 }

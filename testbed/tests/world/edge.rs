@@ -19,6 +19,9 @@ use tern_shared::time::{Instant, Now, Timestamp};
 use super::ground::REFUSED;
 use super::{Faults, OVERHEAD_BYTES};
 
+/// The stream whose times cross the link in microseconds, where those of others do in milliseconds.
+const MICROSECONDS: SchemaId = SchemaId(0);
+
 pub(crate) struct Edge {
     pub(crate) session: EdgeSession,
     pub(crate) disk_full: bool,
@@ -77,6 +80,9 @@ impl Edge {
         self.session = session(self.base, faults);
         self.waiting = None;
         for (&id, schema) in &self.schemas {
+            if id == MICROSECONDS {
+                self.session.carry_microseconds(id);
+            }
             self.session.handle_schema(id, schema.clone());
         }
     }
@@ -107,12 +113,9 @@ impl Edge {
                 "x".repeat(rng.random_range(0..30))
             };
             let values = vec![Value::Int(rng.random()), Value::Text(text)];
-            Record {
-                schema: SchemaId(rng.random_range(0..self.schemas.len() as u32)),
-                // Times cross the link in milliseconds.
-                time: Timestamp(now.wall.0.div_euclid(1000) * 1000),
-                values,
-            }
+            let schema = SchemaId(rng.random_range(0..self.schemas.len() as u32));
+            let unit = if schema == MICROSECONDS { 1 } else { 1000 };
+            Record { schema, time: Timestamp(now.wall.0.div_euclid(unit) * unit), values }
         });
         let batch = Batch::new(records.collect());
         if !faults.divides {

@@ -1,11 +1,13 @@
 //! The schemas of JSON streams, inferred.
 //!
 //! A schema only ever grows: a field is added, becomes optional, or widens (whole number to float to text, truth value
-//! to text), and every change is a new schema of the same stream. So a stream settles after a few samples.
+//! to text), and every change is a new schema of the same stream. So a stream settles after a few samples. Floats have as
+//! many decimals as one of them has shown; those that no grid of decimals holds exactly have none, which keeps every bit.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tern_shared::codec::decimals_of;
 use tern_shared::record::Value;
 use tern_shared::schema::{Class, Field, FieldKind, MAX_FIELDS, Origin, Schema};
 use tern_shared::time::Timestamp;
@@ -17,12 +19,23 @@ use crate::source::Sample;
 /// sensor leaves room for the others.
 const MAX_SCHEMAS: usize = 1024;
 
+/// How often a stream's floats may show more decimals than before. Those of one that does more often are kept bit for
+/// bit, so that they do not use up the schemas.
+const MAX_FINER: usize = 12;
+
 /// The newest schema of every stream.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    schemas: BTreeMap<String, Arc<Schema>>,
+    known: BTreeMap<String, Known>,
     /// Schemas made so far.
     made: usize,
+}
+
+#[derive(Debug)]
+struct Known {
+    schema: Arc<Schema>,
+    /// How often its floats showed more decimals.
+    finer: usize,
 }
 
 impl Streams {
@@ -45,15 +58,19 @@ impl Streams {
         stream: String,
         fields: &BTreeMap<String, Scalar>,
     ) -> Result<Arc<Schema>, MalformedLine> {
-        let grown = match self.schemas.get(&stream) {
-            Some(known) => {
-                let grown = grow(&known.fields, fields, true);
-                if grown == known.fields {
-                    return Ok(known.clone());
+        let (grown, finer) = match self.known.get(&stream) {
+            Some(Known { schema, finer }) => {
+                let mut grown = grow(&schema.fields, fields, true);
+                if grown == schema.fields {
+                    return Ok(schema.clone());
                 }
-                grown
+                let finer = finer + usize::from(is_finer(&grown, &schema.fields));
+                if finer > MAX_FINER {
+                    grown.iter_mut().for_each(|field| field.decimals = None);
+                }
+                (grown, finer)
             }
-            None => grow(&[], fields, false),
+            None => (grow(&[], fields, false), 0),
         };
         if grown.len() > MAX_FIELDS {
             return Err(MalformedLine::TooManyFields { stream });
@@ -68,7 +85,7 @@ impl Streams {
             class: Class::Live,
             fields: grown,
         });
-        self.schemas.insert(stream, schema.clone());
+        self.known.insert(stream, Known { schema: schema.clone(), finer });
         Ok(schema)
     }
 }
@@ -80,17 +97,42 @@ fn grow(known: &[Field], sample: &BTreeMap<String, Scalar>, had_samples: bool) -
     let mut new: BTreeMap<&String, &Scalar> = sample.iter().collect();
     for field in &mut grown {
         match new.remove(&field.name) {
-            Some(scalar) => field.kind = widen(field.kind, scalar),
+            Some(scalar) => {
+                let kind = widen(field.kind, scalar);
+                field.decimals = decimals(field, kind, scalar);
+                field.kind = kind;
+            }
             None => field.optional = true,
         }
     }
-    grown.extend(
-        new.into_iter().map(|(name, scalar)| Field {
-            optional: had_samples,
-            ..Field::new(name.clone(), kind_of(scalar))
-        }),
-    );
+    grown.extend(new.into_iter().map(|(name, scalar)| Field {
+        optional: had_samples,
+        decimals: match scalar {
+            Scalar::Float(float) => decimals_of(*float, 0),
+            _ => None,
+        },
+        ..Field::new(name.clone(), kind_of(scalar))
+    }));
     grown
+}
+
+/// Of a field that becomes one of `kind`, as this value is in it.
+fn decimals(field: &Field, kind: FieldKind, scalar: &Scalar) -> Option<u8> {
+    match (field.kind, kind, scalar) {
+        (FieldKind::F64, FieldKind::F64, Scalar::Float(float)) => {
+            field.decimals.and_then(|decimals| decimals_of(*float, decimals))
+        }
+        (_, FieldKind::F64, Scalar::Float(float)) => decimals_of(*float, 0),
+        // A whole number beyond the grid is an exception there, and exact.
+        (FieldKind::F64, FieldKind::F64, _) => field.decimals,
+        _ => None,
+    }
+}
+
+/// Whether a float that was one before has other decimals.
+fn is_finer(grown: &[Field], before: &[Field]) -> bool {
+    let is_finer = |(new, old): (&Field, &Field)| old.kind == FieldKind::F64 && new.decimals != old.decimals;
+    grown.iter().zip(before).any(is_finer)
 }
 
 fn kind_of(scalar: &Scalar) -> FieldKind {
@@ -175,6 +217,31 @@ mod tests {
         let settled = line(r#"{"stream":"s","a":1,"b":false}"#);
         assert!(Arc::ptr_eq(&text.schema, &settled.schema));
         assert_eq!(settled.values[..2], [Value::Text("1".into()), Value::Text("false".into())]);
+    }
+
+    #[test]
+    fn floats_have_as_many_decimals_as_one_of_them_showed() {
+        let mut streams = Streams::default();
+        let mut decimals = |value: &str| {
+            let sample = take(&mut streams, &format!("{{\"stream\":\"s\",\"a\":{value}}}")).unwrap();
+            sample.schema.fields[0].decimals
+        };
+        assert_eq!(["41", "41.5", "41"].map(&mut decimals), [None, Some(1), Some(1)]);
+        assert_eq!(["41.25", "41.5"].map(&mut decimals), [Some(2); 2]);
+        assert_eq!(["1e-7", "4503599627370497", "0.1"].map(&mut decimals), [Some(7); 3]);
+        assert_eq!(["0.30000000000000004", "0.1"].map(&mut decimals), [None; 2]);
+    }
+
+    #[test]
+    fn floats_that_show_ever_more_decimals_are_kept_bit_for_bit() {
+        let mut streams = Streams::default();
+        let fields = (0..100).map(|i| format!("\"f{i:02}\":0.5")).collect::<Vec<_>>().join(",");
+        take(&mut streams, &format!("{{\"stream\":\"s\",{fields}}}")).unwrap();
+        for i in 0..100 {
+            let finer = fields.replace(&format!("f{i:02}\":0.5"), &format!("f{i:02}\":0.25"));
+            take(&mut streams, &format!("{{\"stream\":\"s\",{finer}}}")).unwrap();
+        }
+        assert_eq!(streams.made, 2 + MAX_FINER);
     }
 
     #[test]

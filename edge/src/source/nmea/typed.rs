@@ -65,6 +65,8 @@ fn position_fields() -> [Field; 2] {
     ["lat", "lon"].map(|name| Field::new(name, FieldKind::F64).with_unit("deg").with_decimals(9).optional())
 }
 
+/// At least as many decimals as receivers show: the codec finds out when they show fewer. In m/s, four are less than half of
+/// the third of a knot.
 fn float(name: &str, unit: &str, decimals: u8) -> Field {
     Field::new(name, FieldKind::F32).with_unit(unit).with_decimals(decimals).optional()
 }
@@ -81,9 +83,9 @@ fn gga_fields() -> Vec<Field> {
         lon,
         Field::new("quality", FieldKind::U8),
         Field::new("satellites", FieldKind::U32).optional(),
-        float("hdop", "", 2),
-        float("altitude", "m", 3),
-        float("geoid_separation", "m", 3),
+        float("hdop", "", 3),
+        float("altitude", "m", 4),
+        float("geoid_separation", "m", 4),
     ]
 }
 
@@ -124,9 +126,9 @@ fn rmc_fields() -> Vec<Field> {
         Field::new("valid", FieldKind::Bool),
         lat,
         lon,
-        float("speed", "m/s", 3),
-        float("course", "deg", 2),
-        float("magnetic_variation", "deg", 2),
+        float("speed", "m/s", 4),
+        float("course", "deg", 3),
+        float("magnetic_variation", "deg", 3),
     ]
 }
 
@@ -144,7 +146,7 @@ fn rmc_values(data: &RmcData) -> Vec<Value> {
 }
 
 fn vtg_fields() -> Vec<Field> {
-    vec![float("course", "deg", 2), float("speed", "m/s", 3)]
+    vec![float("course", "deg", 3), float("speed", "m/s", 4)]
 }
 
 fn vtg_values(data: &VtgData) -> Vec<Value> {
@@ -156,7 +158,7 @@ fn gsa_fields() -> Vec<Field> {
     [Field::new("automatic", FieldKind::Bool), Field::new("fix", FieldKind::U8)]
         .into_iter()
         .chain((0..GSA_SATELLITES).map(satellite))
-        .chain(["pdop", "hdop", "vdop"].map(|name| float(name, "", 2)))
+        .chain(["pdop", "hdop", "vdop"].map(|name| float(name, "", 3)))
         .chain([Field::new("system", FieldKind::U8).optional()])
         .collect()
 }

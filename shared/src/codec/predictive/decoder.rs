@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::contents::{Contents, code_block};
 use super::head::{Continues, Head};
 use super::layout::Layouts;
 use super::range_coder::{self, BitCoder};
@@ -77,7 +78,12 @@ impl Decoder {
         let mut state = base.map(|(_, kept)| kept.state.clone()).unwrap_or_default();
         state.begin(first);
         let mut tables = Tables { schemas, layouts: &mut self.layouts, micros: &BTreeSet::new() };
-        let coded = state.code(&mut coder, &mut tables, Parts::Coded(head.parts));
+        let block = head.has_block.then(|| code_block(&mut coder, 0, &[])).transpose();
+        let coded = block.and_then(|block| {
+            let mut contents = Contents::decoded(block);
+            let parts = state.code(&mut coder, &mut tables, &mut contents, Parts::Coded(head.parts))?;
+            if contents.is_spent() { Ok(parts) } else { Err(DecodeError::Malformed("a block too long")) }
+        });
         let count = coded.as_ref().map_or(0, |parts| parts.iter().map(Vec::len).sum());
         let check_bits = head.check_bits(count);
         let check = coder.code_raw(check_bits, 0);

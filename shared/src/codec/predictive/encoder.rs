@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::contents::{Contents, code_block};
 use super::head::{Continues, Head, MAX_PARTS};
 use super::layout::Layouts;
 use super::range_coder::{self, BitCoder};
@@ -101,20 +102,19 @@ impl Encoder {
             _ => None,
         };
         let (continues, at, mut state) = self.base(first, base);
-        let count = parts.iter().map(|batch| batch.records().len()).sum();
+        let count: usize = parts.iter().map(|batch| batch.records().len()).sum();
         // So that two frames never end alike: which one a frame continues must not depend on what was lost.
         let keep = if count == 0 || first < self.kept_until { Keep::Nothing } else { keep };
-        let head = Head { continues, keep, parts: parts.len() };
-        let mut coder = range_coder::Encoder::new(max_bytes);
-        head.code(&mut coder);
+        let head = Head { continues, keep, parts: parts.len(), has_block: false };
         state.begin(first);
         let mut tables = Tables { schemas, layouts: &mut self.layouts, micros: &self.micros };
-        let coded = state.code(&mut coder, &mut tables, Parts::Given(parts));
-        coder.code_raw(head.check_bits(count), state.hash().into());
-        let frame = coder.finish();
-        if coded.is_err() || frame.len() > max_bytes {
+        let coded = match keep {
+            Keep::Nothing => code_smallest(head, &state, &mut tables, parts),
+            _ => code(head, None, &mut state, &mut tables, &mut Contents::default(), parts, max_bytes),
+        };
+        let Some(frame) = coded.filter(|frame| frame.len() <= max_bytes) else {
             return simple().ok_or(too_large);
-        }
+        };
         let most: usize = parts.iter().flat_map(Batch::records).map(Record::size_hint).sum();
         // A frame that others can continue is worth some bytes.
         let worth = if keep == Keep::Nothing { most } else { most + most / 8 + 64 };
@@ -185,4 +185,42 @@ impl Encoder {
             self.kept.remove(&oldest);
         }
     }
+}
+
+/// A frame that nothing continues: with or without a block, whichever is smaller.
+fn code_smallest(head: Head, begun: &State, tables: &mut Tables<'_>, parts: &[Batch]) -> Option<Vec<u8>> {
+    let mut contents = Contents::gathering();
+    // Whatever its size, as a block holds all strings of the frame.
+    let mut frame = code(head, None, &mut begun.clone(), tables, &mut contents, parts, usize::MAX)?;
+    for (apart, length, block) in contents.blocks(frame.len()) {
+        let (head, block) = (Head { has_block: true, ..head }, Some((length, block.as_slice())));
+        let mut contents = Contents::apart(apart);
+        if let Some(other) =
+            code(head, block, &mut begun.clone(), tables, &mut contents, parts, frame.len() - 1)
+        {
+            frame = other;
+        }
+    }
+    Some(frame)
+}
+
+/// A frame; `None` when it does not fit. `block` is how long it is decompressed, and itself.
+fn code(
+    head: Head,
+    block: Option<(usize, &[u8])>,
+    state: &mut State,
+    tables: &mut Tables<'_>,
+    contents: &mut Contents,
+    parts: &[Batch],
+    max_bytes: usize,
+) -> Option<Vec<u8>> {
+    let mut coder = range_coder::Encoder::new(max_bytes);
+    head.code(&mut coder);
+    if let Some((length, block)) = block {
+        code_block(&mut coder, length, block).ok()?;
+    }
+    state.code(&mut coder, tables, contents, Parts::Given(parts)).ok()?;
+    let records = parts.iter().map(|part| part.records().len()).sum();
+    coder.code_raw(head.check_bits(records), state.hash().into());
+    Some(coder.finish()).filter(|frame| frame.len() <= max_bytes)
 }

@@ -14,6 +14,7 @@ const SINCE: u32 = 32_768;
 /// That more records lie between than 16 bits can say.
 const FAR: u32 = 1024;
 const FOR_ALL: u32 = 32_768;
+const BLOCK: u32 = 1024;
 
 /// Which frame a frame continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +34,14 @@ pub(super) struct Head {
     pub(super) keep: Keep,
     /// How many batches, 1..=[`MAX_PARTS`].
     pub(super) parts: usize,
+    /// Whether a block of strings follows. Only where nothing is kept.
+    pub(super) has_block: bool,
 }
 
 impl Head {
     /// What a decoder hands to [`code`](Self::code).
-    pub(super) const UNKNOWN: Head = Head { continues: Continues::Nothing, keep: Keep::Nothing, parts: 1 };
+    pub(super) const UNKNOWN: Head =
+        Head { continues: Continues::Nothing, keep: Keep::Nothing, parts: 1, has_block: false };
 
     /// Codes the head; `None` when decoding what is no frame of this codec.
     pub(super) fn code<C: BitCoder>(self, coder: &mut C) -> Option<Head> {
@@ -66,7 +70,8 @@ impl Head {
         } else {
             1
         };
-        Some(Head { continues, keep, parts })
+        let has_block = keep == Keep::Nothing && coder.code(BLOCK, self.has_block);
+        Some(Head { continues, keep, parts, has_block })
     }
 
     /// How many bits of the state's hash a frame of so many records carries. One that continues nothing has no state to
@@ -95,7 +100,8 @@ mod tests {
             for continues in [Continues::Nothing, Continues::Previous, Continues::Since(back)] {
                 for keep in [Keep::Nothing, Keep::ForNext, Keep::ForAll] {
                     for parts in [1, 2, 77, MAX_PARTS] {
-                        let head = Head { continues, keep, parts };
+                        let has_block = keep == Keep::Nothing && parts == 77;
+                        let head = Head { continues, keep, parts, has_block };
                         let mut coder = Encoder::new(usize::MAX);
                         head.code(&mut coder);
                         let bytes = coder.finish();

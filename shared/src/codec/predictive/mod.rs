@@ -1,7 +1,8 @@
 //! The predictive codec: frames that continue what earlier frames began.
 //!
 //! ```text
-//! frame := range coded: head (what it continues, what its state is kept for, parts), a part after another, check
+//! frame := range coded: head (what it continues, what its state is kept for, parts), strings of LZ4 if any, a part after
+//!          another, check
 //! part  := number of records, then a record after another in the order of their times: which stream, when, the fields
 //! ```
 //!
@@ -12,12 +13,13 @@
 //! decoder that does not agree has another state than the encoder had, and asks for a key frame.
 //!
 //! Both ends run the same models over the same values, so each value teaches both what the next will be like. Read:
-//! `state` (what is remembered), `events` (which stream when), `stream` (one record), `number` (predictors), `residual`
+//! `state` (what is remembered), `contents` (what of it LZ4 shrinks), `events` (which stream when), `stream` (one record), `number` (predictors), `residual`
 //! and `first` (what is coded), `model` and `range_coder` (how). `docs/CODEC.md` has the bytes.
 //!
 //! Bounds: an end keeps at most [`MAX_STATES`] states that share what is equal in them, of at most 16,384 columns; a
 //! frame has at most the simple codec's bytes, records and values.
 
+mod contents;
 mod decoder;
 mod encoder;
 mod events;

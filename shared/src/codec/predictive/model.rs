@@ -25,6 +25,17 @@ const fn squash(x: i32) -> i32 {
     (SQUASH[index] * (128 - part) + SQUASH[index + 1] * part) >> 7
 }
 
+/// [`squash`] of all it tells apart, from -2047 on.
+static SQUASHED: [u16; 4095] = {
+    let mut table = [0u16; 4095];
+    let mut index = 0;
+    while index < 4095 {
+        table[index] = squash(index as i32 - 2047) as u16;
+        index += 1;
+    }
+    table
+};
+
 /// The logit (times 256) of a probability (of 4096): the inverse of [`squash`].
 static STRETCH: [i16; 4096] = {
     let mut table = [2047i16; 4096];
@@ -109,28 +120,30 @@ pub(super) struct Weights(pub(super) [i32; 4]);
 /// The largest weight: four times this times the largest logit fits 31 bits.
 const MAX_WEIGHT: i32 = (1 << 18) - 1;
 
-/// Codes a decision by four probabilities, each with how many events it remembers.
-#[inline]
-pub(super) fn mix(
+/// Codes a decision by four probabilities, or by the first three, each with how many events it remembers. A fourth that
+/// knows nothing would change nothing.
+#[inline(always)]
+pub(super) fn mix<const N: usize>(
     coder: &mut impl BitCoder,
     weights: &mut Weights,
-    inputs: [(&mut Bit, u8); 4],
+    inputs: [(&mut Bit, u8); N],
     bit: bool,
 ) -> bool {
-    let [a, b, c, d] = inputs;
-    let stretched = [a.0.stretched(), b.0.stretched(), c.0.stretched(), d.0.stretched()];
-    let w = &mut weights.0;
-    let sum = stretched[0] * w[0] + stretched[1] * w[1] + stretched[2] * w[2] + stretched[3] * w[3];
-    let p1 = squash(sum >> 16);
+    let mut stretched = [0; N];
+    let mut sum = 0;
+    for ((s, (input, _)), weight) in stretched.iter_mut().zip(&inputs).zip(&weights.0) {
+        *s = input.stretched();
+        sum += *s * weight;
+    }
+    let p1 = i32::from(SQUASHED[((sum >> 16).clamp(-2047, 2047) + 2047) as usize]);
     let bit = coder.code(p1 as u32, bit);
     let error = (if bit { 65535 } else { 0 }) - p1;
-    for (weight, s) in w.iter_mut().zip(stretched) {
+    for (weight, s) in weights.0.iter_mut().zip(stretched) {
         *weight = (*weight + ((s * error + (1 << 14)) >> 15)).clamp(-MAX_WEIGHT, MAX_WEIGHT);
     }
-    a.0.update(bit, a.1);
-    b.0.update(bit, b.1);
-    c.0.update(bit, c.1);
-    d.0.update(bit, d.1);
+    for (input, limit) in inputs {
+        input.update(bit, limit);
+    }
     bit
 }
 

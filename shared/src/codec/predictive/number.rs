@@ -189,7 +189,7 @@ impl Number {
         let (choice, residual) =
             Arc::make_mut(&mut shared.firsts).code(coder, shape.first, &differences[..count]);
         let at = shape.ring.moved(predictions[choice], residual);
-        self.residuals = FieldResiduals::new(if residual == 0 { 0x100 } else { shape.first_cost });
+        self.residuals.expect(if residual == 0 { 0x100 } else { shape.first_cost });
         self.begin(at.unrolled);
         at.value
     }
@@ -245,13 +245,11 @@ impl Number {
 
     /// The predictor whose residuals have cost least.
     fn best(&self, predictions: &Predictions) -> usize {
-        let mut best = 0;
-        for i in 1..BLEND {
-            if predictions.there[i] && self.costs[i] < self.costs[best] {
-                best = i;
-            }
-        }
-        best
+        // Cost and index as one number: which is least is a matter of chance, and cheaper without branches.
+        let key =
+            |i: usize| u32::from(self.costs[i]) << 8 | if predictions.there[i] { i as u32 } else { u32::MAX };
+        let least = (1..BLEND).fold(key(0), |least, i| least.min(key(i)));
+        least as usize & 0xff
     }
 
     /// The mean of the predictions; one whose residuals cost a quarter bit more than the best one's weighs half.

@@ -18,7 +18,7 @@ const LENGTHS: usize = DOWN + REACH;
 const MANTISSA: usize = LENGTHS;
 const BINS: usize = MANTISSA + 3 * 5;
 /// Decisions of which a field has a second set, by context.
-const NEAR: usize = 8;
+const NEAR: usize = 7;
 const NEAR_CONTEXTS: usize = 6;
 
 const SCALES: usize = 48;
@@ -98,16 +98,25 @@ impl SharedResiduals {
 impl FieldResiduals {
     /// Knows nothing; expects residuals that cost `expected` (256 = one bit).
     pub(super) fn new(expected: u16) -> Self {
-        FieldResiduals {
+        let mut new = FieldResiduals {
             bins: [Bit::new(32768); BINS],
             near: [[Bit::new(32768); NEAR]; NEAR_CONTEXTS],
             signs: [Bit::new(32768); 3],
-            slow: expected,
-            fast: expected,
+            slow: 0,
+            fast: 0,
             seen: 0,
-            last: [(expected >> 8) as u8; 2],
+            last: [0; 2],
             last_sign: 0,
-        }
+        };
+        new.expect(expected);
+        new
+    }
+
+    /// Expects residuals that cost `expected`. For a column that had none.
+    pub(super) fn expect(&mut self, expected: u16) {
+        self.slow = expected;
+        self.fast = expected;
+        self.last = [(expected >> 8) as u8; 2];
     }
 
     /// Whether the last residual was longer than expected (2), as expected (1) or zero (0).
@@ -143,15 +152,17 @@ impl FieldResiduals {
         let weights = &mut shared.weights[trust];
         let (bins, near) = (&mut self.bins, &mut self.near[near_context]);
         let mut decide = |coder: &mut C, kind: usize, bin: usize, near_bin: usize, bit: bool| {
+            let bin = bin % BINS;
             let inputs = [
                 (&mut by_scale[bin], SHARED_LIMIT),
                 (&mut by_recent[bin], SHARED_LIMIT),
                 (&mut bins[bin], FIELD_LIMIT),
             ];
             let [a, b, c] = inputs;
-            let mut unused = Bit::new(32768);
-            let d = if near_bin < NEAR { &mut near[near_bin] } else { &mut unused };
-            mix(coder, &mut weights[kind], [a, b, c, (d, NEAR_LIMIT)], bit)
+            match near.get_mut(near_bin) {
+                Some(near) => mix(coder, &mut weights[kind], [a, b, c, (near, NEAR_LIMIT)], bit),
+                None => mix(coder, &mut weights[kind], [a, b, c], bit),
+            }
         };
 
         let mut length = expected;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
+use super::contents::Contents;
 use super::events::{Event, Events};
 use super::layout::Layouts;
 use super::quantities::Quantities;
@@ -71,18 +72,19 @@ impl State {
         &mut self,
         coder: &mut C,
         tables: &mut Tables<'_>,
+        contents: &mut Contents,
         parts: Parts<'_>,
     ) -> Result<Vec<Vec<Record>>, DecodeError> {
         let mut left = Left { values: MAX_FRAME_VALUES, bytes: Some(MAX_BODY_BYTES) };
         match parts {
             Parts::Given(parts) => {
                 for batch in parts {
-                    self.code_part(coder, tables, &mut left, Some(&order(batch)))?;
+                    self.code_part(coder, tables, contents, &mut left, Some(&order(batch)))?;
                 }
                 Ok(Vec::new())
             }
             Parts::Coded(count) => {
-                (0..count).map(|_| self.code_part(coder, tables, &mut left, None)).collect()
+                (0..count).map(|_| self.code_part(coder, tables, contents, &mut left, None)).collect()
             }
         }
     }
@@ -91,6 +93,7 @@ impl State {
         &mut self,
         coder: &mut C,
         tables: &mut Tables<'_>,
+        contents: &mut Contents,
         left: &mut Left,
         given: Option<&[&Record]>,
     ) -> Result<Vec<Record>, DecodeError> {
@@ -125,8 +128,8 @@ impl State {
             left.values =
                 left.values.checked_sub(stream.columns() + 1).ok_or(DecodeError::OverLimit("values"))?;
             let stream = Arc::make_mut(stream);
-            let mut common =
-                Common { residuals, text, quantities, hash: &mut self.hash, bytes_left: &mut left.bytes };
+            let (hash, bytes_left) = (&mut self.hash, &mut left.bytes);
+            let mut common = Common { residuals, text, quantities, hash, contents, bytes_left };
             let input: &[Value] = record.map_or(&[], |record| &record.values);
             let owner = (u64::from(id.0) + 1) << 16;
             let values = stream.code(coder, &mut common, owner, time, input);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::contents::Contents;
 use super::layout::{ColumnLayout, Layout};
 use super::model::Bit;
 use super::number::{HINTS, Number, Outside};
@@ -56,6 +57,8 @@ pub(super) struct Common<'a> {
     pub(super) text: &'a mut Arc<SharedText>,
     pub(super) quantities: &'a mut Quantities,
     pub(super) hash: &'a mut u32,
+    /// Where texts and bytes stand.
+    pub(super) contents: &'a mut Contents,
     /// How many bytes of text and bytes the frame may still have; `None` once it had more.
     pub(super) bytes_left: &'a mut Option<usize>,
 }

@@ -98,23 +98,18 @@ impl ByteString {
             if common.bytes_left.is_none() {
                 return Value::Null;
             }
-            let modelled = self.modelled.code(coder, is_text(bytes), 30);
-            let mut out = Vec::new();
-            let mut before = 0u32;
-            for position in 0..length {
-                if coder.is_exhausted() {
-                    break;
+            let is_text = is_text(bytes);
+            common.contents.gather(bytes, is_text);
+            let modelled = self.modelled.code(coder, common.contents.are_modelled(is_text), 30);
+            let apart = if modelled { None } else { common.contents.take::<C>(length, bytes) };
+            self.last = match apart {
+                None => code_in_place(coder, common.text, modelled, length, bytes),
+                Some(Some(string)) => string,
+                Some(None) => {
+                    *common.bytes_left = None;
+                    return Value::Null;
                 }
-                let byte = bytes.get(position).copied().unwrap_or(0);
-                let byte = if modelled {
-                    Arc::make_mut(common.text).code(coder, before, byte)
-                } else {
-                    coder.code_raw(8, byte.into()) as u8
-                };
-                before = before << 8 | u32::from(byte);
-                out.push(byte);
-            }
-            self.last = out;
+            };
         }
         *common.bytes_left = common.bytes_left.and_then(|left| left.checked_sub(self.last.len()));
         for &byte in &self.last {
@@ -126,6 +121,31 @@ impl ByteString {
         }
         value
     }
+}
+
+fn code_in_place<C: BitCoder>(
+    coder: &mut C,
+    text: &mut Arc<SharedText>,
+    modelled: bool,
+    length: usize,
+    bytes: &[u8],
+) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut before = 0u32;
+    for position in 0..length {
+        if coder.is_exhausted() {
+            break;
+        }
+        let byte = bytes.get(position).copied().unwrap_or(0);
+        let byte = if modelled {
+            Arc::make_mut(text).code(coder, before, byte)
+        } else {
+            coder.code_raw(8, byte.into()) as u8
+        };
+        before = before << 8 | u32::from(byte);
+        out.push(byte);
+    }
+    out
 }
 
 fn is_text(bytes: &[u8]) -> bool {

@@ -361,3 +361,89 @@ fn states_are_bounded() {
     assert_eq!(encoder.kept_states(), MAX_STATES);
     assert!(decoder.kept_states() <= MAX_STATES, "{}", decoder.kept_states());
 }
+
+/// Messages that nobody knows, as backlog of several batches: their numbers and checksums differ, the rest repeats.
+fn opaque_backlog(parts: i64) -> (SchemaTable, Vec<Batch>) {
+    let schemas = table(vec![Field::new("frame", FieldKind::Bytes)]);
+    let mut random = StdRng::seed_from_u64(21);
+    let bodies: Vec<Vec<u8>> = (0..4).map(|_| (0..60).map(|_| random.random()).collect()).collect();
+    let batches = (0..parts).map(|part| {
+        let records = (0..10i64).map(|n| {
+            let mut bytes = bodies[(n % 4) as usize].clone();
+            bytes[4] = (part * 10 + n) as u8;
+            bytes[58..].copy_from_slice(&random.random::<[u8; 2]>());
+            record(1_790_000_000_000_000 + part * 250_000 + n * 20_000, vec![Value::Bytes(bytes)])
+        });
+        Batch::new(records.collect())
+    });
+    let batches = batches.collect();
+    (schemas, batches)
+}
+
+#[test]
+fn strings_of_backlog_that_repeat_are_compressed_together() {
+    let (schemas, batches) = opaque_backlog(40);
+    let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+    let frame = encoder.encode(&batches, &schemas, 5, Base::Key, Keep::Nothing, usize::MAX).unwrap();
+    let kept = encoder.encode(&batches, &schemas, 5, Base::Key, Keep::ForAll, usize::MAX).unwrap();
+    // Some of the four distinct bodies, two random bytes, and what LZ4 needs to say so.
+    assert!(frame.len() < 400 * 14 && kept.len() > 400 * 60, "{} {}", frame.len(), kept.len());
+    for (sent, got) in batches.iter().zip(decoder.decode(&frame, &schemas, 5).unwrap()) {
+        assert_carried(&schemas, sent.records(), &got);
+    }
+}
+
+#[test]
+fn strings_that_fit_no_frame_as_they_are_fit_one_together() {
+    let (schemas, batches) = opaque_backlog(150);
+    let frame = Encoder::new().encode(&batches, &schemas, 0, Base::Key, Keep::Nothing, usize::MAX).unwrap();
+    let got = Decoder::new().decode(&frame, &schemas, 0).unwrap();
+    assert!(batches.len() == got.len() && frame.len() < 30_000, "{}", frame.len());
+    for (sent, got) in batches.iter().zip(got) {
+        assert_carried(&schemas, sent.records(), &got);
+    }
+    let too_large = Encoder::new().encode(&batches, &schemas, 0, Base::Key, Keep::ForAll, usize::MAX);
+    assert!(too_large.is_err());
+}
+
+#[test]
+fn text_that_the_models_carry_well_stays_with_them() {
+    let (schemas, batches) = flight(20, 6);
+    let frame = Encoder::new().encode(&batches, &schemas, 0, Base::Key, Keep::Nothing, usize::MAX).unwrap();
+    assert!(!Head::UNKNOWN.code(&mut range_coder::Decoder::new(&frame)).unwrap().has_block);
+}
+
+#[test]
+fn a_block_that_is_not_what_it_says_is_an_error_and_takes_no_memory() {
+    let schemas = table(vec![Field::new("frame", FieldKind::Bytes)]);
+    let block = lz4_flex::block::compress(&[7; 1000]);
+    for (length, block) in
+        [(1000, &block[..]), (999, &block), (1 << 18, &block), (1, &[0xff; 40]), (1 << 18, &[])]
+    {
+        let mut coder = range_coder::Encoder::new(usize::MAX);
+        let head = Head { continues: Continues::Nothing, keep: Keep::Nothing, parts: 1, has_block: true };
+        head.code(&mut coder);
+        contents::code_block(&mut coder, length, block).unwrap();
+        let error = Decoder::new().decode(&coder.finish(), &schemas, 0).unwrap_err();
+        assert!(
+            matches!(error, FrameError::Frame(DecodeError::Malformed(_) | DecodeError::OverLimit(_))),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_damaged_block_never_panics() {
+    let (schemas, batches) = opaque_backlog(4);
+    let frame = Encoder::new().encode(&batches, &schemas, 5, Base::Key, Keep::Nothing, usize::MAX).unwrap();
+    let mut random = StdRng::seed_from_u64(8);
+    for _ in 0..50_000 {
+        let mut damaged = frame.clone();
+        for _ in 0..random.random_range(1..4) {
+            let at = random.random_range(0..damaged.len());
+            damaged[at] ^= random.random_range(1..=255u8);
+        }
+        damaged.truncate(random.random_range(damaged.len() / 2..=damaged.len()));
+        let _ = Decoder::new().decode(&damaged, &schemas, 5);
+    }
+}
