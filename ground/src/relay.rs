@@ -55,7 +55,7 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(15);
 pub struct Relay {
     address: SocketAddr,
     shutdown: watch::Sender<bool>,
-    tasks: [tokio::task::JoinHandle<()>; 3],
+    tasks: Vec<tokio::task::JoinHandle<()>>,
     connections_gone: mpsc::Receiver<()>,
     vehicles: Arc<Vehicles>,
     commands: Commands,
@@ -156,7 +156,8 @@ impl Relay {
             idle_timeout: config.idle_timeout,
             next_session: AtomicU64::new(0),
         });
-        let access = Access::new(config.viewer_token, config.clients, jwt);
+        let jwt = jwt.map(Arc::new);
+        let access = Access::new(config.viewer_token, config.clients, jwt.clone());
         let clients = Arc::new(Clients {
             hub: hub.clone(),
             commands: commands.clone(),
@@ -198,11 +199,12 @@ impl Relay {
             let server = tokio::spawn(quic::serve(endpoint.clone(), accept, shutdown_seen.clone()));
             Quic { endpoint, server }
         });
-        let tasks = [
+        let mut tasks = vec![
             tokio::spawn(serve(router, listener, tls, shutdown_seen)),
             tokio::spawn(async move { hub.pace().await }),
             tokio::spawn(tidy(clients)),
         ];
+        tasks.extend(jwt.map(|jwt| tokio::spawn(jwt.follow())));
         Ok(Relay {
             address,
             shutdown,
@@ -334,7 +336,9 @@ async fn tidy(clients: Arc<Clients>) {
     let mut ticks = tokio::time::interval(TIDY_INTERVAL);
     loop {
         ticks.tick().await;
-        clients.hub.expire(tokio::time::Instant::now());
+        let now = tokio::time::Instant::now();
+        clients.hub.expire(now);
+        clients.commands.tidy(now);
         clients.limits.tidy();
     }
 }
