@@ -27,7 +27,7 @@ use tracing::{debug, info, warn};
 use crate::accept::quic::{self, QuicError};
 use crate::accept::{self, Accept, VehicleTokens};
 use crate::access::{Access, JwtError, JwtKeys, Limits, Origins};
-use crate::client::{self, Clients, Counters};
+use crate::client::{self, Clients, Counters, Threads};
 use crate::clock::{Clock, wall_now};
 use crate::command::{AuditError, Commands};
 use crate::config::{Config, ConfigError};
@@ -90,8 +90,8 @@ pub enum StartError {
     /// The commands' audit log cannot be used.
     #[error(transparent)]
     Audit(#[from] AuditError),
-    /// The history's thread cannot be started.
-    #[error("cannot start the history's thread: {0}")]
+    /// A thread, of the history or for web clients, cannot be started.
+    #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {error}")]
@@ -167,6 +167,7 @@ impl Relay {
             limits: Limits::new(config.max_clients_per_address),
             shutdown: shutdown_seen.clone(),
             alive,
+            threads: Threads::start().map_err(StartError::Thread)?,
             places: Arc::new(Semaphore::new(config.max_clients)),
             counters: Counters::default(),
         });
@@ -337,7 +338,7 @@ async fn tidy(clients: Arc<Clients>) {
     loop {
         ticks.tick().await;
         let now = tokio::time::Instant::now();
-        clients.hub.expire(now);
+        clients.hub.tidy(now);
         clients.commands.tidy(now);
         clients.limits.tidy();
     }

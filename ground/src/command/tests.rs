@@ -134,11 +134,12 @@ async fn what_is_refused_reaches_no_vehicle_and_the_log_tells_who_asked_and_why_
     assert_eq!(bench.commands.refused(), 510);
     bench.commands.close().await;
     let log = rusqlite::Connection::open(bench.folder.path().join("commands.sqlite")).unwrap();
-    let mut rows = log.prepare("SELECT issuer, operation, code, count, message FROM refusal ORDER BY id").unwrap();
+    let mut rows =
+        log.prepare("SELECT issuer, operation, code, count, message FROM refusal ORDER BY id").unwrap();
     let rows = rows.query_map([], |row| {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get::<_, String>(4)?))
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, i64>(3)?, row.get::<_, String>(4)?))
     });
-    let rows: Vec<(String, String, String, u64, String)> = rows.unwrap().collect::<Result<_, _>>().unwrap();
+    let rows: Vec<(String, String, String, i64, String)> = rows.unwrap().collect::<Result<_, _>>().unwrap();
     let shown: Vec<_> =
         rows.iter().map(|(who, what, code, count, _)| (&who[..], &what[..], &code[..], *count)).collect();
     let expected = [

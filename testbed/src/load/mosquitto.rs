@@ -39,7 +39,8 @@ impl Service for Mosquitto {
         let (direct, address) = (free_address()?, free_address()?);
         let file = folder.path().join("mosquitto.conf");
         let listeners = [direct, address].map(|at| format!("listener {} {}\n", at.port(), at.ip()));
-        let settings = format!("user root\nallow_anonymous true\n{}protocol websockets\n", listeners.concat());
+        let settings =
+            format!("user root\nallow_anonymous true\n{}protocol websockets\n", listeners.concat());
         std::fs::write(&file, settings)?;
         let process = Process::spawn("mosquitto", &program, ["-c".into(), file.into_os_string()])?;
         let publisher = MqttClient::new(connect(direct, &process).await?, "publisher").await?;

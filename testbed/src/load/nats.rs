@@ -7,8 +7,8 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::LoadError;
 use super::client::{Dialect, Seen};
-use super::service::{Service, connect, free_address};
 use super::sample::Samples;
+use super::service::{Service, connect, free_address};
 use crate::peers::broker::{Client as _, SUBJECT};
 use crate::peers::nats::{self, NatsClient};
 use crate::peers::tool;
