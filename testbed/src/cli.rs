@@ -223,6 +223,9 @@ pub(crate) struct FanoutArguments {
     /// For so many seconds.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
+    /// Give clients and servers real-time priority, for machines that do other things, too. Takes root.
+    #[arg(long)]
+    realtime: bool,
     /// Then measure these the same way.
     #[arg(long, value_name = "NAME,...", value_enum, value_delimiter = ',')]
     peers: Vec<Broker>,
@@ -287,8 +290,9 @@ impl Command {
 
 impl FanoutArguments {
     pub(crate) fn into_options(self) -> FanoutOptions {
-        let FanoutArguments { clients, stalled, rate, seconds, peers: brokers, json } = self;
-        FanoutOptions { clients, stalled, rate, length: Duration::from_secs(seconds), brokers, json }
+        let FanoutArguments { clients, stalled, rate, seconds, realtime, peers: brokers, json } = self;
+        let length = Duration::from_secs(seconds);
+        FanoutOptions { clients, stalled, rate, length, realtime, brokers, json }
     }
 }
 

@@ -10,21 +10,18 @@ use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
-/// More would only contend for what all clients share.
-const MAX: usize = 4;
-
 /// Running threads. They end when this is dropped.
 #[derive(Debug)]
 pub struct Threads {
+    /// Not empty.
     runtimes: Vec<Handle>,
     next: AtomicUsize,
     _stop: watch::Sender<()>,
 }
 
 impl Threads {
-    /// One a core.
-    pub fn start() -> io::Result<Threads> {
-        let count = thread::available_parallelism().map_or(1, usize::from).min(MAX);
+    /// So many. With none, clients are served on the runtime that this is called on.
+    pub fn start(count: usize) -> io::Result<Threads> {
         let (stop, stopped) = watch::channel(());
         let mut runtimes = Vec::with_capacity(count);
         for number in 0..count {
@@ -38,6 +35,9 @@ impl Threads {
                     let _ = stopped.changed().await;
                 });
             })?;
+        }
+        if runtimes.is_empty() {
+            runtimes.push(Handle::current());
         }
         Ok(Threads { runtimes, next: AtomicUsize::new(0), _stop: stop })
     }

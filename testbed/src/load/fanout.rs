@@ -14,7 +14,7 @@ use super::ground::GroundAndVehicle;
 use super::mosquitto::Mosquitto;
 use super::nats::Nats;
 use super::service::Service;
-use super::{LoadError, allow_files};
+use super::{LoadError, allow_files, priority};
 use crate::latency::Percentiles;
 use crate::run::UsageResult;
 
@@ -38,6 +38,8 @@ pub struct FanoutOptions {
     pub rate: f64,
     /// For so long.
     pub length: Duration,
+    /// Whether clients and servers have real-time priority, clients the higher one.
+    pub realtime: bool,
     /// The brokers that are measured after the ground.
     pub brokers: Vec<Broker>,
     /// Where the result goes.
@@ -103,6 +105,9 @@ pub fn gather() {
 /// Measures, on a runtime that calls [`gather`].
 pub async fn run(options: &FanoutOptions) -> Result<FanoutResult, LoadError> {
     allow_files(options.clients + options.stalled)?;
+    if options.realtime {
+        priority::set(std::process::id(), priority::CLIENTS).await?;
+    }
     let ground = measure::<GroundAndVehicle>(options).await?;
     let mut peers = Vec::new();
     for broker in &options.brokers {
@@ -131,6 +136,9 @@ async fn measure<S: Service>(options: &FanoutOptions) -> Result<PeerResult, Load
 
 async fn measure_locally<S: Service>(options: &FanoutOptions) -> Result<PeerResult, LoadError> {
     let mut service = S::start(options.clients + options.stalled).await?;
+    if let Some(process) = service.process().id().filter(|_| options.realtime) {
+        priority::set(process, priority::SERVERS).await?;
+    }
     let connect = || Client::<S::Dialect>::connect(service.address());
     let seen = Rc::new(RefCell::new(Seen::default()));
     let mut stalled = Vec::new();

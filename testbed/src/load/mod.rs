@@ -9,6 +9,7 @@ pub mod fleet;
 mod ground;
 mod mosquitto;
 mod nats;
+mod priority;
 mod sample;
 mod service;
 mod vehicle;
@@ -44,6 +45,9 @@ pub enum LoadError {
         /// The limit.
         limit: u64,
     },
+    /// Real-time priorities are for root.
+    #[error("`chrt` may not give real-time priority: --realtime takes root")]
+    Priority,
     /// A server did not do its part in time.
     #[error("{what} did not come in time; the last lines of {server}:\n{lines}")]
     Late {
