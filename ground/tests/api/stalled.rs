@@ -6,9 +6,9 @@ use super::*;
 
 /// Records of a frame. Together with the number of frames far more than a client's share of the ground's memory (4 MB) and
 /// what the kernel keeps for its connection (4 MB and a little).
-const RECORDS: u64 = 60;
-const FRAMES: u64 = 280;
-const TEXT_BYTES: usize = 1000;
+const RECORDS: u64 = 10;
+const FRAMES: u64 = 110;
+const TEXT_BYTES: usize = 12_000;
 
 fn words() -> Schema {
     let fields = vec![Field::new("n", FieldKind::I64), Field::new("words", FieldKind::Text)];
