@@ -33,10 +33,10 @@ impl JwtKeys {
             let Ok((mark, reloaded)) = looked.await else { return };
             match reloaded {
                 Some(Ok(keys)) if seen.is_some() => {
-                    info!(keys, file = %self.path.display(), "read jwt.keys again")
+                    info!(keys, file = %self.path.display(), "read jwt.keys again");
                 }
                 Some(Err(error)) => {
-                    error!(%error, "jwt.keys has changed and cannot be used: the keys from before stay")
+                    error!(%error, "jwt.keys has changed and cannot be used: the keys from before stay");
                 }
                 _ => {}
             }
