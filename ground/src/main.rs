@@ -35,7 +35,7 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         None => {
             start_logging(&config.log)?;
             raise_file_limit();
-            // One thread is enough: the history has its own, and everything else waits for sockets.
+            // One thread is enough: history, audit log and web clients have their own, and everything else waits for sockets.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(serve(config))?;
             Ok(ExitCode::SUCCESS)

@@ -27,7 +27,7 @@ use tracing::{debug, info, warn};
 use crate::accept::quic::{self, QuicError};
 use crate::accept::{self, Accept, VehicleTokens};
 use crate::access::{Access, JwtError, JwtKeys, Limits, Origins};
-use crate::client::{self, Clients, Counters};
+use crate::client::{self, Clients, Counters, Threads};
 use crate::clock::{Clock, wall_now};
 use crate::command::{AuditError, Commands};
 use crate::config::{Config, ConfigError};
@@ -55,7 +55,7 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(15);
 pub struct Relay {
     address: SocketAddr,
     shutdown: watch::Sender<bool>,
-    tasks: [tokio::task::JoinHandle<()>; 3],
+    tasks: Vec<tokio::task::JoinHandle<()>>,
     connections_gone: mpsc::Receiver<()>,
     vehicles: Arc<Vehicles>,
     commands: Commands,
@@ -90,8 +90,8 @@ pub enum StartError {
     /// The commands' audit log cannot be used.
     #[error(transparent)]
     Audit(#[from] AuditError),
-    /// The history's thread cannot be started.
-    #[error("cannot start the history's thread: {0}")]
+    /// A thread, of the history or for web clients, cannot be started.
+    #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {error}")]
@@ -156,7 +156,8 @@ impl Relay {
             idle_timeout: config.idle_timeout,
             next_session: AtomicU64::new(0),
         });
-        let access = Access::new(config.viewer_token, config.clients, jwt);
+        let jwt = jwt.map(Arc::new);
+        let access = Access::new(config.viewer_token, config.clients, jwt.clone());
         let clients = Arc::new(Clients {
             hub: hub.clone(),
             commands: commands.clone(),
@@ -166,6 +167,7 @@ impl Relay {
             limits: Limits::new(config.max_clients_per_address),
             shutdown: shutdown_seen.clone(),
             alive,
+            threads: Threads::start(config.client_threads).map_err(StartError::Thread)?,
             places: Arc::new(Semaphore::new(config.max_clients)),
             counters: Counters::default(),
         });
@@ -198,11 +200,12 @@ impl Relay {
             let server = tokio::spawn(quic::serve(endpoint.clone(), accept, shutdown_seen.clone()));
             Quic { endpoint, server }
         });
-        let tasks = [
+        let mut tasks = vec![
             tokio::spawn(serve(router, listener, tls, shutdown_seen)),
             tokio::spawn(async move { hub.pace().await }),
             tokio::spawn(tidy(clients)),
         ];
+        tasks.extend(jwt.map(|jwt| tokio::spawn(jwt.follow())));
         Ok(Relay {
             address,
             shutdown,
@@ -334,7 +337,9 @@ async fn tidy(clients: Arc<Clients>) {
     let mut ticks = tokio::time::interval(TIDY_INTERVAL);
     loop {
         ticks.tick().await;
-        clients.hub.expire(tokio::time::Instant::now());
+        let now = tokio::time::Instant::now();
+        clients.hub.tidy(now);
+        clients.commands.tidy(now);
         clients.limits.tidy();
     }
 }

@@ -9,7 +9,7 @@ use tern_testbed::check::CheckOptions;
 use tern_testbed::codec::{CodecOptions, LossPolicy, Streams};
 use tern_testbed::demo::DemoOptions;
 use tern_testbed::link::{Outage, OutageSchedule, PathProfile, builtin_profile, parse_duration};
-use tern_testbed::load::fanout::FanoutOptions;
+use tern_testbed::load::fanout::{Broker, FanoutOptions};
 use tern_testbed::load::fleet::FleetOptions;
 use tern_testbed::path::LinkKind;
 use tern_testbed::peers::{Peer, PeersOptions};
@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Codec(CodecArguments),
     /// Is a device that can be commanded: lines of JSON on TCP.
     Device(DeviceArguments),
-    /// Measures a ground with many web clients of one vehicle.
+    /// Measures a ground with many web clients of one vehicle, and brokers with as many of theirs.
     Fanout(FanoutArguments),
     /// Measures a ground with many vehicles.
     Fleet(FleetArguments),
@@ -217,12 +217,18 @@ pub(crate) struct FanoutArguments {
     /// Further web clients that subscribe and then read nothing.
     #[arg(long, default_value_t = 0)]
     stalled: usize,
-    /// Records a second.
+    /// Messages a second.
     #[arg(long, default_value_t = 1.0)]
     rate: f64,
     /// For so many seconds.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
+    /// Give clients and servers real-time priority, for machines that do other things, too. Takes root.
+    #[arg(long)]
+    realtime: bool,
+    /// Then measure these the same way.
+    #[arg(long, value_name = "NAME,...", value_enum, value_delimiter = ',')]
+    peers: Vec<Broker>,
     /// Where to write the result, a JSON object.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -284,8 +290,9 @@ impl Command {
 
 impl FanoutArguments {
     pub(crate) fn into_options(self) -> FanoutOptions {
-        let FanoutArguments { clients, stalled, rate, seconds, json } = self;
-        FanoutOptions { clients, stalled, rate, length: Duration::from_secs(seconds), json }
+        let FanoutArguments { clients, stalled, rate, seconds, realtime, peers: brokers, json } = self;
+        let length = Duration::from_secs(seconds);
+        FanoutOptions { clients, stalled, rate, length, realtime, brokers, json }
     }
 }
 

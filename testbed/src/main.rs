@@ -29,12 +29,16 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(progress::is_terminal())
         .init();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let command = Arguments::parse().command;
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    if let Command::Fanout(_) = command {
+        builder.on_thread_park(load::fanout::gather);
+    }
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
     let result = runtime.block_on(async {
-        let command = Arguments::parse().command;
         if command.link() == Some(LinkKind::Uml) && !guest::is_inside() {
             let status = guest::run(std::env::args_os().skip(1), demo::stop_signal()?).await?;
             return Ok(status.unwrap_or(COULD_NOT_RUN).into());

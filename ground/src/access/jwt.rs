@@ -1,7 +1,9 @@
 //! JSON Web Tokens, checked with the keys of a JWK set in a file.
 
+mod follow;
+
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
@@ -24,7 +26,8 @@ const MIN_SECRET_BYTES: usize = 32;
 /// The keys that tokens are checked with, and what their claims have to say.
 #[derive(Debug)]
 pub struct JwtKeys {
-    keys: Vec<Key>,
+    path: PathBuf,
+    keys: RwLock<Arc<[Key]>>,
     issuer: Option<String>,
     audience: Option<String>,
 }
@@ -95,22 +98,17 @@ struct Roles {
 impl JwtKeys {
     /// Reads a key set. Tokens have to be of this issuer and for this audience, where that is given.
     pub fn read(path: &Path, issuer: Option<String>, audience: Option<String>) -> Result<JwtKeys, JwtError> {
-        let path = || path.to_owned();
-        let text = std::fs::read(path()).map_err(|error| JwtError::Read { path: path(), error })?;
-        let set: JwkSet = serde_json::from_slice(&text).map_err(|error| JwtError::Parse {
-            path: path(),
-            line: error.line(),
-            column: error.column(),
-        })?;
-        let mut keys = Vec::with_capacity(set.keys.len());
-        for (number, jwk) in (1..).zip(&set.keys) {
-            keys.push(Key::new(jwk).map_err(|reason| JwtError::Key { path: path(), number, reason })?);
-        }
-        if keys.is_empty() {
-            return Err(JwtError::Empty { path: path() });
-        }
+        let keys = RwLock::new(read_keys(path)?);
         ring_provider::install();
-        Ok(JwtKeys { keys, issuer, audience })
+        Ok(JwtKeys { path: path.to_owned(), keys, issuer, audience })
+    }
+
+    /// Reads the file again and returns how many keys it has. When it cannot be used, the keys from before stay.
+    pub fn reload(&self) -> Result<usize, JwtError> {
+        let keys = read_keys(&self.path)?;
+        let count = keys.len();
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        Ok(count)
     }
 
     /// What a token gives at a time.
@@ -124,7 +122,8 @@ impl JwtKeys {
             decode_header(&token.0).map_err(|_| refused("it is no JWT and no token of this ground"))?;
         let fits = |key: &&Key| key.algorithm == header.alg && (header.kid.is_none() || key.id == header.kid);
         let mut problem = refused("no key of the key set fits its kid and alg");
-        for key in self.keys.iter().filter(fits) {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for key in keys.iter().filter(fits) {
             match decode::<Claims>(&token.0, &key.key, &self.validation(key.algorithm)) {
                 Ok(decoded) => return grant(decoded.claims, now).map_err(refused),
                 Err(error) => match error.kind() {
@@ -162,6 +161,24 @@ impl JwtKeys {
         validation.set_required_spec_claims(&required);
         validation
     }
+}
+
+fn read_keys(path: &Path) -> Result<Arc<[Key]>, JwtError> {
+    let path = || path.to_owned();
+    let text = std::fs::read(path()).map_err(|error| JwtError::Read { path: path(), error })?;
+    let set: JwkSet = serde_json::from_slice(&text).map_err(|error| JwtError::Parse {
+        path: path(),
+        line: error.line(),
+        column: error.column(),
+    })?;
+    let mut keys = Vec::with_capacity(set.keys.len());
+    for (number, jwk) in (1..).zip(&set.keys) {
+        keys.push(Key::new(jwk).map_err(|reason| JwtError::Key { path: path(), number, reason })?);
+    }
+    if keys.is_empty() {
+        return Err(JwtError::Empty { path: path() });
+    }
+    Ok(keys.into())
 }
 
 impl Key {

@@ -53,7 +53,7 @@ pub struct ClientToken {
 #[derive(Debug)]
 pub struct Access {
     tokens: Vec<(Token, Arc<Grant>)>,
-    jwt: Option<JwtKeys>,
+    jwt: Option<Arc<JwtKeys>>,
     everybody: Option<Arc<Grant>>,
 }
 
@@ -62,7 +62,7 @@ impl Access {
     pub fn new(
         viewer: Option<Token>,
         clients: BTreeMap<String, ClientToken>,
-        jwt: Option<JwtKeys>,
+        jwt: Option<Arc<JwtKeys>>,
     ) -> Access {
         let is_open = viewer.is_none() && clients.is_empty() && jwt.is_none();
         let anything = || Arc::from([Pattern::anything()]);

@@ -37,6 +37,8 @@ const TIME_INTERVAL: Duration = Duration::from_secs(5);
 const TIMES_A_PING: u32 = 4;
 /// A client that leaves so many of these unanswered is gone.
 const MAX_UNANSWERED: u32 = 3;
+/// Batches that are sent before the client is listened to again.
+const BATCHES_A_TURN: usize = 4;
 /// How long a client has to take a last word.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// Messages of a client: a second, and how many it may save up.
@@ -65,8 +67,6 @@ pub(super) struct Client {
     session: Session,
     /// When the token has to be there, or expires.
     deadline: Option<Instant>,
-    /// What is sent next.
-    batch: Option<Arc<[Message]>>,
     messages: Messages,
     ticks: u32,
     unanswered: u32,
@@ -84,7 +84,6 @@ impl Client {
             socket,
             session: Session::new(clients, encoding, None),
             deadline: Some(Instant::now() + AUTH_LIMIT),
-            batch: None,
             messages: RateLimiter::direct_with_clock(quota, MonotonicClock),
             ticks: 0,
             unanswered: 0,
@@ -125,10 +124,8 @@ impl Client {
         self.send(&ToClient::Hello { server_time, version, auth_required }).await?;
         self.tell_access().await?;
         let mut ticks = ticks();
+        let mut is_behind = false;
         loop {
-            if self.batch.is_none() {
-                self.batch = self.session.next_batch();
-            }
             tokio::select! {
                 biased;
                 // Priority 1: is anybody there?
@@ -138,9 +135,10 @@ impl Client {
                 // Priority 3: what the client wants.
                 message = self.socket.recv() => self.receive(message).await?,
                 // Priority 4: what is to be sent.
-                () = std::future::ready(()), if self.batch.is_some() => self.send_batch().await?,
-                () = self.session.changed(), if self.batch.is_none() => {}
+                () = std::future::ready(()), if is_behind => {}
+                () = self.session.changed() => {}
             }
+            is_behind = self.send_some().await?;
         }
     }
 
@@ -150,7 +148,7 @@ impl Client {
         if is_ping && self.unanswered >= MAX_UNANSWERED {
             return Err(End::Silent);
         }
-        let cursor = if self.batch.is_none() { self.session.idle_cursor() } else { None };
+        let cursor = self.session.idle_cursor();
         let time = ToClient::Time { server_time: epoch_seconds(wall_now()), cursor };
         let mut messages = vec![self.session.encoding.encode(&time)];
         if is_ping {
@@ -259,11 +257,15 @@ impl Client {
         self.send_all(&[message]).await
     }
 
-    async fn send_batch(&mut self) -> Result<(), End> {
-        match self.batch.take() {
-            Some(batch) => self.send_all(&batch).await,
-            None => Ok(()),
+    /// Sends what waits, as far as it may before something else has its turn. Returns whether more may wait.
+    async fn send_some(&mut self) -> Result<bool, End> {
+        for _ in 0..BATCHES_A_TURN {
+            match self.session.next_batch() {
+                Some(batch) => self.send_all(&batch).await?,
+                None => return Ok(false),
+            }
         }
+        Ok(true)
     }
 
     /// Writes once for as many as fit the buffer.

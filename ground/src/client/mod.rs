@@ -4,6 +4,7 @@ mod commands;
 mod connection;
 mod operations;
 mod session;
+mod threads;
 mod work;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::serve::Peer;
 pub(crate) use commands::{caller, known_vehicle};
 use connection::Client;
 pub use session::Session;
+pub use threads::Threads;
 
 /// The longest message of a client, bytes: a subscription with all the patterns it may have.
 const MAX_CLIENT_MESSAGE_BYTES: usize = 32 * 1024;
@@ -55,6 +57,8 @@ pub struct Clients {
     pub shutdown: watch::Receiver<bool>,
     /// Held by every connection: the process waits until all are gone.
     pub alive: mpsc::Sender<()>,
+    /// Where they are served.
+    pub threads: Threads,
     /// Bounds the clients that stay.
     pub places: Arc<Semaphore>,
     /// What they did.
@@ -126,8 +130,11 @@ pub async fn upgrade(
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .on_upgrade(async move |socket| {
-            let _alive = clients.alive.clone();
-            Client::new(socket, clients, encoding, grant).run().await;
-            drop(place);
+            let serve = clients.clone();
+            serve.threads.spawn(async move {
+                let _alive = clients.alive.clone();
+                Client::new(socket, clients, encoding, grant).run().await;
+                drop(place);
+            });
         })
 }

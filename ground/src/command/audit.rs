@@ -1,4 +1,5 @@
-//! The audit log: every command that was issued, by whom, and what became of it. One SQLite file, one thread.
+//! The audit log: every command that was issued, by whom, and what became of it; and what was refused. One SQLite file,
+//! one thread.
 //!
 //! A command is committed here, synced, before it is sent; what becomes of it follows as it becomes known.
 
@@ -12,8 +13,9 @@ use tern_shared::command::{CancelReason, Command, CommandId, MAX_TIME_TO_LIVE, S
 use tern_shared::id::VehicleId;
 use tern_shared::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
-use tracing::error;
+use tracing::{error, warn};
 
+use super::refusals::Refusal;
 use super::unavailable;
 use super::view::{self, CommandStatus};
 use crate::clock::wall_now;
@@ -25,7 +27,7 @@ const QUEUE: usize = 256;
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
 /// Marks the file as ours: "TerA".
 const APPLICATION_ID: i64 = 0x5465_7241;
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// The audit log cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,7 @@ enum Request {
     Issued { vehicle: VehicleId, tracked: Box<Tracked>, reply: oneshot::Sender<Result<(), Problem>> },
     Changed { tracked: Box<Tracked> },
     Cancelled { id: CommandId, who: String },
+    Refused { refusal: Box<Refusal> },
     Close { reply: oneshot::Sender<()> },
     List { vehicle: VehicleId, limit: usize, reply: oneshot::Sender<Result<Vec<CommandStatus>, String>> },
 }
@@ -89,6 +92,13 @@ impl Audit {
         let _ = self.0.send(Request::Cancelled { id, who }).await;
     }
 
+    /// Notes what was refused, unless the disk does not keep up.
+    pub(super) fn refused(&self, refusal: Refusal) {
+        if self.0.try_send(Request::Refused { refusal: Box::new(refusal) }).is_err() {
+            warn!("the disk does not keep up: a refused command is not in the audit log");
+        }
+    }
+
     /// Waits until everything before is written and the file closed: another ground may open it. Nothing is written after
     /// that.
     pub(super) async fn close(&self) {
@@ -122,7 +132,15 @@ fn prepare(db: &Connection) -> rusqlite::Result<Result<(), String>> {
             db.pragma_update(None, "synchronous", "FULL")?;
             let change = db.unchecked_transaction()?;
             change.execute_batch(include_str!("sql/version_1.sql"))?;
+            change.execute_batch(include_str!("sql/version_2.sql"))?;
             change.pragma_update(None, "application_id", APPLICATION_ID)?;
+            change.pragma_update(None, "user_version", VERSION)?;
+            change.commit()?;
+        }
+        (APPLICATION_ID, 1) => {
+            db.pragma_update(None, "synchronous", "FULL")?;
+            let change = db.unchecked_transaction()?;
+            change.execute_batch(include_str!("sql/version_2.sql"))?;
             change.pragma_update(None, "user_version", VERSION)?;
             change.commit()?;
         }
@@ -161,6 +179,11 @@ fn serve(db: Connection, mut queue: mpsc::Receiver<Request>) {
                     error!(%id, %error, "a cancellation is not in the audit log");
                 }
             }
+            Request::Refused { refusal } => {
+                if let Err(error) = insert_refusal(&db, &refusal) {
+                    error!(%error, "a refused command is not in the audit log");
+                }
+            }
             Request::Close { reply } => {
                 drop(db);
                 let _ = reply.send(());
@@ -194,6 +217,23 @@ fn insert(db: &Connection, vehicle: &VehicleId, tracked: &Tracked) -> rusqlite::
         name(&tracked.state()),
     ))?;
     put_steps(&change, tracked)?;
+    change.commit()
+}
+
+fn insert_refusal(db: &Connection, refusal: &Refusal) -> rusqlite::Result<()> {
+    let Refusal { first, last, count, issuer, vehicle, operation, problem } = refusal;
+    let change = db.unchecked_transaction()?;
+    change.prepare_cached(include_str!("sql/insert_refusal.sql"))?.execute((
+        first.0,
+        last.0,
+        count.cast_signed(),
+        issuer,
+        vehicle,
+        operation,
+        name(&problem.code),
+        &problem.message,
+    ))?;
+    change.prepare_cached(include_str!("sql/keep_refusals.sql"))?.execute(())?;
     change.commit()
 }
 

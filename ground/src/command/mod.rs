@@ -16,6 +16,7 @@
 mod audit;
 mod center;
 mod downlink;
+mod refusals;
 mod request;
 mod steering;
 mod view;
@@ -29,10 +30,12 @@ use tern_shared::command::control::SetPoint;
 use tern_shared::command::{Answer, CommandId};
 use tern_shared::id::VehicleId;
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::Instant;
 use tracing::warn;
 
 use self::audit::Audit;
 use self::center::{Center, Message};
+use self::refusals::Refusals;
 use self::steering::{Rates, Steering};
 use crate::clock::Clock;
 use crate::publish::message::{ErrorCode, Problem};
@@ -66,6 +69,7 @@ pub struct Commands {
     audit: Arc<Audit>,
     steering: Arc<Steering>,
     rates: Arc<Rates>,
+    refusals: Arc<Refusals>,
     connections: Arc<AtomicU64>,
 }
 
@@ -79,7 +83,8 @@ impl Commands {
         let center = Center::new(clock, audit.clone(), news.clone(), open);
         tokio::spawn(center.run(messages));
         let (steering, rates) = (Arc::new(Steering::default()), Arc::new(Rates::default()));
-        Ok(Commands { inbox, news, audit, steering, rates, connections: Arc::default() })
+        let (refusals, connections) = (Arc::default(), Arc::default());
+        Ok(Commands { inbox, news, audit, steering, rates, refusals, connections })
     }
 
     /// Issues a command. Once it has returned, the command is in the audit log.
@@ -89,11 +94,14 @@ impl Commands {
         vehicle: &VehicleId,
         request: CommandRequest,
     ) -> Result<CommandStatus, Problem> {
-        self.check(caller, vehicle)?;
-        self.rates.command(caller.name)?;
-        let draft = request.draft(caller.name)?;
-        let vehicle = vehicle.clone();
-        self.ask(|reply| Message::Issue { vehicle, draft, reply }).await?
+        let issued = async {
+            check(caller, vehicle)?;
+            self.rates.command(caller.name)?;
+            let draft = request.draft(caller.name)?;
+            let vehicle = vehicle.clone();
+            self.ask(|reply| Message::Issue { vehicle, draft, reply }).await?
+        };
+        self.note_refusal(caller, vehicle, "command", issued.await)
     }
 
     /// Takes a command back, which works as long as the vehicle has not begun it.
@@ -103,10 +111,13 @@ impl Commands {
         vehicle: &VehicleId,
         id: CommandId,
     ) -> Result<CommandStatus, Problem> {
-        self.check(caller, vehicle)?;
-        self.rates.command(caller.name)?;
-        let (vehicle, who) = (vehicle.clone(), caller.name.to_owned());
-        self.ask(|reply| Message::Cancel { vehicle, id, who, reply }).await?
+        let cancelled = async {
+            check(caller, vehicle)?;
+            self.rates.command(caller.name)?;
+            let (vehicle, who) = (vehicle.clone(), caller.name.to_owned());
+            self.ask(|reply| Message::Cancel { vehicle, id, who, reply }).await?
+        };
+        self.note_refusal(caller, vehicle, "cancel", cancelled.await)
     }
 
     /// The newest commands of a vehicle, newest first.
@@ -121,7 +132,7 @@ impl Commands {
         vehicle: &VehicleId,
         request: &ControlRequest,
     ) -> Result<(), Problem> {
-        self.check(caller, vehicle)?;
+        self.note_refusal(caller, vehicle, "control", check(caller, vehicle))?;
         self.rates.set_point(caller.name)?;
         let set_point: SetPoint = request.set_point();
         set_point.validate().map_err(malformed)?;
@@ -159,15 +170,34 @@ impl Commands {
 
     /// Waits until everything that is known so far is in the audit log, and that is closed. No command is taken after that.
     pub async fn close(&self) {
+        self.refusals.rest().into_iter().for_each(|refusal| self.audit.refused(refusal));
         let _ = self.ask(|reply| Message::Close { reply }).await;
     }
 
-    fn check(&self, caller: Caller<'_>, vehicle: &VehicleId) -> Result<(), Problem> {
-        if caller.may_command {
-            return Ok(());
+    /// Puts into the audit log what has been counted for long enough.
+    pub fn tidy(&self, now: Instant) {
+        self.refusals.due(now).into_iter().for_each(|refusal| self.audit.refused(refusal));
+    }
+
+    /// Commands, cancellations and set-points that were refused since the start.
+    pub fn refused(&self) -> u64 {
+        self.refusals.total()
+    }
+
+    fn note_refusal<T>(
+        &self,
+        caller: Caller<'_>,
+        vehicle: &VehicleId,
+        operation: &'static str,
+        result: Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        if let Err(problem) = &result
+            && let Some(refusal) = self.refusals.note(caller, vehicle, operation, problem)
+        {
+            warn!(caller = caller.name, %vehicle, operation, reason = problem.message, "refused");
+            self.audit.refused(refusal);
         }
-        warn!(caller = caller.name, %vehicle, "a command without the role");
-        Err(Problem::new(ErrorCode::Forbidden, format!("{} may not command vehicle {vehicle}", caller.name)))
+        result
     }
 
     fn tell(&self, message: Message) {
@@ -182,6 +212,13 @@ impl Commands {
         self.inbox.send(message(reply)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())
     }
+}
+
+fn check(caller: Caller<'_>, vehicle: &VehicleId) -> Result<(), Problem> {
+    if caller.may_command {
+        return Ok(());
+    }
+    Err(Problem::new(ErrorCode::Forbidden, format!("{} may not command vehicle {vehicle}", caller.name)))
 }
 
 fn malformed(error: impl Display) -> Problem {

@@ -93,7 +93,7 @@ async fn a_command_goes_to_the_vehicle_and_its_story_comes_back() {
 }
 
 #[tokio::test]
-async fn what_is_refused_reaches_neither_the_log_nor_the_vehicle() {
+async fn what_is_refused_reaches_no_vehicle_and_the_log_tells_who_asked_and_why_not() {
     let bench = Bench::new();
     let mut downlink = bench.commands.connected(&bench.vehicle, SessionNumber(1));
     let viewer = Caller { name: "bob", may_command: false, connection: 2 };
@@ -126,6 +126,51 @@ async fn what_is_refused_reaches_neither_the_log_nor_the_vehicle() {
     assert_eq!(bench.commands.list(&bench.vehicle, 10).await.unwrap(), []);
     let quiet = tokio::time::timeout(Duration::from_millis(50), downlink.next());
     assert!(quiet.await.is_err());
+
+    // Again and again: counted, as of the first the log knows.
+    for _ in 0..500 {
+        bench.commands.issue(viewer, &bench.vehicle, request()).await.unwrap_err();
+    }
+    assert_eq!(bench.commands.refused(), 510);
+    bench.commands.close().await;
+    let log = rusqlite::Connection::open(bench.folder.path().join("commands.sqlite")).unwrap();
+    let mut rows =
+        log.prepare("SELECT issuer, operation, code, count, message FROM refusal ORDER BY id").unwrap();
+    let rows = rows.query_map([], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, i64>(3)?, row.get::<_, String>(4)?))
+    });
+    let rows: Vec<(String, String, String, i64, String)> = rows.unwrap().collect::<Result<_, _>>().unwrap();
+    let shown: Vec<_> =
+        rows.iter().map(|(who, what, code, count, _)| (&who[..], &what[..], &code[..], *count)).collect();
+    let expected = [
+        ("bob", "command", "forbidden", 1),
+        ("bob", "cancel", "forbidden", 1),
+        ("bob", "control", "forbidden", 1),
+        ("ann", "command", "malformed", 1),
+        ("ann", "cancel", "unknown-id", 1),
+        ("ann", "command", "malformed", 5),
+        ("bob", "command", "forbidden", 500),
+    ];
+    assert_eq!(shown, expected);
+    assert!(rows[0].4.contains("bob may not command vehicle rover"), "{rows:?}");
+}
+
+#[tokio::test]
+async fn an_audit_log_of_the_first_format_is_taken_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("commands.sqlite");
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch(include_str!("sql/version_1.sql")).unwrap();
+    db.pragma_update(None, "application_id", 0x5465_7241).unwrap();
+    db.pragma_update(None, "user_version", 1).unwrap();
+    drop(db);
+    let commands = Commands::start(&path, Clock::start()).unwrap();
+    let viewer = Caller { may_command: false, ..ANN };
+    commands.cancel(viewer, &"rover".parse().unwrap(), CommandId(1)).await.unwrap_err();
+    commands.close().await;
+    let db = rusqlite::Connection::open(&path).unwrap();
+    let count = db.query_row("SELECT count(*) FROM refusal", [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count, 1);
 }
 
 #[tokio::test]

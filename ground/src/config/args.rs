@@ -55,6 +55,9 @@ pub struct RunArgs {
     /// The most web clients of one address, loopback apart [default: 256]
     #[arg(long, value_name = "N", env = "TERN_GROUND_MAX_CLIENTS_PER_ADDRESS")]
     pub max_clients_per_address: Option<u64>,
+    /// Threads that serve web clients; 0 serves them on the one of the vehicles [default: 2]
+    #[arg(long, value_name = "N", env = "TERN_GROUND_CLIENT_THREADS")]
+    pub client_threads: Option<u64>,
     /// A web origin whose pages may use the API (repeatable; the environment takes a comma-separated list)
     #[arg(long, value_name = "ORIGIN", env = "TERN_GROUND_ORIGINS", value_delimiter = ',')]
     pub origin: Vec<String>,

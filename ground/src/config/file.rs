@@ -25,6 +25,7 @@ pub(super) struct FileConfig {
     max_vehicles: Option<u64>,
     max_clients: Option<u64>,
     max_clients_per_address: Option<u64>,
+    client_threads: Option<u64>,
     origins: Option<Vec<String>>,
     idle_timeout_seconds: Option<u64>,
     #[serde(default, skip_serializing_if = "FileTls::is_empty")]
@@ -204,6 +205,7 @@ pub(super) fn resolve(file: FileConfig, args: &RunArgs) -> Result<Config, Config
     let viewer_token = args.viewer_token.clone().or(file.viewer.token);
     let max_vehicles = args.max_vehicles.or(file.max_vehicles);
     let max_clients = args.max_clients.or(file.max_clients);
+    let client_threads = args.client_threads.or(file.client_threads);
     let idle_timeout_seconds = args.idle_timeout_seconds.or(file.idle_timeout_seconds);
     let commit_interval_ms = args.commit_interval_ms.or(file.history.commit_interval_ms);
     Ok(Config {
@@ -213,6 +215,8 @@ pub(super) fn resolve(file: FileConfig, args: &RunArgs) -> Result<Config, Config
             .map_or(default.max_vehicles, |n| n as usize),
         max_clients: in_range("max_clients", max_clients, 1, 100_000, "a number from 1 to 100000")?
             .map_or(default.max_clients, |n| n as usize),
+        client_threads: in_range("client_threads", client_threads, 0, 64, "a number from 0 to 64")?
+            .map_or(default.client_threads, |n| n as usize),
         max_clients_per_address: in_range(
             "max_clients_per_address",
             max_clients_per_address,
@@ -296,6 +300,7 @@ pub(super) fn to_toml(config: &Config) -> String {
         max_vehicles: Some(config.max_vehicles as u64),
         max_clients: Some(config.max_clients as u64),
         max_clients_per_address: Some(config.max_clients_per_address as u64),
+        client_threads: Some(config.client_threads as u64),
         origins: Some(config.origins.clone()),
         idle_timeout_seconds: Some(config.idle_timeout.as_secs()),
         tls: FileTls {

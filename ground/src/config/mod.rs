@@ -33,6 +33,8 @@ pub struct Config {
     pub max_clients: usize,
     /// The most of them from one address.
     pub max_clients_per_address: usize,
+    /// Threads that serve web clients; 0 serves them where everything else is served.
+    pub client_threads: usize,
     /// Web origins whose pages may use the API, beside the ground's own.
     pub origins: Vec<String>,
     /// After how long without a message a vehicle's connection is ended.
@@ -212,6 +214,7 @@ impl Default for Config {
             max_vehicles: 1000,
             max_clients: 16_384,
             max_clients_per_address: 256,
+            client_threads: 2,
             origins: Vec::new(),
             idle_timeout: Duration::from_secs(300),
             tls: None,

@@ -79,6 +79,12 @@ fn ground(text: &mut Text, monitor: &Monitor) {
         "",
         clients.missed_records.load(Ordering::Relaxed),
     );
+    let refused = "tern_ground_refused_commands_total";
+    text.family(refused, "counter", "Commands, cancellations and set-points that were refused.").sample(
+        refused,
+        "",
+        monitor.clients.commands.refused(),
+    );
     let records = "tern_ground_records_total";
     text.family(records, "counter", "Records that have arrived.")
         .sample(records, "lane=\"live\"", ingest.records(Lane::Live))

@@ -60,6 +60,8 @@ struct Queue {
     bytes: usize,
     records: u64,
     open: Vec<Message>,
+    /// Whether what is open is about to be closed.
+    is_closing: bool,
     subscribers: BTreeMap<u64, Arc<Notify>>,
     next_subscriber: u64,
 }
@@ -107,24 +109,43 @@ impl Feed {
         queue.subscribers.is_empty()
     }
 
-    /// Adds a message to the piece that is being made; true when it is the first of it.
+    /// Adds a message to the piece that is being made. Returns true when whoever pushes has to close it in the end, false when
+    /// that is known.
     pub fn push(&self, now: Instant, up_to: Position, message: Message, is_record: bool) -> bool {
         let mut queue = self.lock();
         queue.records += u64::from(is_record);
         queue.open.push(message);
-        let is_first = queue.open.len() == 1;
         if queue.open.len() >= MAX_PIECE {
             queue.close(now, up_to);
             return true;
         }
-        is_first
+        !std::mem::replace(&mut queue.is_closing, true)
+    }
+
+    /// Adds a message that may wait until the next one that may not, or [`Feed::flush`].
+    pub fn push_patient(&self, now: Instant, up_to: Position, message: Message) {
+        let mut queue = self.lock();
+        queue.open.push(message);
+        if queue.open.len() >= MAX_PIECE {
+            queue.close(now, up_to);
+            queue.wake();
+        }
     }
 
     /// Ends the piece that is being made and wakes the subscribers.
     pub fn close(&self, now: Instant, up_to: Position) {
         let mut queue = self.lock();
         queue.close(now, up_to);
-        queue.subscribers.values().for_each(|wake| wake.notify_one());
+        queue.wake();
+    }
+
+    /// Ends the piece that is being made, if there is something in it.
+    pub fn flush(&self, now: Instant, up_to: Position) {
+        let mut queue = self.lock();
+        if !queue.open.is_empty() {
+            queue.close(now, up_to);
+            queue.wake();
+        }
     }
 
     /// Drops what has waited too long for everybody.
@@ -132,9 +153,9 @@ impl Feed {
         self.lock().expire(now);
     }
 
-    /// What comes next for a subscriber at `place`, which moves behind it.
-    pub fn next(&self, place: &mut Place, now: Instant) -> Next {
-        let queue = self.lock();
+    /// What comes next for a subscriber at `place`, which moves behind it. Everything up to `published` has been pushed.
+    pub fn next(&self, place: &mut Place, now: Instant, published: Position) -> Next {
+        let mut queue = self.lock();
         let end = queue.end();
         if place.next == end.next {
             return Next::Nothing;
@@ -146,8 +167,10 @@ impl Feed {
                 Next::Piece(piece.clone())
             }
             None => {
+                // What the subscriber is told instead is newer than what is open.
+                queue.close(now, published);
                 let missed = queue.records - place.records;
-                *place = end;
+                *place = queue.end();
                 Next::Behind { missed }
             }
         }
@@ -170,7 +193,12 @@ impl Queue {
         Place { next: self.front + self.pieces.len() as u64, records: self.records }
     }
 
+    fn wake(&self) {
+        self.subscribers.values().for_each(|wake| wake.notify_one());
+    }
+
     fn close(&mut self, now: Instant, up_to: Position) {
+        self.is_closing = false;
         if self.open.is_empty() {
             return;
         }
@@ -217,16 +245,18 @@ mod tests {
         let (feed, wake, now) = (feed(), Arc::new(Notify::new()), Instant::now());
         publish(&feed, now, 1, 1);
         let (number, mut place) = feed.join(wake.clone());
-        assert!(matches!(feed.next(&mut place, now), Next::Nothing) && feed.is_at_end(&place));
+        assert!(matches!(feed.next(&mut place, now, Position(0)), Next::Nothing) && feed.is_at_end(&place));
         for position in 2..4 {
             publish(&feed, now, position, 1);
         }
         wake.notified().await;
         for position in 2..4 {
-            let Next::Piece(piece) = feed.next(&mut place, now) else { panic!("no piece {position}") };
+            let Next::Piece(piece) = feed.next(&mut place, now, Position(0)) else {
+                panic!("no piece {position}")
+            };
             assert_eq!((piece.up_to, piece.messages.len()), (Position(position), 1));
         }
-        assert!(matches!(feed.next(&mut place, now), Next::Nothing));
+        assert!(matches!(feed.next(&mut place, now, Position(0)), Next::Nothing));
         assert!(feed.leave(number));
     }
 
@@ -238,14 +268,14 @@ mod tests {
             publish(&feed, start, n, 10);
         }
         let later = start + MAX_WAIT + Duration::from_millis(1);
-        assert!(matches!(feed.next(&mut late, later), Next::Behind { missed: 5 }));
-        assert!(matches!(feed.next(&mut late, later), Next::Nothing));
+        assert!(matches!(feed.next(&mut late, later, Position(0)), Next::Behind { missed: 5 }));
+        assert!(matches!(feed.next(&mut late, later, Position(0)), Next::Nothing));
 
         let (_, mut slow) = feed.join(Arc::default());
         for n in 0..6 {
             publish(&feed, later, 10 + n, 1 << 20);
         }
-        assert!(matches!(feed.next(&mut slow, later), Next::Behind { missed: 6 }));
+        assert!(matches!(feed.next(&mut slow, later, Position(0)), Next::Behind { missed: 6 }));
         feed.expire(later + MAX_WAIT * 2);
         assert_eq!(feed.lock().bytes, 0);
     }
@@ -259,7 +289,7 @@ mod tests {
         }
         feed.close(now, Position(4096));
         let mut messages = 0;
-        while let Next::Piece(piece) = feed.next(&mut place, now) {
+        while let Next::Piece(piece) = feed.next(&mut place, now, Position(0)) {
             assert!(piece.messages.len() <= MAX_PIECE);
             messages += piece.messages.len();
         }

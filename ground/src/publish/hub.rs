@@ -135,18 +135,25 @@ impl Hub {
         &self.counters
     }
 
-    /// A vehicle's state has changed.
+    /// A vehicle's state has changed. That only its counters and its clock have may wait for the next record, or for
+    /// [`Hub::tidy`]: clients are written to once for both.
     pub fn publish_vehicle(&self, vehicle: &VehicleId, status: &VehicleStatus) {
         let (mut state, now) = (self.lock(), Instant::now());
         let State { vehicles, feeds, .. } = &mut *state;
         let at = self.positions.last();
+        let is_known = vehicles.contains_key(vehicle.as_str());
         let (name, kept) = entry(vehicles, vehicle.as_str());
+        let may_wait = is_known && kept.status.is_same_session(status);
         kept.status.clone_from(status);
         kept.status_at = at;
         for feed in feeds.values().filter(|feed| feed.shape.filter.wants_vehicle(&name)) {
             let message = self.vehicle_message(feed, &name, status, at);
-            feed.push(now, at, message, false);
-            feed.close(now, at);
+            if may_wait {
+                feed.push_patient(now, at, message);
+            } else {
+                feed.push(now, at, message, false);
+                feed.close(now, at);
+            }
         }
     }
 
@@ -275,9 +282,14 @@ impl Hub {
         }
     }
 
-    /// Drops what has waited too long in the feeds.
-    pub fn expire(&self, now: Instant) {
-        self.lock().feeds.values().for_each(|feed| feed.expire(now));
+    /// Drops what has waited too long in the feeds, and sends what has waited for company.
+    pub fn tidy(&self, now: Instant) {
+        let state = self.lock();
+        let published = self.positions.last();
+        for feed in state.feeds.values() {
+            feed.expire(now);
+            feed.flush(now, published);
+        }
     }
 
     /// Subscribes to what a shape wants: a snapshot, then everything from here on. `wake` is notified when there is
@@ -297,6 +309,8 @@ impl Hub {
             }
             feed
         });
+        // What the snapshot tells is newer.
+        feed.flush(Instant::now(), self.positions.last());
         let (number, place) = feed.join(wake);
         let snapshot = Snapshot::new(Position::START, self.positions.last());
         Subscription::new(self.clone(), feed.clone(), number, place, snapshot)

@@ -87,7 +87,7 @@ impl Subscription {
         // Under the hub's lock, so that the feed begins where the snapshot ends.
         let hub = self.hub.clone();
         let _state = hub.lock();
-        match self.feed.next(&mut self.place, now) {
+        match self.feed.next(&mut self.place, now, self.hub.positions().last()) {
             feed::Next::Piece(piece) => {
                 self.delivered = piece.up_to;
                 Some(piece.messages)

@@ -94,6 +94,7 @@ async fn a_connection_ends_with_its_token_unless_that_is_renewed() {
     std::fs::write(&keys, json!({"keys": [{"kty": "oct", "k": secret}]}).to_string()).unwrap();
     let ground = start(|config| {
         config.jwt = Some(tern_ground::config::JwtConfig { keys, issuer: None, audience: None });
+        config.client_threads = 0;
     })
     .await;
     let now = tern_ground::clock::wall_now().0 / 1_000_000;

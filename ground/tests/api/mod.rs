@@ -6,6 +6,7 @@ mod commands;
 mod history;
 mod http;
 mod resume;
+mod stalled;
 
 use super::*;
 

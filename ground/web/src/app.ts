@@ -11,6 +11,7 @@ import { el } from "./ui/dom";
 import { Header, isTyping, storedToken } from "./ui/header";
 import { ReadingsPanel } from "./ui/readings";
 import { Tabs } from "./ui/tabs";
+import { loadTexts } from "./ui/past";
 import { TextsPanel } from "./ui/texts";
 import { Theme } from "./ui/theme";
 import { ValuesDialog } from "./ui/values";
@@ -88,6 +89,7 @@ export function start(root: HTMLElement): void {
     texts.draw(now);
     values.draw(now);
     loadTrack(store, client, now);
+    loadTexts(store, client);
   };
   setInterval(() => {
     if (!document.hidden) requestAnimationFrame(draw);

@@ -1,4 +1,4 @@
-//! Many web clients of one vehicle.
+//! Many web clients of one vehicle, and as many of brokers that fan out to WebSockets, one server after the other.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -7,35 +7,52 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::task::LocalSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::client::{Client, Seen};
-use super::ground::Ground;
-use super::vehicle::Vehicle;
-use super::{LoadError, allow_files};
+use super::ground::GroundAndVehicle;
+use super::mosquitto::Mosquitto;
+use super::nats::Nats;
+use super::service::Service;
+use super::{LoadError, allow_files, priority};
 use crate::latency::Percentiles;
 use crate::run::UsageResult;
 
-/// How long all clients together may take to be ready.
+/// How long all clients together may take to be subscribed.
 const READY_LIMIT: Duration = Duration::from_secs(120);
 /// How long the last messages may take.
 const SETTLE: Duration = Duration::from_secs(3);
+/// How often clients look whether something has come.
+const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 /// Clients that connect at a time.
 const CONNECTING: usize = 100;
 
-/// What is asked of the ground.
+/// What is asked of the servers.
 #[derive(Clone, Debug)]
 pub struct FanoutOptions {
     /// Clients that read.
     pub clients: usize,
     /// Clients that subscribe and never read.
     pub stalled: usize,
-    /// Records a second.
+    /// Messages a second.
     pub rate: f64,
     /// For so long.
     pub length: Duration,
+    /// Whether clients and servers have real-time priority, clients the higher one.
+    pub realtime: bool,
+    /// The brokers that are measured after the ground.
+    pub brokers: Vec<Broker>,
     /// Where the result goes.
     pub json: Option<PathBuf>,
+}
+
+/// A broker that has a WebSocket listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Broker {
+    /// nats-server, core NATS.
+    Nats,
+    /// mosquitto, MQTT 3.1.1 with QoS 0.
+    Mosquitto,
 }
 
 /// What came of it.
@@ -45,9 +62,9 @@ pub struct FanoutResult {
     pub clients: usize,
     /// Clients that did not.
     pub stalled: usize,
-    /// Records a second.
+    /// Messages a second.
     pub rate: f64,
-    /// Messages that came.
+    /// Messages that came from the ground.
     pub delivered: u64,
     /// Messages that did not.
     pub lost: u64,
@@ -55,27 +72,82 @@ pub struct FanoutResult {
     pub latency_ms: Percentiles,
     /// What the ground took.
     pub ground: UsageResult,
+    /// The brokers.
+    pub peers: Vec<PeerResult>,
 }
 
-/// Measures.
+/// What came of a broker.
+#[derive(Clone, Debug, Serialize)]
+pub struct PeerResult {
+    /// Which.
+    pub name: &'static str,
+    /// Clients that read.
+    pub clients: usize,
+    /// Messages a second.
+    pub rate: f64,
+    /// Messages that came.
+    pub delivered: u64,
+    /// Messages that did not.
+    pub lost: u64,
+    /// From the publisher's sending to the client's reading.
+    pub latency_ms: Percentiles,
+    /// What the broker took.
+    pub server: UsageResult,
+}
+
+/// To be called whenever the runtime has nothing to do: lets messages gather for 2 ms. A client that sleeps until the next
+/// message has the server pay for waking it, once a message where both are on one machine; clients on other machines do
+/// not. The latencies have up to 2 ms of it.
+pub fn gather() {
+    std::thread::sleep(LOOK_INTERVAL);
+}
+
+/// Measures, on a runtime that calls [`gather`].
 pub async fn run(options: &FanoutOptions) -> Result<FanoutResult, LoadError> {
-    LocalSet::new().run_until(measure(options)).await
+    allow_files(options.clients + options.stalled)?;
+    if options.realtime {
+        priority::set(std::process::id(), priority::CLIENTS).await?;
+    }
+    let ground = measure::<GroundAndVehicle>(options).await?;
+    let mut peers = Vec::new();
+    for broker in &options.brokers {
+        peers.push(match broker {
+            Broker::Nats => measure::<Nats>(options).await?,
+            Broker::Mosquitto => measure::<Mosquitto>(options).await?,
+        });
+    }
+    Ok(FanoutResult {
+        clients: options.clients,
+        stalled: options.stalled,
+        rate: options.rate,
+        delivered: ground.delivered,
+        lost: ground.lost,
+        latency_ms: ground.latency_ms,
+        ground: ground.server,
+        peers,
+    })
 }
 
-async fn measure(options: &FanoutOptions) -> Result<FanoutResult, LoadError> {
-    let all = options.clients + options.stalled;
-    allow_files(all)?;
-    let ground = Ground::start(&["--max-clients", &all.to_string()]).await?;
-    let name = "load".parse().expect("a vehicle's name");
-    let mut vehicle = Vehicle::connect(ground.address, name).await?;
+async fn measure<S: Service>(options: &FanoutOptions) -> Result<PeerResult, LoadError> {
+    tracing::info!(server = S::NAME, clients = options.clients, stalled = options.stalled, "measuring");
+    // Ends with the clients of this server.
+    LocalSet::new().run_until(measure_locally::<S>(options)).await
+}
+
+async fn measure_locally<S: Service>(options: &FanoutOptions) -> Result<PeerResult, LoadError> {
+    let mut service = S::start(options.clients + options.stalled).await?;
+    if let Some(process) = service.process().id().filter(|_| options.realtime) {
+        priority::set(process, priority::SERVERS).await?;
+    }
+    let connect = || Client::<S::Dialect>::connect(service.address());
     let seen = Rc::new(RefCell::new(Seen::default()));
     let mut stalled = Vec::new();
     for _ in 0..options.stalled {
-        stalled.push(Client::connect(ground.address).await?.stall());
+        stalled.push(connect().await?.stall());
     }
     let mut left = options.clients;
     while left > 0 {
-        let wave = (0..left.min(CONNECTING)).map(|_| Client::connect(ground.address));
+        let wave = (0..left.min(CONNECTING)).map(|_| connect());
         for client in futures_util::future::join_all(wave).await {
             tokio::task::spawn_local(client?.watch(seen.clone()));
             left -= 1;
@@ -84,7 +156,7 @@ async fn measure(options: &FanoutOptions) -> Result<FanoutResult, LoadError> {
     let start = Instant::now();
     while seen.borrow().ready < options.clients {
         if start.elapsed() > READY_LIMIT {
-            return Err(ground.late("a snapshot for everybody"));
+            return Err(LoadError::late("a subscription for everybody", service.process()));
         }
         sleep(Duration::from_millis(50)).await;
     }
@@ -92,25 +164,25 @@ async fn measure(options: &FanoutOptions) -> Result<FanoutResult, LoadError> {
     let mut ticks = interval(Duration::from_secs_f64(1.0 / options.rate));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let start = Instant::now();
+    let mut published = 0;
     while start.elapsed() < options.length {
         ticks.tick().await;
-        vehicle.send(1).await?;
-        // Acknowledgements that wait.
-        while timeout(Duration::ZERO, vehicle.receive()).await.is_ok_and(|received| received.is_ok()) {}
+        service.publish().await?;
+        published += 1;
     }
     sleep(SETTLE).await;
-    let ground_usage = crate::run::usage_of(&ground.process);
-    let expected = vehicle.sent() * options.clients as u64;
     let seen = seen.borrow();
+    if seen.gone > 0 {
+        tracing::warn!(server = S::NAME, clients = seen.gone, "clients lost their connection");
+    }
     let delivered = seen.latencies_ms.len() as u64;
-    let latency_ms = Percentiles::of(seen.latencies_ms.clone()).ok_or(LoadError::Nothing)?;
-    Ok(FanoutResult {
+    Ok(PeerResult {
+        name: S::NAME,
         clients: options.clients,
-        stalled: options.stalled,
         rate: options.rate,
         delivered,
-        lost: expected.saturating_sub(delivered),
-        latency_ms,
-        ground: ground_usage,
+        lost: (published * options.clients as u64).saturating_sub(delivered),
+        latency_ms: Percentiles::of(seen.latencies_ms.clone()).ok_or(LoadError::Nothing)?,
+        server: crate::run::usage_of(service.process()),
     })
 }

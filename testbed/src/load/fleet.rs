@@ -10,7 +10,7 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 use super::client::{Client, Seen};
-use super::ground::Ground;
+use super::ground::{Ground, Tern};
 use super::vehicle::Vehicle;
 use super::{LoadError, allow_files};
 use crate::latency::Percentiles;
@@ -64,7 +64,7 @@ async fn measure(options: &FleetOptions) -> Result<FleetResult, LoadError> {
     allow_files(options.vehicles)?;
     let ground = Ground::start(&["--max-vehicles", &options.vehicles.to_string()]).await?;
     let seen = Rc::new(RefCell::new(Seen::default()));
-    tokio::task::spawn_local(Client::connect(ground.address).await?.watch(seen.clone()));
+    tokio::task::spawn_local(Client::<Tern>::connect(ground.address).await?.watch(seen.clone()));
     let mut vehicles = Vec::with_capacity(options.vehicles);
     for number in 0..options.vehicles {
         let name = format!("v{number}").parse().expect("a vehicle's name");

@@ -1,24 +1,35 @@
 //! The ground under load.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
 
 use super::LoadError;
+use super::client::{Dialect, Seen, number};
+use super::service::{Service, connect, free_address};
+use super::vehicle::Vehicle;
 use crate::process::{Process, sibling};
-
-/// How long a ground may take to listen.
-const START_LIMIT: Duration = Duration::from_secs(10);
 
 pub(super) struct Ground {
     pub(super) address: SocketAddr,
     pub(super) process: Process,
     _folder: TempDir,
 }
+
+/// A ground with one vehicle.
+pub(super) struct GroundAndVehicle {
+    ground: Ground,
+    vehicle: Vehicle,
+}
+
+/// docs/API.md.
+#[derive(Debug, Default)]
+pub(super) struct Tern;
 
 impl Ground {
     /// With these flags beside those that every ground needs.
@@ -28,22 +39,15 @@ impl Ground {
             return Err(LoadError::NoBinary(program));
         }
         let folder = tempfile::tempdir()?;
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let address = free_address()?;
         let mut arguments = vec!["--listen".to_owned(), address.to_string()];
         arguments
             .extend(["--history".to_owned(), folder.path().join("history.sqlite").display().to_string()]);
         arguments.extend(["--log-level".to_owned(), "warn".to_owned()]);
         arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
         let process = Process::spawn("tern-ground", &program, &arguments)?;
-        let ground = Ground { address, process, _folder: folder };
-        let start = Instant::now();
-        while TcpStream::connect(address).await.is_err() {
-            if start.elapsed() > START_LIMIT {
-                return Err(ground.late("an address that listens"));
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-        Ok(ground)
+        connect(address, &process).await?;
+        Ok(Ground { address, process, _folder: folder })
     }
 
     /// What `/metrics` says.
@@ -54,8 +58,54 @@ impl Ground {
         stream.read_to_string(&mut answer).await?;
         Ok(answer)
     }
+}
 
-    pub(super) fn late(&self, what: &'static str) -> LoadError {
-        LoadError::Late(what, self.process.last_lines().join("\n"))
+impl Service for GroundAndVehicle {
+    const NAME: &'static str = "tern";
+    type Dialect = Tern;
+
+    async fn start(clients: usize) -> Result<Self, LoadError> {
+        let ground = Ground::start(&["--max-clients", &clients.to_string()]).await?;
+        let name = "load".parse().expect("a vehicle's name");
+        let vehicle = Vehicle::connect(ground.address, name).await?;
+        Ok(GroundAndVehicle { ground, vehicle })
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.ground.address
+    }
+
+    fn process(&self) -> &Process {
+        &self.ground.process
+    }
+
+    async fn publish(&mut self) -> Result<(), LoadError> {
+        self.vehicle.send(1).await?;
+        // Acknowledgements that wait.
+        while let Ok(received) = timeout(Duration::ZERO, self.vehicle.receive()).await {
+            received?;
+        }
+        Ok(())
+    }
+}
+
+impl Dialect for Tern {
+    const SUBPROTOCOL: Option<&str> = None;
+    const PATH: &str = "/ws";
+
+    fn opening(&self) -> Vec<Message> {
+        vec![Message::text(r#"{"type":"subscribe"}"#)]
+    }
+
+    fn take(&mut self, message: &Message, seen: &mut Seen) -> Option<Message> {
+        let Message::Text(text) = message else { return None };
+        if text.starts_with(r#"{"type":"record","cursor""#) {
+            seen.note(text.as_bytes());
+        } else if text.starts_with(r#"{"type":"ready""#) {
+            seen.ready += 1;
+        } else if text.starts_with(r#"{"type":"missed""#) {
+            seen.missed += number(text.as_bytes(), "\"count\":").unwrap_or_default() as u64;
+        }
+        None
     }
 }

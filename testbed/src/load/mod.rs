@@ -1,17 +1,23 @@
 //! How much one ground carries: many web clients of one vehicle ([`fanout`]), many vehicles into one ground ([`fleet`]).
 //!
-//! Vehicles and clients are this process, on one thread, over loopback; the ground is its real binary beside them. Times
-//! are by this process's clock at both ends.
+//! Vehicles and clients are this process, on one thread, over loopback; the ground is its real binary beside them, and so
+//! are the brokers that it is compared with. Times are by this process's clock at both ends.
 
 mod client;
 pub mod fanout;
 pub mod fleet;
 mod ground;
+mod mosquitto;
+mod nats;
+mod priority;
+mod sample;
+mod service;
 mod vehicle;
 
 use std::path::PathBuf;
 
-use crate::process::SpawnError;
+use crate::peers::tool::NotInstalled;
+use crate::process::{Process, SpawnError};
 
 /// Why a load could not be measured.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +28,9 @@ pub enum LoadError {
     /// There is no binary of the ground beside this one.
     #[error("there is no {}: build it with cargo build --release -p tern-ground", .0.display())]
     NoBinary(PathBuf),
+    /// A broker is not there.
+    #[error("{0}, or measure the ground alone (no --peers)")]
+    NoBroker(#[from] NotInstalled),
     /// A file or a socket failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -36,9 +45,19 @@ pub enum LoadError {
         /// The limit.
         limit: u64,
     },
-    /// The ground did not do its part in time.
-    #[error("{0} did not come in time; the ground's last lines:\n{1}")]
-    Late(&'static str, String),
+    /// Real-time priorities are for root.
+    #[error("`chrt` may not give real-time priority: --realtime takes root")]
+    Priority,
+    /// A server did not do its part in time.
+    #[error("{what} did not come in time; the last lines of {server}:\n{lines}")]
+    Late {
+        /// What it should have done.
+        what: &'static str,
+        /// Which.
+        server: &'static str,
+        /// What it said.
+        lines: String,
+    },
     /// Nothing was measured.
     #[error("no message arrived")]
     Nothing,
@@ -47,6 +66,12 @@ pub enum LoadError {
 impl From<tokio_tungstenite::tungstenite::Error> for LoadError {
     fn from(error: tokio_tungstenite::tungstenite::Error) -> Self {
         LoadError::Socket(Box::new(error))
+    }
+}
+
+impl LoadError {
+    fn late(what: &'static str, server: &Process) -> Self {
+        LoadError::Late { what, server: server.name(), lines: server.last_lines().join("\n") }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::process::Process;
 use crate::run::{Role, not_started};
 
 /// What samples are published to.
-pub(super) const SUBJECT: &str = "samples";
+pub(crate) const SUBJECT: &str = "samples";
 /// How long a broker may take to listen.
 pub(super) const LISTEN_LIMIT: Duration = Duration::from_secs(10);
 /// Published until one arrives; no sample.
@@ -24,7 +24,7 @@ const PROBE: &[u8] = b"is anybody there?";
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A client of a broker, connected.
-pub(super) trait Client: Send + 'static {
+pub(crate) trait Client: Send + 'static {
     /// Publishes to [`SUBJECT`].
     fn publish(&mut self, content: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
 

@@ -4,17 +4,17 @@
 //! are lost by their number; which samples are in them is up to the system. Samples are the scenario's synthetic ones,
 //! one a message, their number in digits and then text.
 
-mod broker;
+pub(crate) mod broker;
 mod jetstream;
 mod leaf;
 mod mavlink;
-mod mqtt;
-mod nats;
+pub(crate) mod mqtt;
+pub(crate) mod nats;
 mod plan;
 mod quic;
 mod seat;
 mod stream;
-mod tool;
+pub(crate) mod tool;
 mod udp;
 
 use std::future::Future;

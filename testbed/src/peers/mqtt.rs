@@ -17,7 +17,7 @@ use super::{PeersError, tool};
 use crate::run::Role;
 
 /// Larger than any sample with its headers.
-const PACKET_BYTES_MAX: usize = 8192;
+pub(crate) const PACKET_BYTES_MAX: usize = 8192;
 
 pub(super) async fn start(seat: Seat<'_>) -> Result<Parts, PeersError> {
     let mosquitto = tool::MOSQUITTO.find(seat.peer)?;
@@ -57,7 +57,7 @@ pub(super) async fn start(seat: Seat<'_>) -> Result<Parts, PeersError> {
     carry(seat, [(Role::Edge, edge_broker), (Role::Ground, ground_broker)], publisher, subscriber).await
 }
 
-struct MqttClient {
+pub(crate) struct MqttClient {
     socket: TcpStream,
     received: BytesMut,
     last_packet_id: u16,
@@ -65,7 +65,7 @@ struct MqttClient {
 
 impl MqttClient {
     /// Without keep-alive: it is beside its broker.
-    async fn new(socket: TcpStream, name: &str) -> io::Result<Self> {
+    pub(crate) async fn new(socket: TcpStream, name: &str) -> io::Result<Self> {
         let mut client = MqttClient { socket, received: BytesMut::new(), last_packet_id: 0 };
         let mut connect = Connect::new(name);
         connect.keep_alive = 0;
@@ -74,6 +74,11 @@ impl MqttClient {
             Packet::ConnAck(_) => Ok(client),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// Publishes to [`SUBJECT`] with QoS 0.
+    pub(crate) async fn publish_unacknowledged(&mut self, content: &[u8]) -> io::Result<()> {
+        self.send(Packet::Publish(Publish::new(SUBJECT, QoS::AtMostOnce, content))).await
     }
 
     async fn subscribe(&mut self) -> io::Result<()> {

@@ -33,14 +33,14 @@ pub(super) struct Servers {
 }
 
 /// A client beside its server.
-pub(super) struct NatsClient {
+pub(crate) struct NatsClient {
     socket: TcpStream,
     received: Vec<u8>,
 }
 
 /// What a server sent.
 #[derive(Debug, PartialEq)]
-enum Message {
+pub(crate) enum Message {
     Content { subscription: String, content: Vec<u8> },
     Ping,
     Pong,
@@ -76,7 +76,8 @@ pub(super) async fn start(seat: &Seat<'_>, settings: impl Fn(Role) -> String) ->
 }
 
 impl NatsClient {
-    async fn new(mut socket: TcpStream) -> io::Result<NatsClient> {
+    /// Introduces itself.
+    pub(crate) async fn new(mut socket: TcpStream) -> io::Result<NatsClient> {
         socket.write_all(b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\nPING\r\n").await?;
         let mut client = NatsClient { socket, received: Vec::new() };
         while client.receive().await? != Message::Pong {}
@@ -152,7 +153,7 @@ impl Client for NatsClient {
 }
 
 /// The message at the beginning and its length; `None` when it is not whole yet.
-fn parse(bytes: &[u8]) -> io::Result<Option<(Message, usize)>> {
+pub(crate) fn parse(bytes: &[u8]) -> io::Result<Option<(Message, usize)>> {
     let Some(end) = bytes.windows(LINE_END.len()).position(|pair| pair == LINE_END) else { return Ok(None) };
     let line = String::from_utf8_lossy(&bytes[..end]);
     let length = end + LINE_END.len();

@@ -1,36 +1,47 @@
 //! Programs that are not ours.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{Peer, PeersError};
 
 /// The broker of Eclipse Mosquitto.
-pub(super) const MOSQUITTO: Tool = Tool { program: "mosquitto", package: "mosquitto" };
+pub(crate) const MOSQUITTO: Tool = Tool { program: "mosquitto", package: "mosquitto" };
 /// The server of NATS.
-pub(super) const NATS_SERVER: Tool = Tool { program: "nats-server", package: "nats-server" };
+pub(crate) const NATS_SERVER: Tool = Tool { program: "nats-server", package: "nats-server" };
 
 /// Where Debian has servers, which is not in everybody's `PATH`.
 const SERVERS: &str = "/usr/sbin";
 
 /// A program and the Debian package that has it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tool {
+pub(crate) struct Tool {
     pub(super) program: &'static str,
+    package: &'static str,
+}
+
+/// A program is not there.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("no `{program}`: install the package {package}")]
+pub struct NotInstalled {
+    program: &'static str,
     package: &'static str,
 }
 
 impl Tool {
     /// Where it is; an error that names the package when it is nowhere.
     pub(super) fn find(self, peer: Peer) -> Result<PathBuf, PeersError> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders = std::env::split_paths(&path).chain([PathBuf::from(SERVERS)]);
         let Tool { program, package } = self;
-        find(program, folders).ok_or(PeersError::NoTool { program, package, peer: peer.name() })
+        self.path().map_err(|_| PeersError::NoTool { program, package, peer: peer.name() })
     }
-}
 
-fn find(program: &str, folders: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
-    folders.map(|folder| folder.join(program)).find(|file| Path::is_file(file))
+    /// The same where there is nothing to leave out.
+    pub(crate) fn path(self) -> Result<PathBuf, NotInstalled> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut folders = std::env::split_paths(&path).chain([PathBuf::from(SERVERS)]);
+        let Tool { program, package } = self;
+        let found = folders.find_map(|folder| Some(folder.join(program)).filter(|file| file.is_file()));
+        found.ok_or(NotInstalled { program, package })
+    }
 }
 
 #[cfg(test)]

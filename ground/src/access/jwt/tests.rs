@@ -1,4 +1,5 @@
 use std::io::Write as _;
+use std::time::Duration;
 
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
@@ -166,4 +167,46 @@ fn keys_that_are_too_weak_or_of_another_kind_are_named() {
     let error = read(&json!({"keys": "s3cret"})).unwrap_err().to_string();
     assert!(error.contains("no JWK set") && !error.contains("s3cret"), "{error}");
     assert!(matches!(JwtKeys::read(Path::new("no/such"), None, None), Err(JwtError::Read { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_set_that_changes_is_read_again_and_one_that_cannot_be_used_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.json");
+    // As rotation does it: a file beside it takes its place.
+    let put = |text: &str| {
+        let fresh = folder.path().join("fresh.json");
+        std::fs::write(&fresh, text).unwrap();
+        std::fs::rename(fresh, &file).unwrap();
+    };
+    let set = |id: &str| json!({"keys": [{"kty": "oct", "kid": id, "k": base64url(SECRET)}]}).to_string();
+    put(&set("old"));
+    let keys = Arc::new(JwtKeys::read(&file, None, None).unwrap());
+    let gives_access = |id: &str| {
+        let token = hs256(&json!({"alg": "HS256", "kid": id}), &claims(json!({})));
+        keys.check(&token, wall_now()).is_ok()
+    };
+    let rotated = async |from: &str, to: &str| {
+        while gives_access(from) || !gives_access(to) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let limit = Duration::from_secs(60);
+    let following = tokio::spawn(keys.clone().follow());
+    assert!(gives_access("old") && !gives_access("new"));
+    put(&set("new"));
+    tokio::time::timeout(limit, rotated("old", "new")).await.unwrap();
+
+    for bad in ["", "{", r#"{"keys": []}"#, r#"{"keys": [{"kty": "oct", "k": "AAAA"}]}"#] {
+        put(bad);
+        keys.reload().unwrap_err();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(gives_access("new"), "{bad}");
+    }
+    std::fs::remove_file(&file).unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(gives_access("new") && !following.is_finished());
+    put(&set("newer"));
+    tokio::time::timeout(limit, rotated("new", "newer")).await.unwrap();
+    following.abort();
 }

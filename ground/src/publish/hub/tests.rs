@@ -131,6 +131,37 @@ async fn a_snapshot_has_vehicle_stream_and_newest_value_and_what_follows_comes_o
 }
 
 #[tokio::test]
+async fn counters_go_with_the_next_record_and_a_lost_session_is_told_at_once() {
+    let (setup, vehicle) = (setup(), "alpha".parse().unwrap());
+    let mut status = VehicleStatus { connected: true, ..VehicleStatus::default() };
+    let mut client = setup.subscribe(shape("", "*"));
+    assert_eq!(kinds(&told(&mut client)), ["ready"]);
+    setup.hub.publish_vehicle(&vehicle, &status);
+    assert_eq!(kinds(&told(&mut client)), ["vehicle"], "it is new");
+    let mut count = |records| {
+        status.records = records;
+        setup.hub.publish_vehicle(&vehicle, &status);
+    };
+    count(1);
+    assert_eq!(kinds(&told(&mut client)), [""; 0]);
+    setup.publish(0, Lane::Live, 1, 0, &[1]);
+    let batch = client.next(Instant::now(), &mut 0).unwrap();
+    assert_eq!(batch.len(), 3, "written at once: {batch:?}");
+
+    count(2);
+    setup.hub.tidy(Instant::now());
+    assert_eq!(told(&mut client)[0]["records"], 2, "no record has come for a while");
+    count(3);
+    let mut second = setup.subscribe(shape("", "*"));
+    assert_eq!(kinds(&told(&mut second)), ["vehicle", "stream", "record", "ready"]);
+    assert_eq!((told(&mut client)[0]["records"].clone(), told(&mut second)), (json!(3), vec![]));
+    count(4);
+    status.connected = false;
+    setup.hub.publish_vehicle(&vehicle, &status);
+    assert_eq!(kinds(&told(&mut client)), ["vehicle", "vehicle"]);
+}
+
+#[tokio::test]
 async fn clients_of_one_shape_get_the_same_bytes_and_others_their_own() {
     let setup = setup();
     let mut clients =

@@ -1,6 +1,7 @@
 /** The track of before the page was opened, out of the ground's history. */
 
-import { HistoryError, type TernClient } from "../../client/src";
+import type { TernClient } from "../../client/src";
+import { Once } from "../model/once";
 import { positionRank } from "../model/position";
 import type { Store } from "../model/store";
 import { readFix } from "../model/position";
@@ -14,24 +15,21 @@ const BUCKETS = 1800;
 /** Streams that are better may still appear this long after the first, seconds. */
 const SETTLE_S = 1.5;
 
-const states = new WeakMap<Vehicle, { since: number; asked: boolean }>();
+const loaded = new Once();
+const seenSince = new WeakMap<Vehicle, number>();
 
 /** Loads the track of the selected vehicle, once. */
 export function loadTrack(store: Store, client: TernClient, now: number): void {
   const vehicle = store.selected;
   if (!vehicle?.fix || store.completeSince === null) return;
-  const state = states.get(vehicle) ?? { since: now, asked: false };
-  states.set(vehicle, state);
-  if (state.asked || !store.isOnline || now - state.since < SETTLE_S) return;
+  const since = seenSince.get(vehicle) ?? now;
+  seenSince.set(vehicle, since);
+  if (loaded.has(vehicle) || !store.isOnline || now - since < SETTLE_S) return;
   const stream = best(vehicle);
   if (!stream) return;
-  state.asked = true;
+  const until = store.completeSince;
   const offsetS = (store.status(vehicle)?.clock_offset_ms ?? 0) / 1e3;
-  load(vehicle, stream, client, store.completeSince, offsetS).catch((error: unknown) => {
-    // Another connection may have more luck.
-    if (error instanceof HistoryError) Object.assign(state, { asked: error.code !== "lost", since: now });
-    else throw error;
-  });
+  loaded.begin(vehicle, () => load(vehicle, stream, client, until, offsetS));
 }
 
 function best(vehicle: Vehicle): Stream | undefined {

@@ -109,7 +109,7 @@ export class Vehicle {
   }
 
   private takeMavlink(stream: Stream, sample: Sample): void {
-    const { captured, fields, lane } = sample;
+    const { captured, fields } = sample;
     switch (stream.shortName) {
       case "HEARTBEAT": {
         const heartbeat = readHeartbeat(fields);
@@ -126,12 +126,15 @@ export class Vehicle {
         this.home = { lat: latitude / 1e7, lon: longitude / 1e7, captured };
         return;
       }
-      case "STATUSTEXT": {
-        const { text, severity } = fields;
-        if (typeof text === "string") this.takeText({ captured, lane, severity: Number(severity ?? 6), text });
-        return;
-      }
+      case "STATUSTEXT":
+        this.takeStatusText(sample);
     }
+  }
+
+  /** Takes a line of status text in, in its place; a second time changes nothing. */
+  takeStatusText({ captured, lane, fields }: Pick<Sample, "captured" | "lane" | "fields">): void {
+    const { text, severity } = fields;
+    if (typeof text === "string") this.takeText({ captured, lane, severity: Number(severity ?? 6), text });
   }
 
   private takeText(text: StatusText): void {

@@ -56,7 +56,7 @@ axes = ["steering", "throttle"]
   it("switches a lamp, and shows what the lamp itself says", async () => {
     const page = await show();
     const toggle = page.locator('[data-device="lamp"] .switch');
-    expect(await toggle.getAttribute("aria-checked")).toBe("false");
+    await page.waitForSelector('[data-device="lamp"] .switch[aria-checked="false"]');
     await toggle.click();
     await state(page, "done");
     await page.waitForSelector('[data-device="lamp"] .switch[aria-checked="true"]');
@@ -75,7 +75,8 @@ axes = ["steering", "throttle"]
     await until("a countdown", async () => /\d+ s left/.test(await page.locator(".command-log li").first().innerText()));
     await picture(page, "waiting");
     await state(page, "expired");
-    expect(await page.locator('[data-device="lamp"] .pending').innerText()).toContain("Expired");
+    await until("the switch to say so, too", async () =>
+      (await page.locator('[data-device="lamp"] .pending').innerText()).includes("Expired"));
     await picture(page, "expired");
     system.satellite.mend();
     await page.waitForSelector('[data-vehicle="alpha"][data-link="up"]');

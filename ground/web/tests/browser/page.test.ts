@@ -31,17 +31,23 @@ describe("the page", () => {
     return page;
   };
   const text = (page: Page, selector: string) => page.locator(selector).first().innerText();
+  /** Waits until an element reads like this: what is drawn follows what happened within a while. */
+  const reads = (page: Page, selector: string, pattern: RegExp) =>
+    until(`${selector} to read ${pattern}`, async () => pattern.test(await text(page, selector)));
 
   it("shows values as they move, each with its age", async () => {
     const page = await show();
     await page.waitForSelector('[data-vehicle="alpha"][data-link="up"]');
-    expect(await text(page, ".connection")).toBe("Live");
+    await reads(page, ".connection", /^Live$/);
     const voltage = await text(page, '[data-reading="voltage"] .figure');
     await until("the voltage to change", async () => (await text(page, '[data-reading="voltage"] .figure')) !== voltage);
-    for (const age of await page.locator(".reading:visible .age").allInnerTexts()) expect(age).toMatch(/^\d+(\.\d)? s$/);
+    await until("an age at every value", async () => {
+      const ages = await page.locator(".reading:visible .age").allInnerTexts();
+      return ages.length > 0 && ages.every((age) => /^\d+(\.\d)? s$/.test(age));
+    });
     await until("plots of the usual values", async () => (await page.locator(".chart canvas").count()) >= 6);
-    expect(await text(page, '[data-link-line="latency"] .value')).toMatch(/^\d+ ms$/);
-    expect(await text(page, ".position")).toMatch(/s\s+position\s+47\.\d+, 8\.\d+/);
+    await reads(page, '[data-link-line="latency"] .value', /^\d+ ms$/);
+    await reads(page, ".position", /s\s+position\s+47\.\d+, 8\.\d+/);
   });
 
   it("greys everything in an outage, shows the gap, and fills it afterwards", async () => {
@@ -51,7 +57,7 @@ describe("the page", () => {
     await page.waitForSelector('[data-reading="altitude"][data-age="aging"]');
     await page.waitForSelector('[data-vehicle="alpha"]:is([data-link="silent"], [data-link="down"])');
     await page.waitForSelector('[data-reading="altitude"][data-age="old"]');
-    expect(await text(page, ".position")).toMatch(/s ago\s+last position, may have moved/);
+    await reads(page, ".position", /s ago\s+last position, may have moved/);
     expect(await faintTexts(page)).toEqual([]);
     await picture(page, "outage");
     const later = Number(await page.getAttribute(".map", "data-later"));
@@ -67,8 +73,8 @@ describe("the page", () => {
     const page = await show();
     system.web.cut();
     await page.waitForSelector(".banner:not([hidden])");
-    expect(await text(page, ".banner")).toContain("No connection to the ground for");
-    expect(await text(page, ".connection")).toBe("Reconnecting");
+    await reads(page, ".banner", /No connection to the ground for/);
+    await reads(page, ".connection", /^Reconnecting$/);
     await page.waitForSelector('[data-reading="altitude"][data-age="old"]');
     await picture(page, "no-ground");
     // Long enough for a gap that would be seen.
@@ -100,7 +106,7 @@ describe("the page", () => {
       await page.waitForSelector(part);
       await picture(page, `phone-${tab}`);
     }
-    expect(await page.locator(".plots").isVisible()).toBe(false);
+    await page.waitForSelector(".plots", { state: "hidden" });
   });
 
   it("is usable by keys alone", async () => {
@@ -113,13 +119,13 @@ describe("the page", () => {
     await page.keyboard.press("Escape");
     await page.waitForSelector("dialog.values", { state: "hidden" });
     await page.keyboard.press("t");
-    expect(await page.getAttribute("html", "data-theme")).toBe("dark");
+    await page.waitForSelector('html[data-theme="dark"]');
     await page.keyboard.press("t");
     await page.focus(".map-surface");
     await page.keyboard.press("ArrowLeft");
-    expect(await page.getAttribute(".map-tools button:nth-child(3)", "aria-pressed")).toBe("false");
+    await page.waitForSelector('.map-tools button:nth-child(3)[aria-pressed="false"]');
     await page.keyboard.press("f");
-    expect(await page.getAttribute(".map-tools button:nth-child(3)", "aria-pressed")).toBe("true");
+    await page.waitForSelector('.map-tools button:nth-child(3)[aria-pressed="true"]');
   });
 
   it("plots what the operator chooses, and remembers it", async () => {
@@ -141,9 +147,9 @@ describe("the page", () => {
     await until("history in a plot", async () => Number(await page.getAttribute(".chart", "data-since")) < opened - 5);
     await until("history on the map", async () => Number(await page.getAttribute(".map", "data-since")) < opened - 5);
     await page.click('[aria-label="Back in time"]');
-    expect(await text(page, ".when")).toMatch(/^\d\d:\d\d:\d\d – \d\d:\d\d:\d\d$/);
+    await reads(page, ".when", /^\d\d:\d\d:\d\d – \d\d:\d\d:\d\d$/);
     await page.keyboard.press("l");
-    expect(await text(page, ".when")).toBe("");
+    await reads(page, ".when", /^$/);
   });
 
   it("is small: the first view is under 400 kB on the wire", async () => {
