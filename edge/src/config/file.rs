@@ -9,6 +9,7 @@ use tern_shared::id::{Token, VehicleId};
 
 use super::budget::{ConfiguredRate, FileBudget};
 use super::commands::FileCommands;
+use super::protection::FileProtection;
 use super::{Args, Config, ConfigError, LinkConfig, LogConfig, LogFormat, OwnCertificate, Precision};
 use crate::link::GroundUrl;
 use crate::source::SourceUrl;
@@ -35,6 +36,8 @@ pub(super) struct FileConfig {
     budget: FileBudget,
     #[serde(default)]
     batch: FileBatch,
+    #[serde(default)]
+    protection: FileProtection,
     #[serde(default)]
     commands: FileCommands,
     #[serde(default)]
@@ -135,6 +138,7 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
         budgets: file.budget.resolve(args)?,
         link_state_interval: link_state_interval(args, file.link_state_interval_ms)?,
         batch_window,
+        pins: file.protection.resolve()?,
         commands,
         spool: SpoolConfig {
             max_bytes: args.spool_max_bytes.or(file.spool.max_bytes).unwrap_or(spool.max_bytes),
@@ -287,6 +291,7 @@ pub(super) fn to_toml(config: &Config) -> String {
         precision,
         link,
         batch_window,
+        pins,
         commands,
         spool,
         status_interval,
@@ -321,6 +326,7 @@ pub(super) fn to_toml(config: &Config) -> String {
             silence_limit_ms: Some(link.silence_limit.as_millis() as u64),
         },
         batch: FileBatch { window_ms: batch_window.map(|window| window.as_millis() as u64) },
+        protection: FileProtection::of(pins),
         commands: FileCommands::print(commands),
         spool: FileSpool {
             path: Some(spool.path.clone()),

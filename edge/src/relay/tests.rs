@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tern_shared::batch::BatchLimits;
 use tern_shared::codec::SchemaTable;
 use tern_shared::message::{Acknowledgement, PROTOCOL_VERSION, ProbeReply, ToGround, ToVehicle, Welcome};
-use tern_shared::session::Carrier;
+use tern_shared::session::{Carrier, Pins};
 use tern_shared::time::Timestamp;
 
 use super::*;
