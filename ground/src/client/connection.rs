@@ -38,7 +38,7 @@ const TIMES_A_PING: u32 = 4;
 /// A client that leaves so many of these unanswered is gone.
 const MAX_UNANSWERED: u32 = 3;
 /// How long a client has to take a last word.
-const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+const CLOSE_LIMIT: Duration = Duration::from_millis(500);
 /// Messages of a client: a second, and how many it may save up.
 const MESSAGES_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("not zero");
 const MAX_MESSAGES_AT_ONCE: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
