@@ -8,7 +8,7 @@ use crate::time::Instant;
 /// When a batch closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchLimits {
-    /// The longest a record waits for company. Adds up to this much to its latency.
+    /// The time from one batch to the next. The first record after a longer pause waits only a tenth of it for company.
     pub window: Duration,
     /// The most records in a batch.
     pub max_records: usize,
@@ -56,12 +56,14 @@ pub struct Batcher {
     bytes: usize,
     /// When the first record of the open batch came.
     opened: Instant,
+    /// When the batch before it closed.
+    closed: Option<Instant>,
 }
 
 impl Batcher {
     /// A batcher without records.
     pub fn new(limits: BatchLimits) -> Self {
-        Batcher { limits, records: Vec::new(), bytes: 0, opened: Instant::default() }
+        Batcher { limits, records: Vec::new(), bytes: 0, opened: Instant::default(), closed: None }
     }
 
     /// How long the open batch and those after it wait.
@@ -77,23 +79,30 @@ impl Batcher {
         self.bytes += record.size_hint();
         self.records.push(record);
         let full = self.records.len() >= self.limits.max_records || self.bytes >= self.limits.max_bytes;
-        (urgent || full).then(|| self.close()).flatten()
+        (urgent || full).then(|| self.close(now)).flatten()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due; `None` while there is nothing to wait for.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        (!self.records.is_empty()).then(|| self.opened + self.limits.window)
+        let window = self.limits.window;
+        let after_pause = self.opened + window / 10;
+        let due = self.closed.map_or(after_pause, |closed| after_pause.max(closed + window));
+        (!self.records.is_empty()).then_some(due)
     }
 
     /// Returns the batch when its window is over.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Batch> {
-        if self.poll_timeout()? <= now { self.close() } else { None }
+        if self.poll_timeout()? <= now { self.close(now) } else { None }
     }
 
     /// Closes the open batch whatever its age, `None` when it has no records.
-    pub fn close(&mut self) -> Option<Batch> {
+    pub fn close(&mut self, now: Instant) -> Option<Batch> {
+        if self.records.is_empty() {
+            return None;
+        }
         self.bytes = 0;
-        (!self.records.is_empty()).then(|| Batch::new(std::mem::take(&mut self.records)))
+        self.closed = Some(now);
+        Some(Batch::new(std::mem::take(&mut self.records)))
     }
 }
 
@@ -113,17 +122,28 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_closes_when_its_window_is_over() {
+    fn a_batch_closes_a_window_after_the_one_before() {
         let mut batcher = Batcher::new(BatchLimits::default());
         assert_eq!(batcher.poll_timeout(), None);
+        assert_eq!(batcher.push(at(900), record(1, 0), true).unwrap().records().len(), 1);
         assert_eq!(batcher.push(at(1000), record(2, 1), false), None);
-        assert_eq!(batcher.push(at(1100), record(1, 2), false), None);
-        assert_eq!(batcher.push(at(1150), record(2, 3), false), None);
-        assert_eq!(batcher.poll_timeout(), Some(at(1200)));
-        assert_eq!(batcher.handle_timeout(at(1199)), None);
-        let batch = batcher.handle_timeout(at(1200)).unwrap();
+        assert_eq!(batcher.push(at(1050), record(1, 2), false), None);
+        assert_eq!(batcher.push(at(1090), record(2, 3), false), None);
+        assert_eq!(batcher.poll_timeout(), Some(at(1100)));
+        assert_eq!(batcher.handle_timeout(at(1099)), None);
+        let batch = batcher.handle_timeout(at(1100)).unwrap();
         assert_eq!(batch.records(), [record(1, 2), record(2, 1), record(2, 3)]);
         assert_eq!(batcher.poll_timeout(), None);
+    }
+
+    #[test]
+    fn after_a_pause_a_record_hardly_waits() {
+        let mut batcher = Batcher::new(BatchLimits::default());
+        for start in [0, 5000] {
+            assert_eq!(batcher.push(at(start), record(1, 1), false), None);
+            assert_eq!(batcher.poll_timeout(), Some(at(start + 20)));
+            assert_eq!(batcher.handle_timeout(at(start + 20)).unwrap().records().len(), 1);
+        }
     }
 
     #[test]
@@ -133,6 +153,6 @@ mod tests {
         assert_eq!(batcher.push(at(0), record(1, 1), false), None);
         assert_eq!(batcher.push(at(0), record(1, 2), false).unwrap().records().len(), 2);
         assert_eq!(batcher.push(at(0), record(1, 3), true).unwrap().records().len(), 1);
-        assert_eq!(batcher.close(), None);
+        assert_eq!(batcher.close(at(0)), None);
     }
 }

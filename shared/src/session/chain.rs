@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::codec::predictive::{Decoder, FrameError};
 use crate::codec::{DecodeError, SchemaTable};
 use crate::datagram::coding::{CodingReceiver, Symbol};
-use crate::message::Payload;
+use crate::message::{Payload, Wanted};
 use crate::record::Record;
 use crate::time::Instant;
 
@@ -108,6 +108,11 @@ impl Chain {
             }
         }
         Ok(None)
+    }
+
+    /// Coded symbols that would recover all payloads that are lost.
+    pub(super) fn wanted(&self) -> Option<Wanted> {
+        self.coding.missing().map(|(symbols, window)| Wanted { symbols, window })
     }
 
     /// Whether a payload waits for one that was lost.

@@ -63,6 +63,9 @@ impl EdgeSession {
             self.control.next_probe = self.control.next_probe.map(|due| due.min(soon));
         }
         self.follow_rate(now.instant);
+        if let Some(datagrams) = &mut self.datagrams {
+            datagrams.shield.handle_time(now.instant);
+        }
         if self.budget.thinning() == Thinning::Spent {
             return None;
         }
@@ -75,10 +78,14 @@ impl EdgeSession {
             None => self.next_telemetry(now, stream_has_room)?,
         };
         let bytes = message.encode();
+        let is_live = matches!(message, ToGround::Live(_));
         self.control.early += usize::from(matches!(self.phase, Phase::Greeting { .. }));
         let packets = 1 + bytes.len() / PACKET_BYTES;
         let wire_bytes = bytes.len() + packets * self.overhead_bytes();
         self.pacer.charge(wire_bytes);
+        if let Some(datagrams) = self.datagrams.as_mut().filter(|_| is_live) {
+            datagrams.shield.charge(wire_bytes);
+        }
         self.budget.handle_estimate(wire_bytes);
         self.stats.wire_bytes += wire_bytes as u64;
         if let Some(auto_rate) = &mut self.auto_rate {
@@ -105,7 +112,7 @@ impl EdgeSession {
             return Some(drained.map_or(ready, |drained| drained.min(ready)));
         }
         let probe = self.control.next_probe.filter(|&due| self.phase == Phase::Open && due > now);
-        let tail = self.datagrams.as_ref().and_then(|datagrams| datagrams.shield.tail_at());
+        let tail = self.datagrams.as_ref().and_then(|datagrams| datagrams.shield.owes_at());
         [probe, tail].into_iter().flatten().min()
     }
 
@@ -211,10 +218,10 @@ impl EdgeSession {
             && takes_live
         {
             let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
-            let (payload_number, symbols) = datagrams.shield.symbols_alone(now.instant, room);
-            let header =
-                PacketHeader { number: datagrams.packets.next_number(), sent_millis: millis_of(now) };
-            let lost = datagrams.packets.sent(now, Content::Symbols);
+            let number = datagrams.packets.next_number();
+            let (payload_number, symbols) = datagrams.shield.symbols_alone(now.instant, number, room);
+            let header = PacketHeader { number, sent_millis: millis_of(now) };
+            let lost = datagrams.packets.sent(now, Content::Symbols, symbols.len());
             lost.into_iter().for_each(|content| self.handle_lost(content));
             let packet = LivePacket { header, payload_number, payload: Vec::new(), symbols };
             return Some((Channel::Datagram, ToGround::Live(packet)));
@@ -269,13 +276,14 @@ impl EdgeSession {
         let payload = Payload { offset: self.offset(range), frame: bytes }.encode();
         let wire_bytes = payload.len();
         let datagrams = self.datagrams.as_mut()?;
-        let symbols = datagrams.shield.symbols(room.saturating_sub(payload.len()));
+        let number = datagrams.packets.next_number();
+        let symbols = datagrams.shield.symbols(number, room.saturating_sub(payload.len()));
         let payload_number = datagrams.shield.push(now.instant, &payload);
-        let header = PacketHeader { number: datagrams.packets.next_number(), sent_millis: millis_of(now) };
+        let header = PacketHeader { number, sent_millis: millis_of(now) };
         if is_base {
             datagrams.bases.insert(range.start, range);
         }
-        let lost = datagrams.packets.sent(now, Content::Live { range, is_base });
+        let lost = datagrams.packets.sent(now, Content::Live { range, is_base }, symbols.len());
         lost.into_iter().for_each(|content| self.handle_lost(content));
         self.ledger.sent(self.leaves(now, wire_bytes), range, None);
         Some(ToGround::Live(LivePacket { header, payload_number, payload, symbols }))
@@ -329,7 +337,7 @@ impl EdgeSession {
         }
         let datagrams = self.datagrams.as_mut()?;
         let header = PacketHeader { number: datagrams.packets.next_number(), sent_millis: millis_of(now) };
-        let lost = datagrams.packets.sent(now, Content::Fragment(fragment));
+        let lost = datagrams.packets.sent(now, Content::Fragment(fragment), 0);
         lost.into_iter().for_each(|content| self.handle_lost(content));
         let (number, index) = (fragment.object, fragment.index);
         Some(ToGround::Backlog(BacklogPacket { header, number, index, count, bytes }))
