@@ -58,9 +58,8 @@ fn what_protects_against_loss_can_be_pinned() {
     assert_eq!(config.pins, pins);
     let printed = config.to_toml();
     assert_eq!(load(&printed, &[]).unwrap().to_toml(), printed);
-    let wrong = |line: &str| {
-        load(&(LEAST.to_owned() + "[protection]\n" + line), &[]).unwrap_err().to_string()
-    };
+    let wrong =
+        |line: &str| load(&(LEAST.to_owned() + "[protection]\n" + line), &[]).unwrap_err().to_string();
     for (line, key, range) in [
         ("tick_ms = 5", "protection.tick_ms", "20 to 500"),
         ("window = 65", "protection.window", "8 to 64"),

@@ -145,10 +145,8 @@ impl System {
             commands: "[commands.controls.drive]\nsource = \"{source}\"\naxes = [\"steering\", \"throttle\"]\n",
             seed: 2,
         };
-        let vehicles = vec![
-            Vehicle::start(&plane, &ground_at, folder)?,
-            Vehicle::start(&rover, &ground_at, folder)?,
-        ];
+        let vehicles =
+            vec![Vehicle::start(&plane, &ground_at, folder)?, Vehicle::start(&rover, &ground_at, folder)?];
         Ok(System { ground_address, ground, vehicles })
     }
 
