@@ -313,6 +313,10 @@ impl EdgeSession {
         let leaves = self.leaves(now, merged.frame.len());
         for range in &merged.ranges {
             self.ledger.sent(leaves, *range, None);
+            // Their acknowledgement will not say that the ground decoded the live frame they were in.
+            if let Some(datagrams) = &mut self.datagrams {
+                datagrams.bases.retain(|_, base| base.intersect(range).is_empty());
+            }
         }
         let offset = self.offset(*merged.ranges.first()?);
         let skips = merged.skips();

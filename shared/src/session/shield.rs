@@ -24,6 +24,13 @@ const LOAD_INTERVAL: Duration = Duration::from_secs(1);
 const FIRST_LOAD: f64 = 500.0;
 /// How many payloads they make, a second.
 const FIRST_PAYLOADS: f64 = 10.0;
+/// The shortest time between two frames that others may continue, seconds: either end keeps only so many, and the
+/// acknowledged ones are a round trip and a feedback old.
+const RESTART_S: f64 = 0.2;
+/// How much longer than the mean a payload may be...
+const LONGEST_TO_MEAN: f64 = 2.5;
+/// ... where it is over this, bytes.
+const MIN_PAYLOAD_ROOM: usize = 48;
 /// How much of the allowance may be saved up or overdrawn, as time of the link, seconds.
 const ALLOWANCE_S: f64 = 0.25;
 
@@ -141,7 +148,15 @@ impl Shield {
         }
         self.conditions.loss = loss;
         self.protection = protection(&self.conditions, self.pins);
-        if std::env::var("TRACE").is_ok() { eprintln!("{:9.3} SHIELD {:?} {:?} pps {:.1} ", now.0.as_secs_f64(), self.conditions, self.protection, self.load.payloads_per_second); }
+        if std::env::var("TRACE").is_ok() {
+            eprintln!(
+                "{:9.3} SHIELD {:?} {:?} pps {:.1} ",
+                now.0.as_secs_f64(),
+                self.conditions,
+                self.protection,
+                self.load.payloads_per_second
+            );
+        }
     }
 
     /// Time between live packets.
@@ -166,6 +181,7 @@ impl Shield {
             1..=20 => 8,
             _ => 4,
         };
+        let interval = interval.max((self.load.payloads_per_second * RESTART_S) as u32);
         self.chained = self.chained.saturating_add(1);
         if self.chained >= interval {
             self.chained = 0;
@@ -174,10 +190,16 @@ impl Shield {
         Chain::On
     }
 
-    /// The largest payload in a packet that has this much room: one that leaves room for a symbol of its size.
+    /// The largest payload in a packet that has this much room: one that leaves room for a symbol of its size, and is not
+    /// much longer than others, as a symbol is as long as the longest payload of its window. What does not fit goes in
+    /// another packet.
     pub(super) fn payload_room(&self, room: usize) -> usize {
-        let share = if self.protection.symbols_percent > 0 { room / 2 } else { room };
-        share.min(MAX_PAYLOAD_BYTES).saturating_sub(16)
+        if self.conditions.loss.loss_per_mille == 0 {
+            return room.min(MAX_PAYLOAD_BYTES).saturating_sub(16);
+        }
+        let mean = self.load.bytes_per_second / self.load.payloads_per_second;
+        let alike = (mean * LONGEST_TO_MEAN) as usize;
+        room.min(MAX_PAYLOAD_BYTES).saturating_sub(16).min(alike.max(MIN_PAYLOAD_ROOM)).min(room / 2)
     }
 
     /// The ground lacks live payloads and says what would recover them, having received packet `largest`. Since then so
@@ -191,6 +213,8 @@ impl Shield {
         let asked = u32::from(wanted.symbols).saturating_sub(under_way);
         if (1..=MAX_ASKED).contains(&asked) && window <= u32::from(MAX_WINDOW) {
             self.asked = (asked as u8, window as u8);
+            // What comes until then shall not wait for it.
+            self.chained = u32::MAX;
         }
     }
 
@@ -215,8 +239,11 @@ impl Shield {
     /// The symbols that packet `number`, that of the next payload, takes along in the room beside it.
     pub(super) fn symbols(&mut self, number: u32, mut room: usize) -> Vec<Symbol> {
         let mut symbols = Vec::new();
-        room = room.min(self.allowance.max(0.0) as usize);
-        while (self.owed >= 1.0 || self.asked.0 > 0) && self.index < MAX_SYMBOLS_PER_PACKET {
+        let mut allowance = self.allowance;
+        while (self.owed >= 1.0 || self.asked.0 > 0) && self.may_symbols() {
+            if self.asked.0 == 0 && allowance <= 0.0 {
+                break;
+            }
             let window = if self.asked.0 > 0 { self.asked.1 } else { self.protection.window };
             let Some(symbol) = self.coding.symbol(self.next_payload, self.index, window) else {
                 self.owed = 0.0;
@@ -228,6 +255,7 @@ impl Shield {
                 break;
             }
             room -= bytes;
+            allowance -= bytes as f64;
             self.index += 1;
             if self.asked.0 > 0 {
                 self.asked.0 -= 1;
@@ -289,7 +317,8 @@ impl Shield {
         let crowded = self.owed >= self.symbols_per_payload() + 1.0;
         let due = if crowded || self.asked.0 > 0 { self.allowed_at } else { self.tail?.0 };
         let lacking = (self.symbols_bytes() - self.allowance).max(0.0);
-        let allowed = self.allowed_at + Duration::from_secs_f64(lacking / (LOAD_MAX * self.bytes_per_second()));
+        let allowed =
+            self.allowed_at + Duration::from_secs_f64(lacking / (LOAD_MAX * self.bytes_per_second()));
         Some(due.max(allowed))
     }
 

@@ -211,7 +211,15 @@ impl Flight {
                     self.ground.welcome(self.moment(), self.resolved.clone(), codec::SchemaTable::default());
                 }
                 GroundEvent::Frame { range, lane, .. } => {
-                    if std::env::var("TRACE").is_ok() { let taken = self.ages.samples[range.start as usize].0; eprintln!("{:9.3} got {range} {lane:?} age {:.3}{}", self.now.0.as_secs_f64(), (self.now.0-taken).as_secs_f64(), if self.now.0 - taken > Duration::from_millis(1000) {" LATE"} else {""}); }
+                    if std::env::var("TRACE").is_ok() {
+                        let taken = self.ages.samples[range.start as usize].0;
+                        eprintln!(
+                            "{:9.3} got {range} {lane:?} age {:.3}{}",
+                            self.now.0.as_secs_f64(),
+                            (self.now.0 - taken).as_secs_f64(),
+                            if self.now.0 - taken > Duration::from_millis(1000) { " LATE" } else { "" }
+                        );
+                    }
                     for sequence in range.start..range.end {
                         let arrived = &mut self.ages.samples[sequence as usize].1;
                         assert_eq!(*arrived, None, "record {sequence} came twice");
@@ -276,10 +284,46 @@ impl Path {
 
     fn offer(&mut self, now: Instant, packet: Vec<u8>) {
         let copy = (packet[0] == STREAM).then(|| packet.clone());
-        let text = if std::env::var("TRACE").is_ok() {use tern_shared::message::*; let b=&packet[55..]; if let Ok(m)=ToGround::decode(b).map(|m| match m { ToGround::Live(p)=>format!("UP live #{} payload {} {}B symbols {:?}", p.header.number,p.payload_number,p.payload.len(),p.symbols.iter().map(|s|(s.window,s.bytes.len())).collect::<Vec<_>>()), ToGround::Backlog(p)=>format!("UP backlog #{} {}B",p.header.number,p.bytes.len()), _=>"UP other".into()}) {m} else {match ToVehicle::decode(b) {Ok(ToVehicle::Feedback(f))=>format!("DOWN feedback {} wanted {:?} missing {:?} key {} loss {:?}",f.largest,f.wanted,f.missing,f.key_frame_wanted,f.loss),_=>"DOWN other".into()}}} else {String::new()};
+        let text = if std::env::var("TRACE").is_ok() {
+            use tern_shared::message::*;
+            let b = &packet[55..];
+            if let Ok(m) = ToGround::decode(b).map(|m| match m {
+                ToGround::Live(p) => format!(
+                    "UP live #{} payload {} {}B symbols {:?}",
+                    p.header.number,
+                    p.payload_number,
+                    p.payload.len(),
+                    p.symbols.iter().map(|s| (s.window, s.bytes.len())).collect::<Vec<_>>()
+                ),
+                ToGround::Backlog(p) => format!("UP backlog #{} {}B", p.header.number, p.bytes.len()),
+                _ => "UP other".into(),
+            }) {
+                m
+            } else {
+                match ToVehicle::decode(b) {
+                    Ok(ToVehicle::Feedback(f)) => format!(
+                        "DOWN feedback {} wanted {:?} missing {:?} key {} loss {:?}",
+                        f.largest, f.wanted, f.missing, f.key_frame_wanted, f.loss
+                    ),
+                    _ => "DOWN other".into(),
+                }
+            }
+        } else {
+            String::new()
+        };
         let n = packet.len();
         let fate = self.link.send(now, packet);
-        if !text.is_empty() { eprintln!("{:9.3} {n} {text} {}", now.0.as_secs_f64(), match fate {Fate::Lost(_)=>"LOST".into(), Fate::Arrives(a)=>format!("arrives {:.3}",a.0.as_secs_f64()), _=>"FULL".to_string()}); }
+        if !text.is_empty() {
+            eprintln!(
+                "{:9.3} {n} {text} {}",
+                now.0.as_secs_f64(),
+                match fate {
+                    Fate::Lost(_) => "LOST".into(),
+                    Fate::Arrives(a) => format!("arrives {:.3}", a.0.as_secs_f64()),
+                    _ => "FULL".to_string(),
+                }
+            );
+        }
         if let (Some(copy), Fate::Lost(_) | Fate::QueueFull) = (copy, fate) {
             self.again.push_back((now + self.round_trip * 3 / 2, copy));
         }
@@ -299,5 +343,9 @@ impl Path {
 
 fn pins() -> Pins {
     let n = |name: &str| std::env::var(name).ok().and_then(|t| t.parse::<u64>().ok());
-    Pins { tick: n("PTICK").map(Duration::from_millis), window: n("PWIN").map(|w| w as u8), symbols_percent: n("PSYM").map(|s| s as u16) }
+    Pins {
+        tick: n("PTICK").map(Duration::from_millis),
+        window: n("PWIN").map(|w| w as u8),
+        symbols_percent: n("PSYM").map(|s| s as u16),
+    }
 }
