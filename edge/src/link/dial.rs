@@ -1,7 +1,7 @@
 //! Opens TCP connections over a link that may be down.
 //!
 //! A satellite link comes back when it comes back, but TCP's own connection attempts back off to half a minute and
-//! more. So while nothing answers, a new attempt begins every half a second beside the earlier ones; the first to succeed
+//! more. So while nothing answers, a new attempt begins every two thirds of a second beside the earlier ones; the first to succeed
 //! wins. While the link is down this costs nothing; a silent host costs some 200 bytes a second.
 
 use std::io;
@@ -16,9 +16,9 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::GroundUrl;
 use super::addresses::Addresses;
 
-/// Time between attempts while nothing answers. The kernel repeats each after a second, so the link is tried three times
-/// a second.
-const ATTEMPT_INTERVAL: Duration = Duration::from_millis(600);
+/// Time between attempts while nothing answers. With jitter it is two thirds of a second: the kernel repeats each after a
+/// second, in the middle between two others, so the link is tried three times a second.
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(700);
 /// How long an attempt may take: a round trip over two geostationary hops twice. The kernel repeats its packet after
 /// 1 s, and would again after 3 s.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2900);
@@ -61,7 +61,7 @@ impl Dialer {
             let address = addresses[round % addresses.len()];
             round += 1;
             attempts.push(tokio::time::timeout(ATTEMPT_TIMEOUT, attempt(address, self.unsent_bytes)));
-            let next = tokio::time::sleep(self.attempt_interval.mul_f64(0.8 + rand::random::<f64>() * 0.2));
+            let next = tokio::time::sleep(self.attempt_interval.mul_f64(0.9 + rand::random::<f64>() * 0.1));
             tokio::pin!(next);
             loop {
                 tokio::select! {
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn attempts_leave_a_narrow_link_room() {
         let millis = |rate| attempt_interval(rate).as_millis();
-        assert_eq!([millis(None), millis(Some(64_000)), millis(Some(2_400))], [600, 600, 2000]);
+        assert_eq!([millis(None), millis(Some(64_000)), millis(Some(2_400))], [700, 700, 2000]);
     }
 
     #[tokio::test]
