@@ -11,8 +11,9 @@ use crate::time::Instant;
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// The same for their number: some more than a vehicle has on their way.
 const MAX_OBJECTS: usize = 256;
-/// What a vehicle has not sent again by then, it sends as parts of another object.
-const MAX_AGE: Duration = Duration::from_secs(60);
+/// What a vehicle has not sent again by then, it sends as parts of another object. On a narrow link whose queue is long, a
+/// lost part takes many minutes to come again.
+const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 /// What a part costs beside its bytes, at most.
 const PART_BYTES: usize = 64;
 
@@ -120,9 +121,9 @@ mod tests {
         let mut assembly = Assembly::default();
         assembly.handle_packet(at(0), part(1, 0, 2));
         assembly.handle_packet(at(0), part(2, 0, 2));
-        assembly.handle_packet(at(50), part(2, 1, 2));
-        assembly.handle_packet(at(100), part(3, 0, 2));
+        assembly.handle_packet(at(3_000), part(2, 1, 2));
+        assembly.handle_packet(at(6_000), part(3, 0, 2));
         assert_eq!(assembly.objects.keys().copied().collect::<Vec<_>>(), [2, 3]);
-        assert!(assembly.handle_packet(at(100), part(2, 2, 2)).is_some());
+        assert!(assembly.handle_packet(at(6_000), part(2, 2, 2)).is_some());
     }
 }
