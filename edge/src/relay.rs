@@ -21,7 +21,7 @@ use tern_shared::range::SequenceRange;
 use tern_shared::record::{MAX_RECORD_BYTES, Record};
 use tern_shared::schema::Class;
 use tern_shared::session::{
-    BudgetChange, EdgeEvent, EdgeSession, Frame, Identity, MonthSpent, Pins, SendConfig, Thinning, Transmit,
+    BudgetChange, EdgeEvent, EdgeSession, Frame, Identity, MonthSpent, SendConfig, Thinning, Transmit,
 };
 use tern_shared::time::{Instant, Now};
 use tokio::sync::{mpsc, watch};
@@ -50,15 +50,17 @@ const SPOOL_EVENTS: usize = 64;
 const COMMAND_NEWS: usize = 64;
 /// Requests for metrics that wait for the relay.
 const SCRAPES: usize = 4;
-/// How long the last records may take to reach the ground when the edge is told to end.
-const CLOSING_LIMIT: Duration = Duration::from_secs(3);
+/// How long the last records may take to be acknowledged when the edge is told to end: what is not is in the spool, and
+/// the next start learns from the ground's welcome what arrived.
+const CLOSING_LIMIT: Duration = Duration::from_millis(750);
 
 /// How often budgets are set right.
 const ACCOUNTS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often at most the spool is told what the month has cost: a page of its log each.
 const SPENT_INTERVAL: Duration = Duration::from_secs(10);
-/// How long the goodbye may take to leave.
-const GOODBYE_LIMIT: Duration = Duration::from_millis(500);
+/// How long the goodbye may take to be taken by the connection, and the links to end.
+const GOODBYE_LIMIT: Duration = Duration::from_millis(50);
+const LINKS_LIMIT: Duration = Duration::from_millis(150);
 
 /// Why the edge cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +119,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         overhead_bytes: config.link.overhead_bytes,
         silence_limit: config.link.silence_limit,
         batch_window: config.batch_window,
-        pins: Pins::default(),
+        pins: config.pins,
     };
     let mut session = EdgeSession::new(identity, send);
     let microseconds = Microseconds::new(config.microseconds);
@@ -186,7 +188,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let result = relay.run(inputs, config.status_interval, shutdown).await;
     relay.connection = None;
     // The last messages and the end of the connection are on their way.
-    let _ = tokio::time::timeout(GOODBYE_LIMIT, &mut links).await;
+    let _ = tokio::time::timeout(LINKS_LIMIT, &mut links).await;
     links.abort();
     metrics.into_iter().for_each(|metrics| metrics.abort());
     let status = relay.close();

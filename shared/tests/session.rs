@@ -9,7 +9,7 @@ use std::time::Duration;
 use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
 use tern_shared::id::{Epoch, SchemaId, Token};
-use tern_shared::message::{GapReason, Lane, ToGround, ToVehicle};
+use tern_shared::message::{Acknowledgement, GapReason, Lane, ToGround, ToVehicle};
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
@@ -68,12 +68,17 @@ fn sent(edge: &mut EdgeSession, now: Now) -> Vec<Vec<u8>> {
 
 /// Opens a session with a ground that holds nothing, at time 0.
 fn open(edge: &mut EdgeSession) -> GroundSession {
+    open_with(edge, RangeSet::new())
+}
+
+/// Opens a session with a ground that holds these records, at time 0.
+fn open_with(edge: &mut EdgeSession, committed: RangeSet) -> GroundSession {
     let mut ground = GroundSession::new("ground".into(), Carrier::Stream);
     edge.handle_connected(at(0), Carrier::Stream);
     for message in sent(edge, at(0)) {
         ground.handle_message(at(0), &message);
     }
-    ground.welcome(at(0), RangeSet::new(), []);
+    ground.welcome(at(0), committed, []);
     while let Some(message) = ground.poll_transmit().map(|transmit| transmit.bytes) {
         edge.handle_message(at(0), &message);
     }
@@ -232,4 +237,49 @@ fn who_has_not_said_hello_is_not_waited_for_with_large_messages() {
     assert_eq!(ground.poll_event(), None);
     ground.handle_message(at(0), &[6; 1201]);
     assert!(matches!(ground.poll_event(), Some(GroundEvent::Refused(_))));
+}
+
+#[test]
+fn a_ground_that_acknowledges_what_it_was_not_sent_is_left_and_nothing_is_forgotten() {
+    for (claimed, reason) in [(5, "which were not sent"), (100, "this spool made only 6")] {
+        let mut edge = edge(5, None);
+        let (id, text) = schema(0);
+        edge.handle_schema(id, text);
+        open(&mut edge);
+        edge.handle_frame(frame(5, 0, 3));
+        sent(&mut edge, at(0));
+        let lie = ToVehicle::Acknowledge(Acknowledgement::new(claimed, []));
+        edge.handle_message(at(0), &lie.encode());
+        let events: Vec<EdgeEvent> = std::iter::from_fn(|| edge.poll_event()).collect();
+        let left = |event: &EdgeEvent| matches!(event, EdgeEvent::Disconnect { reason: said } if said.contains(reason));
+        assert!(events.iter().any(left), "{events:?}");
+        assert!(!events.iter().any(|event| matches!(event, EdgeEvent::Acknowledged(_))), "{events:?}");
+    }
+}
+
+#[test]
+fn records_that_a_welcome_reports_count_as_acknowledged_once() {
+    let range = SequenceRange::new;
+    // Records below 5 are of earlier starts.
+    let mut edge = edge(5, None);
+    let (id, text) = schema(0);
+    edge.handle_schema(id, text);
+    let mut ground = open_with(&mut edge, [range(0, 5)].into_iter().collect());
+    for sequence in 5..8 {
+        edge.handle_frame(frame(sequence, 0, 3));
+    }
+    for message in sent(&mut edge, at(0)) {
+        ground.handle_message(at(0), &message);
+    }
+    ground.handle_committed(at(0), &[range(7, 8)]);
+    ground.handle_timeout(at(2000));
+    while let Some(message) = ground.poll_transmit() {
+        edge.handle_message(at(0), &message.bytes);
+    }
+    assert_eq!(edge.stats().acknowledged_records, 1);
+    // The ground stored one more, and the connection broke before it could say so.
+    for _ in 0..2 {
+        open_with(&mut edge, [range(0, 6), range(7, 8)].into_iter().collect());
+        assert_eq!(edge.stats().acknowledged_records, 2);
+    }
 }

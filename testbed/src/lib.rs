@@ -7,6 +7,7 @@
 //! [`compare`] show results, [`demo`] shows the whole on one machine, with a [`device`] to command; [`load`] shows how
 //! much one ground carries. `tests/` push whole flights through it and kill it at random moments.
 
+mod certificate;
 pub mod check;
 mod client;
 pub mod codec;

@@ -47,13 +47,14 @@ pub(crate) fn result(result: &RunResult) -> std::io::Result<()> {
         writeln!(
             out,
             "  outage    {:.0} s; then new data after {} ms, under 1 s old after {} ms, backlog done after {} s \
-             with {} of the spare capacity, fresh data at most {} ms old meanwhile",
+             with {} of the spare capacity, fresh data at most {} ms old meanwhile (p99 {} ms)",
             outage.seconds,
             number(outage.first_fresh_ms, 0),
             number(outage.fresh_under_1s_ms, 0),
             number(outage.backlog_drained_s, 1),
             number(outage.spare_used, 2),
-            number(outage.worst_fresh_age_ms, 0)
+            number(outage.worst_fresh_age_ms, 0),
+            number(outage.fresh_age_p99_ms, 0)
         )?;
     }
     for (name, usage) in [("edge", result.edge), ("ground", result.ground)] {

@@ -11,6 +11,7 @@ use tern_shared::schema::MAX_NAME_BYTES;
 
 use super::budget::{ConfiguredRate, FileBudget};
 use super::commands::FileCommands;
+use super::protection::FileProtection;
 use super::{Args, Config, ConfigError, LinkConfig, LogConfig, LogFormat, OwnCertificate, Precision};
 use crate::link::GroundUrl;
 use crate::source::SourceUrl;
@@ -39,6 +40,8 @@ pub(super) struct FileConfig {
     budget: FileBudget,
     #[serde(default)]
     batch: FileBatch,
+    #[serde(default)]
+    protection: FileProtection,
     #[serde(default)]
     commands: FileCommands,
     #[serde(default)]
@@ -144,6 +147,7 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
         budgets: file.budget.resolve(args)?,
         link_state_interval: link_state_interval(args, file.link_state_interval_ms)?,
         batch_window,
+        pins: file.protection.resolve()?,
         commands,
         spool: SpoolConfig {
             max_bytes: args.spool_max_bytes.or(file.spool.max_bytes).unwrap_or(spool.max_bytes),
@@ -310,6 +314,7 @@ pub(super) fn to_toml(config: &Config) -> String {
         microseconds,
         link,
         batch_window,
+        pins,
         commands,
         spool,
         status_interval,
@@ -345,6 +350,7 @@ pub(super) fn to_toml(config: &Config) -> String {
             silence_limit_ms: Some(link.silence_limit.as_millis() as u64),
         },
         batch: FileBatch { window_ms: batch_window.map(|window| window.as_millis() as u64) },
+        protection: FileProtection::of(pins),
         commands: FileCommands::print(commands),
         spool: FileSpool {
             path: Some(spool.path.clone()),

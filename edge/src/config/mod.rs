@@ -6,6 +6,7 @@ mod args;
 mod budget;
 mod commands;
 mod file;
+mod protection;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +18,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tern_shared::id::{Token, VehicleId};
-use tern_shared::session::Budgets;
+use tern_shared::session::{Budgets, Pins};
 
 pub use args::Args;
 pub use budget::ConfiguredRate;
@@ -48,6 +49,8 @@ pub struct Config {
     pub link_state_interval: Option<Duration>,
     /// How long a record waits for company; `None` for what suits the transport, the rate and the loss.
     pub batch_window: Option<Duration>,
+    /// What of the protection against loss does not follow the measured loss.
+    pub pins: Pins,
     /// What commands may reach.
     pub commands: CommandConfig,
     /// Where frames are kept while the link is down.

@@ -64,6 +64,28 @@ fn streams_of_microseconds_are_named_in_the_file_or_by_flags() {
 }
 
 #[test]
+fn what_protects_against_loss_can_be_pinned() {
+    assert_eq!(load(LEAST, &[]).unwrap().pins, Pins::default());
+    let pinned = LEAST.to_owned() + "[protection]\ntick_ms = 120\nwindow = 16\nsymbols_percent = 0\n";
+    let config = load(&pinned, &[]).unwrap();
+    let pins = Pins { tick: Some(Duration::from_millis(120)), window: Some(16), symbols_percent: Some(0) };
+    assert_eq!(config.pins, pins);
+    let printed = config.to_toml();
+    assert_eq!(load(&printed, &[]).unwrap().to_toml(), printed);
+    let wrong =
+        |line: &str| load(&(LEAST.to_owned() + "[protection]\n" + line), &[]).unwrap_err().to_string();
+    for (line, key, range) in [
+        ("tick_ms = 5", "protection.tick_ms", "20 to 500"),
+        ("window = 65", "protection.window", "8 to 64"),
+        ("symbols_percent = 301", "protection.symbols_percent", "0 to 300"),
+        ("ticks = 1", "ticks", "line 6"),
+    ] {
+        let error = wrong(line);
+        assert!(error.contains(key) && error.contains(range), "{error}");
+    }
+}
+
+#[test]
 fn a_token_is_not_printed() {
     let config = load(LEAST, &["--token", "secret-1"]).unwrap();
     assert_eq!(config.token.0, "secret-1");

@@ -17,7 +17,8 @@ pub struct Connection {
     pub outgoing: mpsc::Sender<Transmit>,
     /// Messages from the ground; ends with the connection.
     pub incoming: mpsc::Receiver<Vec<u8>>,
-    /// Whether a message for the stream would be taken without holding up datagrams. Always true without datagrams.
+    /// Whether a message for the stream would be taken without holding up datagrams, or on [`Carrier::Stream`], without
+    /// waiting where nothing can overtake it.
     pub stream_has_room: watch::Receiver<bool>,
 }
 

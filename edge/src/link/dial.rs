@@ -1,8 +1,8 @@
 //! Opens TCP connections over a link that may be down.
 //!
 //! A satellite link comes back when it comes back, but TCP's own connection attempts back off to half a minute and
-//! more. So while nothing answers, a new attempt begins every second beside the earlier ones; the first to succeed
-//! wins. While the link is down this costs nothing; a silent host costs some 150 bytes a second.
+//! more. So while nothing answers, a new attempt begins every two thirds of a second beside the earlier ones; the first to succeed
+//! wins. While the link is down this costs nothing; a silent host costs some 200 bytes a second.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::GroundUrl;
 use super::addresses::Addresses;
 
-/// Time between attempts while nothing answers. With jitter it stays under a second.
-const ATTEMPT_INTERVAL: Duration = Duration::from_millis(900);
+/// Time between attempts while nothing answers. With jitter it is two thirds of a second: the kernel repeats each after a
+/// second, in the middle between two others, so the link is tried three times a second.
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(700);
 /// How long an attempt may take: a round trip over two geostationary hops twice. The kernel repeats its packet after
 /// 1 s, and would again after 3 s.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2900);
@@ -24,22 +26,24 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2900);
 const ATTEMPT_BYTES: u64 = 120;
 /// On a link so narrow that attempts would take more than one part in this of it, they come less often.
 const ATTEMPT_SHARE: u64 = 5;
+/// What the kernel takes ahead of TCP's window is this part of a second of the link: 10 ms...
+const UNSENT_PER_SECOND: u64 = 100;
+/// ... and at most so much, bytes.
+const MAX_UNSENT_BYTES: u64 = 128 * 1024;
 
 /// Connects to the ground, remembering its addresses.
 pub(super) struct Dialer {
     addresses: Addresses,
-    send_buffer_bytes: Option<u32>,
+    unsent_bytes: u32,
     attempt_interval: Duration,
 }
 
 impl Dialer {
-    /// `rate` bounds the kernel's send buffer to half a second of the link (the kernel doubles it): what is in there
-    /// can no longer be overtaken by fresher data.
+    /// `rate` bounds what the kernel takes before TCP can send it: it can no longer be overtaken by fresher data.
     pub(super) fn new(ground: &GroundUrl, rate_bits_per_second: Option<u64>) -> Self {
-        let bytes = rate_bits_per_second.map(|rate| (rate / 8 / 2).clamp(4096, 1 << 20) as u32);
         Dialer {
             addresses: Addresses::new(ground),
-            send_buffer_bytes: bytes,
+            unsent_bytes: unsent_bytes(rate_bits_per_second),
             attempt_interval: attempt_interval(rate_bits_per_second),
         }
     }
@@ -56,8 +60,8 @@ impl Dialer {
         loop {
             let address = addresses[round % addresses.len()];
             round += 1;
-            attempts.push(tokio::time::timeout(ATTEMPT_TIMEOUT, attempt(address, self.send_buffer_bytes)));
-            let next = tokio::time::sleep(self.attempt_interval.mul_f64(0.8 + rand::random::<f64>() * 0.2));
+            attempts.push(tokio::time::timeout(ATTEMPT_TIMEOUT, attempt(address, self.unsent_bytes)));
+            let next = tokio::time::sleep(self.attempt_interval.mul_f64(0.9 + rand::random::<f64>() * 0.1));
             tokio::pin!(next);
             loop {
                 tokio::select! {
@@ -85,11 +89,19 @@ fn attempt_interval(rate_bits_per_second: Option<u64>) -> Duration {
     rate_bits_per_second.map_or(ATTEMPT_INTERVAL, |rate| share(rate).max(ATTEMPT_INTERVAL))
 }
 
-async fn attempt(address: SocketAddr, send_buffer_bytes: Option<u32>) -> io::Result<TcpStream> {
+/// The kernel's send buffer itself is left to the kernel, which makes it as large as the window: a smaller one would
+/// bound what is on its way, and so the rate.
+fn unsent_bytes(rate_bits_per_second: Option<u64>) -> u32 {
+    let bytes = rate_bits_per_second.map_or(MAX_UNSENT_BYTES, |rate| rate / 8 / UNSENT_PER_SECOND);
+    bytes.clamp(1, MAX_UNSENT_BYTES) as u32
+}
+
+async fn attempt(address: SocketAddr, unsent_bytes: u32) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    if let Some(bytes) = send_buffer_bytes {
-        socket.set_send_buffer_size(bytes)?;
-    }
+    let options = SockRef::from(&socket);
+    options.set_tcp_notsent_lowat(unsent_bytes)?;
+    // BBR empties the link every ten seconds to measure it. Where only others are allowed, those have to do.
+    let _ = options.set_tcp_congestion(b"cubic");
     socket.set_nodelay(true)?;
     socket.connect(address).await
 }
@@ -108,7 +120,7 @@ mod tests {
     #[test]
     fn attempts_leave_a_narrow_link_room() {
         let millis = |rate| attempt_interval(rate).as_millis();
-        assert_eq!([millis(None), millis(Some(64_000)), millis(Some(2_400))], [900, 900, 2000]);
+        assert_eq!([millis(None), millis(Some(64_000)), millis(Some(2_400))], [700, 700, 2000]);
     }
 
     #[tokio::test]

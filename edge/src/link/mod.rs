@@ -9,6 +9,7 @@ mod connection;
 mod dial;
 mod plan;
 mod quic;
+mod tickets;
 mod tls;
 mod url;
 mod websocket;
@@ -26,6 +27,7 @@ use tern_shared::message::MAX_MESSAGE_BYTES;
 use tern_shared::session::Carrier;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 pub use connection::Connection;
@@ -42,6 +44,11 @@ use quic::{EarlyAnswer, Quic, QuicDialer};
 
 /// How long an attempt to replace a connection by a WebSocket may take. Without a connection there is no such limit.
 const REPLACEMENT_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long the last messages may take to arrive when nobody takes connections any more...
+const LAST_MESSAGES_LIMIT: Duration = Duration::from_millis(50);
+/// ... and the packet that ends the connection to leave.
+const LAST_PACKET_TIME: Duration = Duration::from_millis(20);
 
 /// Why the links cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -184,8 +191,12 @@ impl Links {
             }
             self.update_attempts(*unpaid.borrow());
         }
-        if let Some(active) = self.active.take() {
-            let _ = active.driver.await;
+        if let Some(Active { mut driver, .. }) = self.active.take()
+            && timeout(LAST_MESSAGES_LIMIT, &mut driver).await.is_err()
+        {
+            // Tells the ground that this is the end.
+            driver.abort();
+            sleep(LAST_PACKET_TIME).await;
         }
     }
 
@@ -356,7 +367,7 @@ impl Link {
                     let handshake = websocket::handshake(stream, &ground, tls.as_ref(), MAX_MESSAGE_BYTES);
                     // What does not answer in this time was cut off: the dialer takes over, which tries every second.
                     let limit = silence_limit.max(Duration::from_secs(5));
-                    let socket = tokio::time::timeout(limit, handshake).await;
+                    let socket = timeout(limit, handshake).await;
                     let socket = socket.map_err(|_| ConnectError::Timeout(limit))?;
                     Ok(Established::WebSocket(Box::new(socket.map_err(ConnectError::Handshake)?)))
                 };
@@ -364,7 +375,7 @@ impl Link {
                     return Box::pin(connect);
                 }
                 Box::pin(async move {
-                    let connected = tokio::time::timeout(REPLACEMENT_LIMIT, connect).await;
+                    let connected = timeout(REPLACEMENT_LIMIT, connect).await;
                     connected.unwrap_or(Err(ConnectError::Timeout(REPLACEMENT_LIMIT)))
                 })
             }

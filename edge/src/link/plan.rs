@@ -132,6 +132,8 @@ impl Plan {
         let wait = if life >= SHORT_LIFE {
             self.unwanted.reset();
             plan.failed.reset();
+            // One that was begun beside it, while it was silent, has to go all the way: a new one sends at once.
+            plan.trying = false;
             Duration::ZERO
         } else if ending == Ending::Closed {
             self.unwanted.next_delay(random)
@@ -275,6 +277,11 @@ mod tests {
         // What fails now was called off.
         plan.failed(0, at(108.0), LONGEST);
         assert_eq!(plan.next_due(), None);
+        // A reset comes instead of what was missed: the ground is there.
+        plan.silent(true, at(120.0), LONGEST);
+        assert_eq!(run(&mut plan, 121.0), [(0, 120.0)]);
+        plan.disconnected(Ending::Broken, at(121.0), LONGEST);
+        assert_eq!(run(&mut plan, 121.0), [(0, 121.0)]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use quinn::{
     ConnectionError, Endpoint, EndpointConfig, RecvStream, SendDatagramError, SendStream, TokioRuntime,
 };
 use quinn::{ReadError, VarInt, WriteError};
+use rustls::client::Resumption;
 use tern_shared::quic::{Deframer, frame, transport_config, vehicle_ids};
 use tern_shared::session::{Carrier, Channel, Transmit};
 use tokio::sync::{mpsc, watch};
@@ -25,6 +26,7 @@ use tracing::debug;
 use super::GroundUrl;
 use super::addresses::Addresses;
 use super::connection::{Driven, End};
+use super::tickets::Tickets;
 use super::wire::{CountedSocket, WireCounter};
 
 /// How long a handshake may take beside the time that its bytes take: two round trips over two geostationary hops and a
@@ -47,6 +49,7 @@ pub(super) struct QuicDialer {
     addresses: Addresses,
     server_name: String,
     config: quinn::ClientConfig,
+    tickets: Arc<Tickets>,
     handshake_limit: Duration,
     wire: WireCounter,
     /// Counts attempts, to try one address after the other.
@@ -67,10 +70,12 @@ pub(super) struct Quic {
 impl QuicDialer {
     pub(super) fn new(
         ground: &GroundUrl,
-        tls: rustls::ClientConfig,
+        mut tls: rustls::ClientConfig,
         rate_bits_per_second: Option<u64>,
         wire: WireCounter,
     ) -> Result<Self, NoInitialCipherSuite> {
+        let tickets = Arc::new(Tickets::new());
+        tls.resumption = Resumption::store(tickets.clone());
         let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
         config.transport_config(Arc::new(transport_config()));
         let bytes_time = rate_bits_per_second
@@ -79,6 +84,7 @@ impl QuicDialer {
             addresses: Addresses::new(ground),
             server_name: ground.host().to_owned(),
             config,
+            tickets,
             handshake_limit: HANDSHAKE_LIMIT + bytes_time,
             wire,
             round: 0,
@@ -101,6 +107,7 @@ impl QuicDialer {
         let address = addresses[self.round % addresses.len()];
         let endpoint =
             open(address, &self.wire).map_err(|error| format!("cannot reach {address}: {error}"))?;
+        self.tickets.give(early);
         let connecting = endpoint
             .connect_with(self.config.clone(), address, &self.server_name)
             .map_err(|error| error.to_string())?;

@@ -1,12 +1,16 @@
 //! One WebSocket connection: a session message is a binary message.
 
+use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -15,6 +19,9 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use super::GroundUrl;
 use super::connection::{Driven, End};
 use super::wire::WireCounter;
+
+/// How often the kernel is asked at least whether a message has left.
+const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Bytes in both directions, encrypted or not.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -55,8 +62,12 @@ pub(super) async fn handshake(
 
 /// Carries messages until the relay drops its end, the ground closes, or the connection breaks. Says which.
 pub(super) async fn run(socket: Socket, driven: Driven, wire: WireCounter) -> End {
-    let Driven { mut outgoing, incoming, .. } = driven;
+    let Driven { mut outgoing, incoming, stream_has_room } = driven;
     let (mut sink, mut stream) = socket.messages.split();
+    let tcp = match TcpStream::from_std(socket.tcp.into()) {
+        Ok(tcp) => tcp,
+        Err(error) => return End::Broken(error.to_string()),
+    };
     let receive = async {
         loop {
             match stream.next().await {
@@ -77,10 +88,14 @@ pub(super) async fn run(socket: Socket, driven: Driven, wire: WireCounter) -> En
     };
     let send = async {
         while let Some(transmit) = outgoing.recv().await {
+            // What goes next is decided when this one has left.
+            stream_has_room.send_replace(false);
             wire.handle_message(transmit.bytes.len());
             if let Err(error) = sink.send(Message::binary(transmit.bytes)).await {
                 return End::Broken(error.to_string());
             }
+            has_left(&tcp).await;
+            stream_has_room.send_replace(true);
         }
         End::by_the_edge()
     };
@@ -92,8 +107,30 @@ pub(super) async fn run(socket: Socket, driven: Driven, wire: WireCounter) -> En
     };
     // The session has said what there was to say, or gave the connection up. A closing handshake would wait for ever,
     // and what is left in the kernel's buffer is old by the time that the link is back: it is thrown away, not sent.
-    let _ = socket.tcp.set_linger(Some(Duration::ZERO));
+    let _ = SockRef::from(&tcp).set_linger(Some(Duration::ZERO));
     end
+}
+
+/// Done when TCP has sent what it was given, but for what [`Dialer`](super::dial::Dialer) lets it hold.
+async fn has_left(tcp: &TcpStream) {
+    let takes_more = || if takes_more(tcp) { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) };
+    // Readiness is told when it changes, and only to who has asked the kernel before.
+    while takes_more().is_err() {
+        match timeout(RECHECK_INTERVAL, tcp.writable()).await {
+            // What was ready before is forgotten where the kernel says otherwise.
+            Ok(Ok(())) => _ = tcp.try_io(Interest::WRITABLE, takes_more),
+            // The receiving half notices a broken connection.
+            Ok(Err(_)) => return,
+            Err(_) => {}
+        }
+    }
+}
+
+fn takes_more(tcp: &TcpStream) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut asked = [PollFd::new(tcp, PollFlags::OUT)];
+    // An error ends the wait: what is sent next reports it.
+    poll(&mut asked, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 #[cfg(test)]
@@ -143,9 +180,9 @@ mod tests {
         // The other end reads nothing, as if the link were down: in the end the kernel takes nothing more.
         let large = Transmit { channel: Channel::Stream, bytes: vec![0; 1 << 18] };
         let stuck = async { while connection.outgoing.send(large.clone()).await.is_ok() {} };
-        assert!(tokio::time::timeout(Duration::from_secs(1), stuck).await.is_err());
+        assert!(timeout(Duration::from_secs(1), stuck).await.is_err());
         drop(connection);
-        let ended = tokio::time::timeout(Duration::from_secs(5), running).await;
+        let ended = timeout(Duration::from_secs(5), running).await;
         assert_eq!(ended.unwrap().unwrap(), End::by_the_edge());
     }
 }

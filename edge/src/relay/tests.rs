@@ -9,7 +9,7 @@ use tern_shared::id::SchemaId;
 use tern_shared::message::{Acknowledgement, PROTOCOL_VERSION, ProbeReply, ToGround, ToVehicle, Welcome};
 use tern_shared::record::Value;
 use tern_shared::schema::{Field, FieldKind, Origin, Schema};
-use tern_shared::session::Carrier;
+use tern_shared::session::{Carrier, Pins};
 use tern_shared::time::Timestamp;
 
 use super::*;

@@ -31,6 +31,10 @@ const HELLO_LIMIT: Duration = Duration::from_secs(10);
 const SEND_LIMIT: Duration = Duration::from_secs(30);
 /// How long an ending session waits for its last commits, then for the vehicle to take the last messages.
 const END_LIMIT: Duration = Duration::from_secs(5);
+/// The same when the process ends: for the commits...
+const SHUTDOWN_COMMIT_LIMIT: Duration = Duration::from_millis(300);
+/// ... and for everything. Commits that come later are acknowledged by the next welcome.
+const SHUTDOWN_LIMIT: Duration = Duration::from_millis(700);
 /// Sequence numbers end here: the history's are 63 bits wide.
 const MAX_SEQUENCE: u64 = i64::MAX as u64;
 
@@ -101,9 +105,21 @@ impl Connection {
     pub(super) async fn run(mut self) {
         let _alive = self.accept.alive.clone();
         debug!(peer = %self.peer, "vehicle connection");
-        match self.drive().await {
-            Ok(()) => self.close().await,
-            Err(error) => debug!(peer = %self.peer, error, "vehicle connection lost"),
+        let (peer, mut shutdown) = (self.peer, self.shutdown.clone());
+        let to_the_end = async {
+            match self.drive().await {
+                Ok(()) => self.close().await,
+                Err(error) => debug!(%peer, error, "vehicle connection lost"),
+            }
+        };
+        let cut_short = async {
+            until_true(&mut shutdown).await;
+            tokio::time::sleep(SHUTDOWN_LIMIT).await;
+        };
+        tokio::select! {
+            biased;
+            () = to_the_end => {}
+            () = cut_short => debug!(%peer, "the vehicle does not take the last messages in time"),
         }
         if let Some(vehicle) = &self.vehicle {
             // Fails when the process is ending.
@@ -135,12 +151,12 @@ impl Connection {
             let has_room = self.outstanding < MAX_OUTSTANDING;
             let reads = matches!(self.state, State::Silent | State::Open) && has_room;
             let ends = reads || matches!(self.state, State::Leaving { .. });
-            let leaving = matches!(self.state, State::Leaving { .. });
+            let shuts_down = matches!(self.state, State::Leaving { shutdown: true });
             let timer = self.session.poll_timeout().map(|at| self.accept.clock.deadline(at));
             tokio::select! {
                 biased;
                 // Priority 1: the process ends.
-                () = until_true(&mut self.shutdown), if !leaving => self.leave(true),
+                () = until_true(&mut self.shutdown), if !shuts_down => self.leave(true),
                 // Priority 2: whether the session is wanted.
                 Some(verdict) = self.verdicts.1.recv() => self.handle_verdict(verdict),
                 // Priority 3: acknowledgements, which let the vehicle forget.
@@ -285,7 +301,12 @@ impl Connection {
 
     fn handle_deadline(&mut self) {
         match self.state {
-            State::Leaving { .. } => self.state = State::Ended,
+            State::Leaving { shutdown } => {
+                if shutdown {
+                    self.session.close();
+                }
+                self.state = State::Ended;
+            }
             State::Silent => {
                 let message = format!("no hello within {} s", HELLO_LIMIT.as_secs());
                 self.session.refuse(Refusal::new(RefusalReason::Malformed, message));
@@ -299,7 +320,7 @@ impl Connection {
 
     fn leave(&mut self, shutdown: bool) {
         self.state = State::Leaving { shutdown };
-        self.deadline = Instant::now() + END_LIMIT;
+        self.deadline = Instant::now() + if shutdown { SHUTDOWN_COMMIT_LIMIT } else { END_LIMIT };
     }
 
     async fn transmit(&mut self) -> Result<(), String> {

@@ -40,7 +40,7 @@ const MAX_UNANSWERED: u32 = 3;
 /// Batches that are sent before the client is listened to again.
 const BATCHES_A_TURN: usize = 4;
 /// How long a client has to take a last word.
-const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+const CLOSE_LIMIT: Duration = Duration::from_millis(500);
 /// Messages of a client: a second, and how many it may save up.
 const MESSAGES_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("not zero");
 const MAX_MESSAGES_AT_ONCE: NonZeroU32 = NonZeroU32::new(100).expect("not zero");

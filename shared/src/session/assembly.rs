@@ -1,12 +1,19 @@
 //! Objects of the backlog, put together from their parts.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::message::{BacklogPacket, MAX_FRAGMENTS, MAX_MESSAGE_BYTES};
+use crate::time::Instant;
 
 /// What incomplete objects may take together, bytes. Beyond it the one that was heard of longest ago goes: the vehicle
 /// sends it again.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
+/// The same for their number: some more than a vehicle has on their way.
+const MAX_OBJECTS: usize = 256;
+/// What a vehicle has not sent again by then, it sends as parts of another object. On a narrow link whose queue is long, a
+/// lost part takes many minutes to come again.
+const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 /// What a part costs beside its bytes, at most.
 const PART_BYTES: usize = 64;
 
@@ -15,8 +22,8 @@ struct Object {
     count: u16,
     parts: BTreeMap<u16, Vec<u8>>,
     bytes: usize,
-    /// The packet that came last.
-    heard: u64,
+    /// When the last part came.
+    heard: Instant,
 }
 
 /// The incomplete objects of a connection.
@@ -24,12 +31,11 @@ struct Object {
 pub(super) struct Assembly {
     objects: BTreeMap<u32, Object>,
     bytes: usize,
-    packets: u64,
 }
 
 impl Assembly {
     /// A part came. Returns the object when it was the last one; parts that fit no object are left out.
-    pub(super) fn handle_packet(&mut self, packet: BacklogPacket) -> Option<Vec<u8>> {
+    pub(super) fn handle_packet(&mut self, now: Instant, packet: BacklogPacket) -> Option<Vec<u8>> {
         let BacklogPacket { number: id, index, count, bytes, .. } = packet;
         if index >= count || count > MAX_FRAGMENTS {
             return None;
@@ -37,10 +43,9 @@ impl Assembly {
         if count == 1 {
             return Some(bytes);
         }
-        self.packets += 1;
-        let fresh = || Object { count, parts: BTreeMap::new(), bytes: 0, heard: 0 };
+        let fresh = || Object { count, parts: BTreeMap::new(), bytes: 0, heard: now };
         let object = self.objects.entry(id).or_insert_with(fresh);
-        object.heard = self.packets;
+        object.heard = now;
         let size = bytes.len() + PART_BYTES;
         if object.count != count
             || object.parts.contains_key(&index)
@@ -55,8 +60,11 @@ impl Assembly {
             let object = self.remove(id)?;
             return Some(object.parts.into_values().flatten().collect());
         }
-        while self.bytes > MAX_BYTES {
-            let oldest = self.objects.iter().min_by_key(|(_, object)| object.heard).map(|(&id, _)| id)?;
+        while let Some((&oldest, object)) = self.objects.iter().min_by_key(|(_, object)| object.heard)
+            && (self.bytes > MAX_BYTES
+                || self.objects.len() > MAX_OBJECTS
+                || now.since(object.heard) > MAX_AGE)
+        {
             self.remove(oldest);
         }
         None
@@ -66,5 +74,56 @@ impl Assembly {
         let object = self.objects.remove(&id)?;
         self.bytes -= object.bytes;
         Some(object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::PacketHeader;
+
+    fn at(seconds: u64) -> Instant {
+        Instant(Duration::from_secs(seconds))
+    }
+
+    fn part(number: u32, index: u16, bytes: usize) -> BacklogPacket {
+        let header = PacketHeader { number, sent_millis: 0 };
+        BacklogPacket { header, number, index, count: 3, bytes: vec![index as u8; bytes] }
+    }
+
+    #[test]
+    fn parts_in_any_order_and_number_make_the_object_once() {
+        let mut assembly = Assembly::default();
+        for index in [2, 0, 2, 0] {
+            assert_eq!(assembly.handle_packet(at(0), part(1, index, 2)), None);
+        }
+        assert_eq!(assembly.handle_packet(at(0), part(1, 1, 2)), Some(vec![0, 0, 1, 1, 2, 2]));
+        assert_eq!((assembly.bytes, assembly.objects.len()), (0, 0));
+    }
+
+    #[test]
+    fn objects_that_are_never_completed_are_bounded_in_bytes_and_number() {
+        let mut assembly = Assembly::default();
+        for number in 0..100_000 {
+            assembly.handle_packet(at(0), part(number, 0, 1));
+            assert!(assembly.objects.len() <= MAX_OBJECTS);
+        }
+        for number in 100_000..101_000 {
+            assembly.handle_packet(at(1), part(number, 0, 60_000));
+            assert!(assembly.bytes <= MAX_BYTES);
+        }
+        let held: usize = assembly.objects.values().map(|object| object.bytes).sum();
+        assert_eq!(assembly.bytes, held);
+    }
+
+    #[test]
+    fn an_object_whose_parts_stay_away_is_forgotten_and_one_that_goes_on_is_not() {
+        let mut assembly = Assembly::default();
+        assembly.handle_packet(at(0), part(1, 0, 2));
+        assembly.handle_packet(at(0), part(2, 0, 2));
+        assembly.handle_packet(at(3_000), part(2, 1, 2));
+        assembly.handle_packet(at(6_000), part(3, 0, 2));
+        assert_eq!(assembly.objects.keys().copied().collect::<Vec<_>>(), [2, 3]);
+        assert!(assembly.handle_packet(at(6_000), part(2, 2, 2)).is_some());
     }
 }

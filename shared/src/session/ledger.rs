@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::message::GapReason;
+use crate::message::{GapReason, MAX_ACK_RANGES};
 use crate::range::{RangeSet, SequenceRange};
 use crate::time::Instant;
 
-/// The most ranges that the waiting records are kept in. Beyond it the two oldest are joined over the hole between
-/// them, which at worst asks the spool for records that it has forgotten.
-const MAX_PENDING_RANGES: usize = 4096;
+/// The most ranges that the waiting records are kept in, and those that were sent. Beyond it the two oldest are joined
+/// over the hole between them, which at worst asks the spool for records that it has forgotten.
+const MAX_RANGES: usize = 4096;
 
 /// What was sent and waits for an acknowledgement.
 #[derive(Clone, Copy, Debug)]
@@ -25,33 +25,50 @@ struct InFlight {
 /// pending, or held by the session's own queues.
 #[derive(Debug)]
 pub(super) struct Ledger {
+    /// The first record of this start: what was before is not counted.
+    base: u64,
     /// One past the newest record.
     next: u64,
     acknowledged: RangeSet,
     pending: RangeSet,
     /// By first sequence number.
     in_flight: BTreeMap<u64, InFlight>,
+    /// What was given to any connection of this start.
+    sent: RangeSet,
+    /// Whether the welcome of this connection told everything that the ground held before.
+    welcomed: bool,
+    /// What was told as lost on a connection that ended before it was acknowledged.
+    told_lost: RangeSet,
     lost_records: u64,
     acknowledged_records: u64,
 }
 
-/// The ground acknowledged records that were never made.
+/// The ground acknowledged what it cannot have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct AcknowledgedUnsent {
-    /// What it claims to hold.
-    pub(super) claimed: u64,
-    /// One past what there is.
-    pub(super) next: u64,
+pub(super) enum FalseClaim {
+    /// Records that were never made.
+    Unmade {
+        /// What it claims to hold.
+        claimed: u64,
+        /// One past what there is.
+        next: u64,
+    },
+    /// Records that it did not hold at its welcome, and that were not sent.
+    Unsent(SequenceRange),
 }
 
 impl Ledger {
     /// Everything below `next` waits in the spool until the ground says otherwise.
     pub(super) fn new(next: u64) -> Self {
         Ledger {
+            base: next,
             next,
             acknowledged: RangeSet::new(),
             pending: [SequenceRange::new(0, next)].into_iter().collect(),
             in_flight: BTreeMap::new(),
+            sent: RangeSet::new(),
+            welcomed: false,
+            told_lost: RangeSet::new(),
             lost_records: 0,
             acknowledged_records: 0,
         }
@@ -67,12 +84,7 @@ impl Ledger {
         for missing in self.acknowledged.missing_in(range) {
             self.pending.insert(missing);
         }
-        while self.pending.range_count() > MAX_PENDING_RANGES {
-            let mut oldest = self.pending.iter();
-            let (Some(first), Some(second)) = (oldest.next(), oldest.next()) else { return };
-            drop(oldest);
-            self.pending.insert(SequenceRange::new(first.start, second.end));
-        }
+        bound(&mut self.pending);
     }
 
     /// Records moved from the spool to the session's queues.
@@ -82,6 +94,8 @@ impl Ledger {
 
     /// A frame (or a gap, with its reason) is given to the link, which is done with it at `sent`.
     pub(super) fn sent(&mut self, sent: Instant, range: SequenceRange, gap: Option<GapReason>) {
+        self.sent.insert(range);
+        bound(&mut self.sent);
         self.in_flight.insert(range.start, InFlight { end: range.end, sent, gap });
     }
 
@@ -118,25 +132,43 @@ impl Ledger {
         &mut self,
         committed: impl Iterator<Item = SequenceRange>,
         held: impl Iterator<Item = SequenceRange>,
-    ) -> Result<Vec<SequenceRange>, AcknowledgedUnsent> {
+    ) -> Result<Vec<SequenceRange>, FalseClaim> {
         let committed: RangeSet = committed.collect();
-        self.check(&committed)?;
-        self.acknowledged = RangeSet::new();
+        self.check_made(&committed)?;
+        self.welcomed = committed.range_count() < MAX_ACK_RANGES;
+        let mut counted = std::mem::take(&mut self.acknowledged);
         self.pending = [SequenceRange::new(0, self.next)].into_iter().collect();
-        let on_the_way = self.in_flight.iter().map(|(&start, flight)| SequenceRange::new(start, flight.end));
-        for range in held.chain(on_the_way) {
+        for (&start, flight) in &self.in_flight {
+            let range = SequenceRange::new(start, flight.end);
+            self.pending.remove(range);
+            counted.insert(range);
+        }
+        for range in held {
             self.pending.remove(range);
         }
-        self.acknowledge(committed.iter())
+        let news = self.settle(&committed);
+        self.count_welcomed(&news, &counted);
+        Ok(news)
     }
 
     /// The ground committed these. Returns those that are news.
     pub(super) fn acknowledge(
         &mut self,
         ranges: impl Iterator<Item = SequenceRange>,
-    ) -> Result<Vec<SequenceRange>, AcknowledgedUnsent> {
+    ) -> Result<Vec<SequenceRange>, FalseClaim> {
         let committed: RangeSet = ranges.collect();
-        self.check(&committed)?;
+        self.check_made(&committed)?;
+        let claimed = committed.iter().flat_map(|range| self.acknowledged.missing_in(range));
+        if let Some(unsent) = claimed.flat_map(|range| self.sent.missing_in(range)).next()
+            && self.welcomed
+        {
+            return Err(FalseClaim::Unsent(unsent));
+        }
+        Ok(self.settle(&committed))
+    }
+
+    /// These are done with. Returns those that are news.
+    fn settle(&mut self, committed: &RangeSet) -> Vec<SequenceRange> {
         let mut news = Vec::new();
         for range in committed.iter() {
             for new in self.acknowledged.missing_in(range) {
@@ -165,13 +197,18 @@ impl Ledger {
                 }
             }
         }
-        Ok(news)
+        news
     }
 
     /// Nothing that is in flight will arrive any more: it is pending again.
     pub(super) fn recall(&mut self) {
+        self.welcomed = false;
         for (start, flight) in std::mem::take(&mut self.in_flight) {
-            self.put_back(SequenceRange::new(start, flight.end));
+            let range = SequenceRange::new(start, flight.end);
+            if flight.gap.is_some_and(GapReason::is_loss) {
+                self.told_lost.insert(range);
+            }
+            self.put_back(range);
         }
     }
 
@@ -223,12 +260,36 @@ impl Ledger {
         self.acknowledged_records
     }
 
-    fn check(&self, committed: &RangeSet) -> Result<(), AcknowledgedUnsent> {
+    /// Counts what arrived on an earlier connection, whose acknowledgement did not. `counted` are those that were counted
+    /// before, or are as messages that were on their way.
+    fn count_welcomed(&mut self, news: &[SequenceRange], counted: &RangeSet) {
+        let counted_from = self.base;
+        let ours = news.iter().filter(|range| range.end > counted_from);
+        let ours = ours.map(|range| SequenceRange::new(range.start.max(counted_from), range.end));
+        for range in ours.flat_map(|range| counted.missing_in(range)) {
+            let kept: u64 = self.told_lost.missing_in(range).iter().map(|range| range.len()).sum();
+            self.acknowledged_records += kept;
+            self.lost_records += range.len() - kept;
+        }
+        self.told_lost = RangeSet::new();
+    }
+
+    fn check_made(&self, committed: &RangeSet) -> Result<(), FalseClaim> {
         match committed.last() {
             Some(range) if range.end > self.next => {
-                Err(AcknowledgedUnsent { claimed: range.end, next: self.next })
+                Err(FalseClaim::Unmade { claimed: range.end, next: self.next })
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Joins the oldest ranges of a set that has too many.
+fn bound(set: &mut RangeSet) {
+    while set.range_count() > MAX_RANGES {
+        let mut oldest = set.iter();
+        let (Some(first), Some(second)) = (oldest.next(), oldest.next()) else { return };
+        drop(oldest);
+        set.insert(SequenceRange::new(first.start, second.end));
     }
 }

@@ -37,9 +37,9 @@ const FIRST_PROBES: u32 = 3;
 /// When to ask again for a message that waits for room on the stream.
 const STREAM_RETRY: Duration = Duration::from_millis(100);
 /// The longest that a piece of backlog may keep the link busy, ahead of what is live: on a stream...
-const FRAME_TIME: Duration = Duration::from_millis(500);
+const FRAME_TIME: Duration = Duration::from_millis(75);
 /// ... within these bounds, bytes.
-const FRAME_BYTES: std::ops::RangeInclusive<usize> = 2048..=MAX_FRAME_BYTES;
+const FRAME_BYTES: std::ops::RangeInclusive<usize> = 256..=MAX_FRAME_BYTES;
 /// ... and on datagrams.
 const FRAGMENT_TIME: Duration = Duration::from_millis(75);
 /// The smallest piece worth its headers, bytes.

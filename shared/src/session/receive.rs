@@ -395,7 +395,7 @@ impl GroundSession {
         if !datagrams.arrivals.handle_packet(now, packet.header, packet.bytes.len()) {
             return Ok(());
         }
-        let object = datagrams.assembly.handle_packet(packet);
+        let object = datagrams.assembly.handle_packet(now.instant, packet);
         self.owe_feedback(now.instant, false);
         let Some(object) = object else { return Ok(()) };
         let Object { offset, skips, frame } = Object::decode(&object)?;

@@ -8,7 +8,7 @@ use super::arrival::FEEDBACK_PACKETS;
 use super::backlog::BacklogLane;
 use super::budget::{Budget, BudgetChange, Budgets, MonthSpent, Thinning};
 use super::commands::Answers;
-use super::ledger::{AcknowledgedUnsent, Ledger};
+use super::ledger::{FalseClaim, Ledger};
 use super::live::LiveLane;
 use super::pacing::Pacer;
 use super::packets::{Content, Packets};
@@ -592,7 +592,7 @@ impl EdgeSession {
         }
     }
 
-    pub(super) fn settle(&mut self, news: Result<Vec<SequenceRange>, AcknowledgedUnsent>) {
+    pub(super) fn settle(&mut self, news: Result<Vec<SequenceRange>, FalseClaim>) {
         match news {
             Ok(news) => {
                 let ledger = &self.ledger;
@@ -616,9 +616,13 @@ impl EdgeSession {
                     self.events.push_back(EdgeEvent::Closed);
                 }
             }
-            Err(AcknowledgedUnsent { claimed, next }) => self.give_up(format!(
+            Err(FalseClaim::Unmade { claimed, next }) => self.give_up(format!(
                 "the ground holds records up to {claimed} of epoch {}, this spool made only {next}: was the spool \
                  copied or restored? Move it away to begin a new epoch",
+                self.identity.epoch
+            )),
+            Err(FalseClaim::Unsent(range)) => self.give_up(format!(
+                "the ground acknowledges records {range} of epoch {}, which were not sent to it: they are kept",
                 self.identity.epoch
             )),
         }

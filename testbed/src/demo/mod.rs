@@ -5,13 +5,15 @@ mod meter;
 mod screen;
 mod vehicle;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::certificate::{self, CertificateError};
 use crate::client;
 use crate::link::UnknownProfile;
 use crate::path::Place;
@@ -19,7 +21,7 @@ use crate::process::{Process, SpawnError, sibling};
 use crate::proxy::ProxyError;
 use meter::Meter;
 use screen::{Screen, Snapshot};
-use vehicle::{About, Vehicle};
+use vehicle::{About, GroundAt, Vehicle};
 
 /// The port of the page unless another is asked for.
 const PORT: u16 = 8080;
@@ -52,6 +54,8 @@ pub enum DemoError {
     NoBinary(PathBuf),
     #[error("port {port} is taken: {source}")]
     Port { port: u16, source: std::io::Error },
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     #[error(transparent)]
     Spawn(#[from] SpawnError),
     #[error(transparent)]
@@ -106,16 +110,25 @@ struct System {
 impl System {
     fn start(options: &DemoOptions, folder: &Path) -> Result<System, DemoError> {
         let ground_address = free_address(options.port)?;
+        let files = certificate::self_made(ground_address.ip(), folder)?;
+        let address: OsString = ground_address.to_string().into();
         let ground = Process::spawn(
             "tern-ground",
             &binary("tern-ground")?,
             [
                 "--listen".into(),
-                ground_address.to_string().into(),
+                address.clone(),
+                "--quic-listen".into(),
+                address,
+                "--quic-certificate".into(),
+                files.certificate.clone().into(),
+                "--quic-key".into(),
+                files.key.into(),
                 "--history".into(),
-                folder.join("history.sqlite").into_os_string(),
+                folder.join("history.sqlite").into(),
             ],
         )?;
+        let ground_at = GroundAt { address: ground_address, certificate: files.certificate };
         let plane = About {
             name: "demo",
             edge: "tern-edge",
@@ -132,10 +145,8 @@ impl System {
             commands: "[commands.controls.drive]\nsource = \"{source}\"\naxes = [\"steering\", \"throttle\"]\n",
             seed: 2,
         };
-        let vehicles = vec![
-            Vehicle::start(&plane, ground_address, folder)?,
-            Vehicle::start(&rover, ground_address, folder)?,
-        ];
+        let vehicles =
+            vec![Vehicle::start(&plane, &ground_at, folder)?, Vehicle::start(&rover, &ground_at, folder)?];
         Ok(System { ground_address, ground, vehicles })
     }
 
@@ -241,10 +252,13 @@ fn binary(name: &str) -> Result<PathBuf, DemoError> {
     if path.is_file() { Ok(path) } else { Err(DemoError::NoBinary(path)) }
 }
 
-/// An address that was free a moment ago: the ground binds it anew.
+/// An address that was free a moment ago, for TCP and UDP: the ground binds it anew.
 fn free_address(port: Option<u16>) -> Result<SocketAddr, DemoError> {
-    let bind =
-        |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|listener| listener.local_addr());
+    let bind = |port| {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        let address = listener.local_addr()?;
+        UdpSocket::bind(address).map(|_| address)
+    };
     match port {
         Some(port) => bind(port).map_err(|source| DemoError::Port { port, source }),
         None => bind(PORT).or_else(|_| bind(0)).map_err(|source| DemoError::Port { port: PORT, source }),

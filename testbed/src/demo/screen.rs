@@ -91,7 +91,7 @@ impl Screen {
         )?;
         writeln!(
             self.out,
-            "  link     {:.1} kB to the ground ({} of {} segments took a second trip), {:.1} kB back",
+            "  link     {:.1} kB to the ground ({} of {} packets lost), {:.1} kB back",
             up.wire_bytes as f64 / 1e3,
             up.lost_segments,
             up.segments,

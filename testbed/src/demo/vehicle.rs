@@ -1,7 +1,7 @@
 //! One vehicle of the demo: an edge, a satellite link of its own, and a device to command.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::watch;
 
@@ -24,6 +24,12 @@ pub(super) struct About {
     pub(super) seed: u64,
 }
 
+/// Where the ground is, and how vehicles know it.
+pub(super) struct GroundAt {
+    pub(super) address: SocketAddr,
+    pub(super) certificate: PathBuf,
+}
+
 pub(super) struct Vehicle {
     pub(super) edge: Process,
     pub(super) link: watch::Receiver<ProxyStatus>,
@@ -32,7 +38,7 @@ pub(super) struct Vehicle {
 }
 
 impl Vehicle {
-    pub(super) fn start(about: &About, ground: SocketAddr, folder: &Path) -> Result<Vehicle, DemoError> {
+    pub(super) fn start(about: &About, ground: &GroundAt, folder: &Path) -> Result<Vehicle, DemoError> {
         let device_address = free_address(Some(0))?;
         let device = Process::spawn(
             about.device,
@@ -48,7 +54,7 @@ impl Vehicle {
             .expect("the demo's outage is a valid one");
         let proxy = Proxy::bind(ProxyOptions {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
-            forward_to: ground,
+            forward_to: ground.address,
             profile: builtin_profile("geo-bgan")?.with_outages(outages),
             cut_every: None,
             seed: about.seed,
@@ -56,7 +62,8 @@ impl Vehicle {
         let link = proxy.status();
         let mut arguments: Vec<String> = ["--vehicle", about.name, "--config"].map(str::to_owned).into();
         arguments.push(config.display().to_string());
-        arguments.extend(["--ground".to_owned(), format!("ws://{}/vehicle", proxy.local_addr()?)]);
+        arguments.extend(["--ground".to_owned(), format!("quic://{}", proxy.local_addr()?)]);
+        arguments.extend(["--certificates".to_owned(), ground.certificate.display().to_string()]);
         for source in about.source.iter().chain([&source]) {
             arguments.extend(["--source".to_owned(), source.clone()]);
         }

@@ -78,6 +78,7 @@ mod tests {
                 backlog_drained_s: None,
                 spare_used: None,
                 worst_fresh_age_ms: Some(700.0),
+                fresh_age_p99_ms: Some(650.0),
             }],
             control_p99_ms: 0.5,
             edge: UsageResult { cpu_s: 0.5, rss_mb: 9.0 },

@@ -93,6 +93,7 @@ fn outages(section: &Section<'_>) -> Table {
                 number(outage.backlog_drained_s, 1),
                 number(outage.spare_used, 2),
                 number(outage.worst_fresh_age_ms, 0),
+                number(outage.fresh_age_p99_ms, 0),
             ]
         })
     });
@@ -106,6 +107,7 @@ fn outages(section: &Section<'_>) -> Table {
             "Backlog done, s",
             "Spare used",
             "Oldest fresh data, ms",
+            "p99",
         ],
         rows: rows.collect(),
     }

@@ -102,10 +102,11 @@ fn after_outage(
         .min();
     let backlog = trips.iter().filter(|trip| trip.sent < up);
     let drained = backlog.map(|trip| trip.arrived).try_fold(up, |last, arrived| Some(last.max(arrived?)));
-    let worst_fresh_age = fresh.and_then(|fresh| {
+    let fresh_ages = fresh.and_then(|fresh| {
         let taken_meanwhile =
             |trip: &&Trip| trip.sent >= fresh && drained.is_none_or(|drained| trip.sent <= drained);
-        trips.iter().filter(taken_meanwhile).filter_map(Trip::latency).max()
+        let ages = trips.iter().filter(taken_meanwhile).filter_map(Trip::latency);
+        Percentiles::of(ages.map(millis).collect())
     });
     let since_up = |at: Instant| at - up;
     OutageResult {
@@ -114,7 +115,8 @@ fn after_outage(
         fresh_under_1s_ms: fresh.map(since_up).map(millis),
         backlog_drained_s: drained.map(since_up).map(|after| after.as_secs_f64()),
         spare_used: drained.and_then(|drained| spare_used(trips, recording, down, up, drained, rate)),
-        worst_fresh_age_ms: worst_fresh_age.map(millis),
+        worst_fresh_age_ms: fresh_ages.map(|ages| ages.max),
+        fresh_age_p99_ms: fresh_ages.map(|ages| ages.p99),
     }
 }
 

@@ -20,6 +20,7 @@ pub use result::{BoundResult, LatencyMs, OutageResult, RunResult, UsageResult};
 pub use trace::{Trace, TracedSample};
 pub(crate) use usage::of as usage_of;
 
+use crate::certificate::CertificateError;
 use crate::folder;
 use crate::path::{LinkKind, Path, PathError};
 use crate::process::SpawnError;
@@ -73,8 +74,8 @@ pub enum RunError {
     Spawn(#[from] SpawnError),
     #[error(transparent)]
     Flight(#[from] FlightError),
-    #[error("no certificate for the ground: {0}")]
-    Certificate(#[from] rcgen::Error),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     #[error("no {}: build it first (`make build`)", .0.display())]
     NoBinary(PathBuf),
     #[error("{name} ended early ({status}); its last lines:\n{last_lines}")]

@@ -66,6 +66,9 @@ pub struct OutageResult {
     pub spare_used: Option<f64>,
     /// The greatest age at arrival of samples that were taken from `fresh_under_1s_ms` until then.
     pub worst_fresh_age_ms: Option<f64>,
+    /// The 99th percentile of the same ages.
+    #[serde(default)]
+    pub fresh_age_p99_ms: Option<f64>,
 }
 
 /// A bound and whether it was kept.

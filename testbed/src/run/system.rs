@@ -1,7 +1,6 @@
 //! What carries a run's samples: its processes, its tasks, and what arrives; Tern's own among them.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
 use std::path::{Path as FilePath, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::RunError;
 use super::usage::{self, UsageResult};
+use crate::certificate;
 use crate::client::{self, Arrival};
 use crate::path::Path;
 use crate::process::{Process, sibling};
@@ -24,8 +24,6 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// How many arrivals wait to be noted. Whoever reports them waits while there are so many.
 pub(crate) const ARRIVALS_WAITING_MAX: usize = 1024;
-/// The ground's certificate in the folder of the run.
-const CERTIFICATE: &str = "ground.pem";
 
 /// What runs. Dropping it kills it.
 pub(crate) struct System {
@@ -75,11 +73,13 @@ impl System {
             "--history".into(),
             folder.join("history.sqlite").into(),
         ];
+        let mut ground_certificate = None;
         if scenario.edge.transport == Transport::Quic {
-            let [certificate, key] = certificate(address.ip(), folder)?;
+            let files = certificate::self_made(address.ip(), folder)?;
             ground_arguments.extend(["--quic-listen".into(), address.to_string().into()]);
-            ground_arguments.extend(["--quic-certificate".into(), certificate.into()]);
-            ground_arguments.extend(["--quic-key".into(), key.into()]);
+            ground_arguments.extend(["--quic-certificate".into(), files.certificate.clone().into()]);
+            ground_arguments.extend(["--quic-key".into(), files.key.into()]);
+            ground_certificate = Some(files.certificate);
         }
         let ground = path.ground().spawn("tern-ground", ground_arguments)?;
         let Some(socket) = client::connect(path.ground(), address, GROUND_START).await else {
@@ -87,7 +87,8 @@ impl System {
         };
         let (sender, arrivals) = mpsc::channel(ARRIVALS_WAITING_MAX);
         let client = tokio::spawn(client::run(socket, address, sender));
-        let mut edge = path.vehicle().spawn("tern-edge", edge_arguments(path, scenario, source, folder))?;
+        let arguments = edge_arguments(path, scenario, source, folder, ground_certificate);
+        let mut edge = path.vehicle().spawn("tern-edge", arguments)?;
         let connected = tokio::time::timeout(EDGE_START, is_connected(&mut edge)).await;
         // The edge is stopped first, so that it can say goodbye.
         let mut system =
@@ -170,13 +171,18 @@ async fn is_connected(edge: &mut Process) -> bool {
     false
 }
 
-fn edge_arguments(path: &Path, scenario: &Scenario, source: &str, folder: &FilePath) -> Vec<OsString> {
+/// `certificate`: the ground's, by QUIC.
+fn edge_arguments(
+    path: &Path,
+    scenario: &Scenario,
+    source: &str,
+    folder: &FilePath,
+    certificate: Option<PathBuf>,
+) -> Vec<OsString> {
     let address = path.address_across_link();
-    let mut arguments: Vec<OsString> = match scenario.edge.transport {
-        Transport::WebSocket => vec![format!("ws://{address}/vehicle").into(), "--insecure".into()],
-        Transport::Quic => {
-            vec![format!("quic://{address}").into(), "--certificates".into(), folder.join(CERTIFICATE).into()]
-        }
+    let mut arguments: Vec<OsString> = match certificate {
+        None => vec![format!("ws://{address}/vehicle").into(), "--insecure".into()],
+        Some(file) => vec![format!("quic://{address}").into(), "--certificates".into(), file.into()],
     };
     arguments.insert(0, "--ground".into());
     arguments.extend([
@@ -195,15 +201,6 @@ fn edge_arguments(path: &Path, scenario: &Scenario, source: &str, folder: &FileP
         arguments.extend(["--batch-window-ms".into(), window_ms.to_string().into()]);
     }
     arguments
-}
-
-/// Makes a certificate for a ground at this address; where it and its key are.
-fn certificate(address: IpAddr, folder: &FilePath) -> Result<[PathBuf; 2], RunError> {
-    let made = rcgen::generate_simple_self_signed([address.to_string()])?;
-    let files = [CERTIFICATE, "ground.key"].map(|name| folder.join(name));
-    std::fs::write(&files[0], made.cert.pem())?;
-    std::fs::write(&files[1], made.signing_key.serialize_pem())?;
-    Ok(files)
 }
 
 pub(crate) fn not_started(process: &Process, limit: Duration) -> RunError {

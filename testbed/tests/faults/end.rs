@@ -10,8 +10,8 @@ use crate::common::{self, counter};
 use crate::site::{Site, Watched};
 
 const FEED_INTERVAL: Duration = Duration::from_millis(1);
-/// An edge gives the ground 3 s for its last acknowledgements.
-const END_LIMIT: Duration = Duration::from_secs(8);
+/// An edge gives the ground less than a second for its last acknowledgements; the rest is for the machine.
+const END_LIMIT: Duration = Duration::from_secs(3);
 
 #[tokio::test]
 async fn an_edge_that_is_told_to_end_loses_nothing() {

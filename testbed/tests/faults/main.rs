@@ -12,6 +12,7 @@ mod configuration;
 mod disk;
 mod end;
 mod flood;
+mod liar;
 mod mavlink;
 mod messages;
 mod middlebox;

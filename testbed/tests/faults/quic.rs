@@ -5,6 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use crate::certificate::{Authority, Certificate};
 use crate::common::{binary, edge_arguments};
 use crate::flood::begin_handshakes;
+use crate::liar::{Liar, Lie};
 use crate::middlebox::Middlebox;
 use crate::site::{Site, Watched};
 
@@ -204,6 +205,39 @@ async fn packets_that_somebody_sends_again_change_nothing() {
 }
 
 #[tokio::test]
+async fn a_ground_that_acknowledges_what_was_never_sent_takes_nothing_away() {
+    let site = Site::new();
+    let tls = Certificate::of_ground(&site, "ground");
+    let quic = free_udp_address();
+    for (lie, reason) in [
+        (Lie::Welcome(u64::MAX / 2), "was the spool copied or restored"),
+        // All records of this start, of which none were sent, and some that were never made.
+        (Lie::Acknowledge(1_000_000), "was the spool copied or restored"),
+        (Lie::Acknowledge(0), "which were not sent to it"),
+    ] {
+        let liar = Liar::start(&tls, lie);
+        let mut edge = start_edge(&site, &[liar.address], &tls, &["--token", TOKEN]);
+        edge.line("source listening").await;
+        let line = edge.line("connecting anew").await;
+        assert!(line.contains("WARN") && line.contains(reason), "{line}");
+        if reason.contains("copied") {
+            site.send_numbers(0..50).await;
+            edge.accepted(50).await;
+        }
+        edge.end().await;
+        drop(liar);
+    }
+
+    let ground = start_ground(&site, quic, &tls, &[]).await;
+    let mut edge = start_edge(&site, &[quic], &tls, &["--token", TOKEN]);
+    edge.status_where("all is acknowledged", |status| status["settled"] == true).await;
+    edge.end().await;
+    ground.end().await;
+    let twice = (0..50).chain(0..50).collect::<Vec<_>>();
+    assert_eq!(site.exported_numbers().await, twice);
+}
+
+#[tokio::test]
 async fn handshakes_that_nobody_means_keep_no_vehicle_out_and_take_little_memory() {
     let site = Site::new();
     let tls = Certificate::of_ground(&site, "ground");
@@ -224,6 +258,58 @@ async fn handshakes_that_nobody_means_keep_no_vehicle_out_and_take_little_memory
     edge.settled().await;
     edge.end().await;
     ground.end().await;
+    assert_eq!(site.exported_numbers().await, (0..100).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_ground_ends_within_a_second_and_says_goodbye() {
+    let site = Site::new();
+    let tls = Certificate::of_ground(&site, "ground");
+    let quic = free_udp_address();
+    let ground = start_ground(&site, quic, &tls, &[]).await;
+    let mut edge = start_edge(&site, &[quic], &tls, &["--token", TOKEN]);
+    edge.line("source listening").await;
+    site.send_numbers(0..100).await;
+    edge.settled().await;
+    ends_in_time(ground).await;
+    edge.line("the ground is shutting down").await;
+
+    // Nor does it wait for a vehicle that has gone without a word, or with one.
+    for says_goodbye in [false, true] {
+        let ground = start_ground(&site, quic, &tls, &[]).await;
+        edge.line("session open").await;
+        if says_goodbye {
+            ends_in_time(edge).await;
+        } else {
+            edge.kill().await.unwrap();
+        }
+        ends_in_time(ground).await;
+        edge = start_edge(&site, &[quic], &tls, &["--token", TOKEN]);
+    }
+    // There is no ground now.
+    edge.line("source listening").await;
+    ends_in_time(edge).await;
+    assert_eq!(site.exported_numbers().await, (0..100).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_edge_ends_within_a_second_though_nothing_of_the_ground_comes_through() {
+    let site = Site::new();
+    let tls = Certificate::of_ground(&site, "ground");
+    let quic = free_udp_address();
+    let ground = start_ground(&site, quic, &tls, &[]).await;
+    let link = Middlebox::start(quic, true).await;
+    let mut edge = start_edge(&site, &[link.address], &tls, &["--token", TOKEN]);
+    edge.line("session open").await;
+    drop(link);
+    site.send_numbers(0..100).await;
+    edge.accepted(100).await;
+    ends_in_time(edge).await;
+
+    let mut edge = start_edge(&site, &[quic], &tls, &["--token", TOKEN]);
+    edge.status_where("all is acknowledged", |status| status["settled"] == true).await;
+    ends_in_time(edge).await;
+    ends_in_time(ground).await;
     assert_eq!(site.exported_numbers().await, (0..100).collect::<Vec<_>>());
 }
 
@@ -276,6 +362,13 @@ fn start_edge(site: &Site, grounds: &[SocketAddr], trusted: &Certificate, more: 
 fn own_certificate(own: &Certificate) -> [&str; 4] {
     let (certificate, key) = (own.certificate.to_str().unwrap(), own.key.to_str().unwrap());
     ["--client-certificate", certificate, "--client-key", key]
+}
+
+/// A second, and what a machine that runs many tests at once makes of it.
+async fn ends_in_time(process: Watched) {
+    let start = std::time::Instant::now();
+    process.end().await;
+    assert!(start.elapsed().as_millis() < 2500, "{:?}", start.elapsed());
 }
 
 /// What the process holds in memory.

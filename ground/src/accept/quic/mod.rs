@@ -49,8 +49,9 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
 const MAX_WAITING: usize = 256;
 const WAITING_BYTES: u64 = 16 * 1024;
 const ALL_WAITING_BYTES: u64 = 1024 * 1024;
-/// How long the last packets may take to leave when the ground ends.
-const FLUSH_LIMIT: Duration = Duration::from_secs(1);
+/// How long the last packets may take to leave when the ground ends. Connections linger for seconds after that, to answer
+/// what was on its way to them; a vehicle that missed their end has its answer from the next ground.
+const FLUSH_LIMIT: Duration = Duration::from_millis(100);
 
 /// Why QUIC cannot be served.
 #[derive(Debug, thiserror::Error)]
