@@ -168,6 +168,11 @@ impl AutoRate {
         drain.map_or(self.rate, |drain| drain.rate.min(self.rate)) as u64
     }
 
+    /// Packets that the ground has not told of, and the most that are remembered.
+    pub fn unheard_packets(&self) -> (usize, usize) {
+        (self.sent.len(), MAX_PACKETS)
+    }
+
     /// When [`pace_bits_per_second`](Self::pace_bits_per_second) rises by itself.
     pub fn drained_at(&self, now: Instant) -> Option<Instant> {
         self.drain.map(|drain| drain.until).filter(|&until| until > now)

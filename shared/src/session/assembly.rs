@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::queues::QueueFill;
 use crate::message::{BacklogPacket, MAX_FRAGMENTS, MAX_MESSAGE_BYTES};
 
 /// What incomplete objects may take together, bytes. Beyond it the one that was heard of longest ago goes: the vehicle
@@ -60,6 +61,10 @@ impl Assembly {
             self.remove(oldest);
         }
         None
+    }
+
+    pub(super) fn queue(&self) -> QueueFill {
+        QueueFill::new("bytes of incomplete objects", self.bytes, MAX_BYTES)
     }
 
     fn remove(&mut self, id: u32) -> Option<Object> {

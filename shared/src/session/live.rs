@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::budget::Thinning;
+use super::queues::QueueFill;
 use super::send::Frame;
 use crate::batch::Batch;
 use crate::codec::predictive::{Base, Encoder, Keep};
@@ -91,6 +92,10 @@ impl LiveLane {
     /// The ground decoded the frame that begins with this record.
     pub(super) fn acknowledge(&mut self, first: u64) {
         self.encoder.acknowledge(first);
+    }
+
+    pub(super) fn queue(&self) -> QueueFill {
+        QueueFill::new("live frames", self.queue.len(), QUEUE_FRAMES)
     }
 
     /// Divides records into those that do not fit the lane and those that do, of at most `budget_bytes` when encoded:

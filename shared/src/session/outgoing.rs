@@ -10,11 +10,12 @@ use std::time::Duration;
 use super::budget::Thinning;
 use super::live::{Chain, Encoded};
 use super::packets::{Content, millis_of};
+use super::queues::QueueFill;
 use super::send::{EdgeSession, Phase};
 use super::transmit::{Channel, Transmit};
 use crate::message::{
-    BacklogPacket, FrameMessage, Gap, Hello, Lane, LivePacket, MAX_EARLY_MESSAGES, MAX_FRAME_BYTES, Object,
-    PROTOCOL_VERSION, PacketHeader, Payload, SchemaAnnouncement, SchemaBody, ToGround,
+    BacklogPacket, FrameMessage, Gap, Hello, Lane, LivePacket, MAX_EARLY_MESSAGES, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES,
+    Object,    PROTOCOL_VERSION, PacketHeader, Payload, SchemaAnnouncement, SchemaBody, ToGround,
 };
 use crate::range::SequenceRange;
 use crate::schema::Schema;
@@ -23,7 +24,7 @@ use crate::time::{Instant, Now};
 /// What a packet carries of a message, about: the usual MTU of 1500 without headers.
 const PACKET_BYTES: usize = 1400;
 /// Batches on their way before the session waits for acknowledgements.
-const MAX_IN_FLIGHT: usize = 16 * 1024;
+pub(super) const MAX_IN_FLIGHT: usize = 16 * 1024;
 /// Messages between the hello and the welcome: what the ground keeps, less what it may get twice.
 const EARLY_MESSAGES: usize = MAX_EARLY_MESSAGES / 2;
 /// Time between clock probes once the first ones are answered. Also keeps an idle connection alive.
@@ -149,6 +150,12 @@ impl EdgeSession {
 
     fn objects_bytes(&self) -> usize {
         self.bytes_in(OBJECTS_TIME).clamp(*OBJECTS_BYTES.start(), *OBJECTS_BYTES.end())
+    }
+
+    pub(super) fn object_queue(&self) -> QueueFill {
+        // Whatever the rate was; the last object may go beyond it.
+        let most = OBJECTS_BYTES.end() + MAX_MESSAGE_BYTES;
+        QueueFill::new("bytes of backlog on their way", self.backlog.object_bytes(), most)
     }
 
     fn has_message(&self, now: Instant) -> bool {
