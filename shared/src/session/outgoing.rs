@@ -14,8 +14,9 @@ use super::queues::QueueFill;
 use super::send::{EdgeSession, Phase};
 use super::transmit::{Channel, Transmit};
 use crate::message::{
-    BacklogPacket, FrameMessage, Gap, Hello, Lane, LivePacket, MAX_EARLY_MESSAGES, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES,
-    Object,    PROTOCOL_VERSION, PacketHeader, Payload, SchemaAnnouncement, SchemaBody, ToGround,
+    BacklogPacket, FrameMessage, Gap, Hello, Lane, LivePacket, MAX_EARLY_MESSAGES, MAX_FRAME_BYTES,
+    MAX_MESSAGE_BYTES, Object, PROTOCOL_VERSION, PacketHeader, Payload, SchemaAnnouncement, SchemaBody,
+    ToGround,
 };
 use crate::range::SequenceRange;
 use crate::schema::Schema;
@@ -106,7 +107,9 @@ impl EdgeSession {
             return Some(drained.map_or(ready, |drained| drained.min(ready)));
         }
         let probe = self.control.next_probe.filter(|&due| self.phase == Phase::Open && due > now);
-        let tail = self.datagrams.as_ref().and_then(|datagrams| datagrams.shield.tail_at());
+        // Symbols that the connection does not take are no reason to wake up.
+        let datagrams = self.datagrams.as_ref().filter(|_| self.takes_live());
+        let tail = datagrams.and_then(|datagrams| datagrams.shield.tail_at());
         [probe, tail].into_iter().flatten().min()
     }
 

@@ -46,6 +46,8 @@ pub(crate) struct Edge {
     month: MonthSpent,
     /// Whether the ground welcomed this connection.
     is_open: bool,
+    /// Whether it is shutting down.
+    is_closing: bool,
     /// Whether it is silent, which calls for another connection beside this one.
     pub(crate) is_silent: bool,
 }
@@ -86,6 +88,7 @@ impl Edge {
             fetched_frames: faults.fetched_frames,
             month: MonthSpent::default(),
             is_open: false,
+            is_closing: false,
             is_silent: false,
         };
         edge.begin(faults, Instant::default());
@@ -95,6 +98,7 @@ impl Edge {
     fn begin(&mut self, faults: &Faults, now: Instant) {
         self.watch = Watch::new(faults, now);
         self.is_open = false;
+        self.is_closing = false;
         self.is_silent = false;
         self.base = self.next;
         self.session = session(self.base, faults);
@@ -178,7 +182,10 @@ impl Edge {
             self.session.handle_frame(frame);
             // Beyond this share of a packet, a frame leaves in parts.
             let is_whole = range.len() <= 8 && self.session.stats().thinning != Thinning::Spent;
-            self.watch.handle_live(now.instant, is_alone && is_whole && self.is_open && faults.datagrams);
+            self.watch.handle_live(
+                now.instant,
+                is_alone && is_whole && self.is_open && !self.is_closing && faults.datagrams,
+            );
         } else {
             self.session.handle_stored(range);
         }
@@ -228,7 +235,7 @@ impl Edge {
 
     /// It is shutting down: what is live from here on is for its next start.
     pub(crate) fn close(&mut self) {
-        self.is_open = false;
+        self.is_closing = true;
         self.watch.forget_live();
         self.session.close();
     }

@@ -55,6 +55,8 @@ pub(crate) struct World {
     closing_until: Option<Instant>,
     /// The first messages of this connection.
     first_messages: Vec<Vec<u8>>,
+    /// How often in a row the edge's session was due at once.
+    overdue: u32,
     /// Every record ever made, by sequence number.
     made: BTreeMap<u64, Record>,
 }
@@ -74,6 +76,7 @@ impl World {
             replace_at: None,
             closing_until: None,
             first_messages: Vec::new(),
+            overdue: 0,
             made: BTreeMap::new(),
             rng,
             faults,
@@ -126,6 +129,10 @@ impl World {
     /// Time goes on to when something is due, these included.
     fn wait(&mut self, due: [Instant; 3]) {
         let (moment, edge_now) = (self.moment(), self.edge_now());
+        let edge_due = self.edge.poll_timeout(edge_now);
+        // What arrived may have made something overdue, which is done at the next call.
+        self.overdue = if edge_due.is_some_and(|at| at <= self.now) { self.overdue + 1 } else { 0 };
+        assert!(self.overdue < 5, "the edge's session is due at {edge_due:?} whatever is done");
         let wake = [
             self.connect_at,
             self.reset_at,
@@ -133,7 +140,7 @@ impl World {
             self.closing_until,
             self.network.poll_timeout(),
             self.orders.poll_timeout(moment),
-            self.edge.poll_timeout(edge_now),
+            edge_due,
             self.ground.poll_timeout(),
         ];
         let next = wake.into_iter().flatten().chain(due).min().unwrap();
@@ -187,7 +194,7 @@ impl World {
             }
             self.network.send_up(self.now, transmit, &mut self.rng);
         }
-        self.edge.watch.handle_idle(&self.edge.session);
+        self.edge.watch.handle_idle(self.now, &self.edge.session);
         self.edge.watch.check_live(self.now, &self.edge.session);
         while let Some(transmit) = self.ground.poll_transmit() {
             self.network.send_down(self.now, transmit, &mut self.rng);

@@ -146,7 +146,8 @@ impl Watch {
     }
 
     /// Nothing more leaves at present.
-    pub(crate) fn handle_idle(&mut self, session: &EdgeSession) {
+    pub(crate) fn handle_idle(&mut self, now: Instant, session: &EdgeSession) {
+        self.link.leak(now, self.paced_rate());
         self.paced = session.stats().rate_bits_per_second.unwrap_or(u64::MAX);
         check_queues(&session.queues());
         let stats = session.stats();
@@ -166,11 +167,7 @@ impl Watch {
     }
 
     fn check_rate(&mut self, now: Instant, bytes: usize) {
-        let rate = if self.is_auto {
-            (self.paced as f64 * RATE_STEP).min(self.rate as f64) as u64
-        } else {
-            self.rate
-        };
+        let rate = self.paced_rate();
         self.link.leak(now, rate);
         assert!(self.link.bytes <= BURST + ROUNDING, "{:.0} bytes beyond {rate} bit/s", self.link.bytes);
         self.link.bytes += bytes as f64;
@@ -180,6 +177,12 @@ impl Watch {
             assert!(beyond <= BURST + ROUNDING, "{beyond:.0} bytes beyond a budget of {rate} bit/s");
             self.budget.bytes += bytes as f64;
         }
+    }
+
+    /// The most that the session may send at.
+    fn paced_rate(&self) -> u64 {
+        let found = (self.paced as f64 * RATE_STEP) as u64;
+        if self.is_auto { found.min(self.rate) } else { self.rate }
     }
 
     fn check_budgets(&self, message: &ToGround, kind: Kind, before: &SendStats) {
