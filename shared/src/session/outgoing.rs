@@ -54,6 +54,8 @@ const OBJECT_BYTES: std::ops::RangeInclusive<usize> = 1024..=32 * 1024;
 const OBJECTS_TIME: Duration = Duration::from_secs(6);
 /// ... within these bounds, bytes.
 const OBJECTS_BYTES: std::ops::RangeInclusive<usize> = 8 * 1024..=4 * 1024 * 1024;
+/// What the ground may say to a frame, bytes on the wire.
+const ANSWERS_BYTES: u64 = 500;
 /// What a packet's header, its payload's and its symbols' take at most, bytes.
 const PACKET_HEADER_BYTES: usize = 24;
 
@@ -262,10 +264,17 @@ impl EdgeSession {
 
     /// The newest live frame, as a message.
     fn live_frame(&mut self, now: Now) -> Option<ToGround> {
-        let Encoded { range, bytes, .. } = self.encode_live(Chain::On, MAX_FRAME_BYTES)?;
+        let Encoded { range, bytes, .. } = self.encode_live(Chain::On, self.affordable_bytes())?;
         self.ledger.sent(self.leaves(now, bytes.len()), range, None);
         let object = Object { offset: self.offset(range), skips: Vec::new(), frame: bytes };
         Some(ToGround::Frame(FrameMessage { lane: Lane::Live, object }))
+    }
+
+    /// The largest frame that no budget is exceeded by, its headers and the answers to it included.
+    fn affordable_bytes(&self) -> usize {
+        let left = self.budget.left_bytes().unwrap_or(u64::MAX);
+        let frame = left.saturating_sub(ANSWERS_BYTES) / 10 * 9;
+        usize::try_from(frame).unwrap_or(usize::MAX).min(MAX_FRAME_BYTES)
     }
 
     /// The newest live frame with what it protects of those before, as a packet.

@@ -48,6 +48,8 @@ pub(crate) struct Edge {
     is_open: bool,
     /// Whether it is shutting down.
     is_closing: bool,
+    /// Whether a message went unheard, as is right once the connection was refused or given up.
+    is_deaf: bool,
     /// Whether it is silent, which calls for another connection beside this one.
     pub(crate) is_silent: bool,
 }
@@ -89,6 +91,7 @@ impl Edge {
             month: MonthSpent::default(),
             is_open: false,
             is_closing: false,
+            is_deaf: false,
             is_silent: false,
         };
         edge.begin(faults, Instant::default());
@@ -230,6 +233,8 @@ impl Edge {
                 EdgeEvent::Closed => wishes.closed = true,
             }
         }
+        assert!(!self.is_deaf || wishes.disconnect, "a message was not counted");
+        self.is_deaf = false;
         wishes
     }
 
@@ -250,9 +255,10 @@ impl Edge {
     pub(crate) fn handle_message(&mut self, now: Now, message: &[u8]) {
         let spent = self.session.stats().flight_bytes;
         self.session.handle_message(now, message);
-        // One that was refused hears nothing more.
         if self.session.stats().flight_bytes > spent {
             self.watch.handle_heard(now.instant, message.len());
+        } else {
+            self.is_deaf = true;
         }
     }
 
@@ -343,11 +349,13 @@ impl Edge {
         self.session.poll_timeout(now)
     }
 
-    /// Books the live frame that begins there as sent.
+    /// Books the live frame that begins there as sent: the newest one, or a part of it.
     fn note_live(&mut self, offset: i64) {
         let start = self.base.wrapping_add_signed(offset);
-        // A part of one that fits no packet stands for all of it.
-        self.waiting.take_if(|range| (range.start..range.end).contains(&start));
+        if let Some(range) = self.waiting.take() {
+            let is_newest = (range.start..range.end).contains(&start);
+            assert!(is_newest, "a live frame from {start} was sent while {range} waited");
+        }
     }
 
     pub(crate) fn is_idle(&self) -> bool {

@@ -155,16 +155,17 @@ fn outages(rng: &mut StdRng, datagrams: bool, trouble: Duration) -> OutageSchedu
     OutageSchedule::new(outages).unwrap()
 }
 
+/// A fifth of each has room for the largest frame: backlog stops there.
 fn budgets(rng: &mut StdRng, rate: u64) -> Budgets {
     let mut budgets = Budgets::default();
     if rng.random_bool(0.15) {
         budgets.bytes_per_second = Some((rate as f64 / 8.0 * rng.random_range(0.3..2.0)) as u64);
     }
     if rng.random_bool(0.15) {
-        budgets.flight_bytes = Some(rng.random_range(5_000..200_000));
+        budgets.flight_bytes = Some(rng.random_range(40_000..200_000));
     }
     if rng.random_bool(0.15) {
-        budgets.month_bytes = Some(rng.random_range(5_000..400_000));
+        budgets.month_bytes = Some(rng.random_range(40_000..400_000));
     }
     budgets
 }

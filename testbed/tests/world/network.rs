@@ -43,7 +43,7 @@ pub(crate) struct Network {
     up_stream: Stream,
     down_stream: Stream,
     /// The connection in use; what comes of an earlier one is thrown away.
-    pub(crate) connection: u64,
+    connection: u64,
     /// The vehicle's address, and where the ground takes it to be: from where its newest packet came.
     address: u64,
     known_address: u64,
@@ -70,12 +70,12 @@ impl Network {
 
     /// Another connection, which begins with a handshake from the vehicle's address.
     pub(crate) fn connect(&mut self) {
-        self.connection += 1;
-        self.known_address = self.address;
         self.disconnect();
+        self.known_address = self.address;
     }
 
     pub(crate) fn disconnect(&mut self) {
+        self.connection += 1;
         self.up_stream.clear();
         self.down_stream.clear();
         self.severed = false;
