@@ -417,7 +417,7 @@ impl Relay {
 
     /// Closes the open batch.
     fn flush(&mut self, now: Now) {
-        if let Some(batch) = self.batcher.close() {
+        if let Some(batch) = self.batcher.close(now.instant) {
             self.handle_batch(now, batch);
         }
     }

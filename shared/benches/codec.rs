@@ -99,7 +99,7 @@ fn batches(records: Vec<Record>) -> Vec<Batch> {
         batches.extend(batcher.handle_timeout(now));
         batches.extend(batcher.push(now, record, false));
     }
-    batches.extend(batcher.close());
+    batches.extend(batcher.close(Instant::default()));
     batches
 }
 

@@ -8,7 +8,8 @@ use crate::time::Instant;
 /// When a batch closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchLimits {
-    /// The longest a record waits for company. Adds up to this much to its latency.
+    /// The time from one batch to the next, give or take an eighth: a batch ends with what comes together, so that as many
+    /// samples are in each. After a pause a record waits for company for a sixteenth of it only.
     pub window: Duration,
     /// The most records in a batch.
     pub max_records: usize,
@@ -54,14 +55,24 @@ pub struct Batcher {
     limits: BatchLimits,
     records: Vec<Record>,
     bytes: usize,
-    /// When the first record of the open batch came.
+    /// When the first and the last record of the open batch came.
     opened: Instant,
+    newest: Instant,
+    /// When the batch before it closed.
+    closed: Option<Instant>,
 }
 
 impl Batcher {
     /// A batcher without records.
     pub fn new(limits: BatchLimits) -> Self {
-        Batcher { limits, records: Vec::new(), bytes: 0, opened: Instant::default() }
+        Batcher {
+            limits,
+            records: Vec::new(),
+            bytes: 0,
+            opened: Instant::default(),
+            newest: Instant::default(),
+            closed: None,
+        }
     }
 
     /// How long the open batch and those after it wait.
@@ -74,26 +85,38 @@ impl Batcher {
         if self.records.is_empty() {
             self.opened = now;
         }
+        self.newest = now;
         self.bytes += record.size_hint();
         self.records.push(record);
         let full = self.records.len() >= self.limits.max_records || self.bytes >= self.limits.max_bytes;
-        (urgent || full).then(|| self.close()).flatten()
+        (urgent || full).then(|| self.close(now)).flatten()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due; `None` while there is nothing to wait for.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        (!self.records.is_empty()).then(|| self.opened + self.limits.window)
+        let window = self.limits.window;
+        let together = self.newest + window / 16;
+        let (earliest, latest) = match self.closed {
+            Some(closed) => (closed + window * 7 / 8, closed + window * 9 / 8),
+            None => (together, self.opened),
+        };
+        let due = together.max(earliest).min(latest.max(self.opened + window / 4));
+        (!self.records.is_empty()).then_some(due)
     }
 
     /// Returns the batch when its window is over.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Batch> {
-        if self.poll_timeout()? <= now { self.close() } else { None }
+        if self.poll_timeout()? <= now { self.close(now) } else { None }
     }
 
     /// Closes the open batch whatever its age, `None` when it has no records.
-    pub fn close(&mut self) -> Option<Batch> {
+    pub fn close(&mut self, now: Instant) -> Option<Batch> {
+        if self.records.is_empty() {
+            return None;
+        }
         self.bytes = 0;
-        (!self.records.is_empty()).then(|| Batch::new(std::mem::take(&mut self.records)))
+        self.closed = Some(now);
+        Some(Batch::new(std::mem::take(&mut self.records)))
     }
 }
 
@@ -112,18 +135,49 @@ mod tests {
         Instant(Duration::from_millis(millis))
     }
 
+    /// When batches close, and how many records each has, of records that come at these times.
+    fn closings(times: impl IntoIterator<Item = u64>) -> Vec<(u64, usize)> {
+        let mut batcher =
+            Batcher::new(BatchLimits { window: Duration::from_millis(160), ..BatchLimits::default() });
+        let mut closings = Vec::new();
+        let mut close_until = |batcher: &mut Batcher, until: Instant| {
+            while let Some(due) = batcher.poll_timeout().filter(|due| *due <= until) {
+                assert_eq!(batcher.handle_timeout(Instant(due.0 - Duration::from_micros(1))), None);
+                let batch = batcher.handle_timeout(due).unwrap();
+                closings.push((due.0.as_millis() as u64, batch.records().len()));
+            }
+        };
+        for time in times {
+            close_until(&mut batcher, at(time));
+            assert_eq!(batcher.push(at(time), record(1, 1), false), None);
+        }
+        close_until(&mut batcher, at(1_000_000));
+        closings
+    }
+
     #[test]
-    fn a_batch_closes_when_its_window_is_over() {
-        let mut batcher = Batcher::new(BatchLimits::default());
-        assert_eq!(batcher.poll_timeout(), None);
-        assert_eq!(batcher.push(at(1000), record(2, 1), false), None);
-        assert_eq!(batcher.push(at(1100), record(1, 2), false), None);
-        assert_eq!(batcher.push(at(1150), record(2, 3), false), None);
-        assert_eq!(batcher.poll_timeout(), Some(at(1200)));
-        assert_eq!(batcher.handle_timeout(at(1199)), None);
-        let batch = batcher.handle_timeout(at(1200)).unwrap();
-        assert_eq!(batch.records(), [record(1, 2), record(2, 1), record(2, 3)]);
-        assert_eq!(batcher.poll_timeout(), None);
+    fn a_batch_closes_a_window_after_the_one_before() {
+        // Steady records all but without a pause between them.
+        let steady = closings((0..200).map(|n| n * 8));
+        assert!(
+            steady[1..].iter().rev().skip(1).all(|(_, records)| (22..=23).contains(records)),
+            "{steady:?}"
+        );
+    }
+
+    #[test]
+    fn batches_end_with_what_comes_together() {
+        // Three records every 50 ms: three such groups a batch, and none is torn.
+        let groups = closings((0..40).flat_map(|n| [n * 50, n * 50 + 1, n * 50 + 2]));
+        assert_eq!(groups[..4], [(12, 3), (162, 9), (312, 9), (462, 9)]);
+    }
+
+    #[test]
+    fn after_a_pause_a_record_hardly_waits() {
+        assert_eq!(closings([0, 5000]), [(10, 1), (5010, 1)]);
+        // But for company that goes on coming.
+        assert_eq!(closings((5000..5030).step_by(3))[0], (5037, 10));
+        assert_eq!(closings((5000..5300).step_by(3))[0].0, 5040);
     }
 
     #[test]
@@ -133,6 +187,6 @@ mod tests {
         assert_eq!(batcher.push(at(0), record(1, 1), false), None);
         assert_eq!(batcher.push(at(0), record(1, 2), false).unwrap().records().len(), 2);
         assert_eq!(batcher.push(at(0), record(1, 3), true).unwrap().records().len(), 1);
-        assert_eq!(batcher.close(), None);
+        assert_eq!(batcher.close(at(0)), None);
     }
 }

@@ -260,6 +260,17 @@ pub struct Feedback {
     pub loss: LossReport,
     /// A frame could not be decoded for want of the one before: begin with a key frame.
     pub key_frame_wanted: bool,
+    /// What the live payloads want that were lost and not recovered.
+    pub wanted: Option<Wanted>,
+}
+
+/// Coded symbols that would recover all live payloads that the ground lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// How many, 1 to [`MAX_WINDOW`](crate::datagram::coding::MAX_WINDOW).
+    pub symbols: u8,
+    /// How far they have to reach back: payloads up to the newest that had left with packet [`Feedback::largest`].
+    pub window: u8,
 }
 
 impl Feedback {

@@ -8,6 +8,8 @@ const REORDERING: u32 = 16;
 const OUTAGE: u32 = 64;
 /// How many packets the share of loss looks back on.
 const HORIZON_PACKETS: f64 = 1000.0;
+/// What is assumed before anything was seen counts as much as so many packets.
+const ASSUMED_PACKETS: f64 = 200.0;
 /// How many bursts their mean length looks back on.
 const HORIZON_BURSTS: f64 = 20.0;
 
@@ -29,7 +31,7 @@ impl LossReport {
 ///
 /// Packets may come up to 15 numbers late, and twice. A number further behind makes it begin again from there, keeping
 /// what it learnt. A run of 64 losses or more is an outage, and no part of the report. Every call takes bounded time, whatever the number.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LossMeter {
     newest: Option<u32>,
     /// Which of the [`REORDERING`] newest numbers came: bit 0 stands for the newest. Numbers behind these are judged.
@@ -41,6 +43,12 @@ pub struct LossMeter {
     outages: u64,
 }
 
+impl Default for LossMeter {
+    fn default() -> Self {
+        LossMeter::new()
+    }
+}
+
 /// An exponentially weighted mean that begins as a plain one.
 #[derive(Clone, Copy, Debug, Default)]
 struct Average {
@@ -49,9 +57,17 @@ struct Average {
 }
 
 impl LossMeter {
-    /// Has seen nothing.
+    /// Has seen nothing, and assumes what [`LossReport::ASSUMED`] says until it has seen enough.
     pub fn new() -> Self {
-        LossMeter::default()
+        let assumed = f64::from(LossReport::ASSUMED.loss_per_mille) / 1000.0;
+        LossMeter {
+            newest: None,
+            came: 0,
+            run: 0,
+            loss: Average { mean: assumed, count: ASSUMED_PACKETS },
+            burst: Average::default(),
+            outages: 0,
+        }
     }
 
     /// Packet `number` came.
@@ -75,12 +91,11 @@ impl LossMeter {
         }
     }
 
-    /// What to tell the vehicle; `None` before enough packets came to tell anything.
-    pub fn report(&self) -> Option<LossReport> {
+    /// What to tell the vehicle.
+    pub fn report(&self) -> LossReport {
         let per_mille = (self.loss.mean * 1000.0).round() as u16;
         let tenths = (self.burst.mean * 10.0).round() as u16;
-        (self.loss.count >= 100.0)
-            .then(|| LossReport { loss_per_mille: per_mille.min(1000), burst_tenths: tenths.max(10) })
+        LossReport { loss_per_mille: per_mille.min(1000), burst_tenths: tenths.max(10) }
     }
 
     /// How many outages there were: runs of 64 losses or more.
@@ -147,7 +162,7 @@ mod tests {
             let (mut share, mut burst) = (0, 0);
             for _ in 0..50 {
                 let numbers = survivors(&mut rng, u32::MAX - 2000, 5000, enter, leave);
-                let report = measured(numbers).report().unwrap();
+                let report = measured(numbers).report();
                 share += report.loss_per_mille;
                 burst += report.burst_tenths;
             }
@@ -157,42 +172,42 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_reported_of_too_few_packets() {
-        assert_eq!(measured(0..100).report(), None);
-        let report = LossReport { loss_per_mille: 0, burst_tenths: 10 };
-        assert_eq!(measured(0..200).report(), Some(report));
+    fn a_link_is_believed_to_lose_nothing_after_some_thousand_packets() {
+        let per_mille = |packets| measured(0..packets).report().loss_per_mille;
+        assert_eq!(LossMeter::new().report(), LossReport::ASSUMED);
+        assert!((3..=5).contains(&per_mille(300)) && (1..=2).contains(&per_mille(1000)));
+        assert_eq!(per_mille(3000), 0);
     }
 
     #[test]
     fn an_outage_is_counted_apart() {
         for outage in [64, 5000, 2_000_000_000] {
-            let meter = measured((0..1000).chain(1000 + outage..2000 + outage));
-            assert_eq!(meter.report(), Some(LossReport { loss_per_mille: 0, burst_tenths: 10 }), "{outage}");
+            let meter = measured((0..1000).chain(1000 + outage..4000 + outage));
+            assert_eq!(meter.report(), LossReport { loss_per_mille: 0, burst_tenths: 10 }, "{outage}");
             assert_eq!(meter.outages(), 1);
         }
         let meter = measured((0..1000).chain(1063..2000));
-        assert_eq!((meter.outages(), meter.report().map(|report| report.burst_tenths)), (0, Some(630)));
+        assert_eq!((meter.outages(), meter.report().burst_tenths), (0, 630));
     }
 
     #[test]
     fn reordering_and_duplicates_are_no_loss() {
         // Each group of eight comes backwards, and each number again, eight later.
-        let numbers = (0u32..3000).flat_map(|n| [n ^ 7, n.saturating_sub(8)]);
-        assert_eq!(measured(numbers).report().map(|report| report.loss_per_mille), Some(0));
+        let numbers = (0u32..4000).flat_map(|n| [n ^ 7, n.saturating_sub(8)]);
+        assert_eq!(measured(numbers).report().loss_per_mille, 0);
     }
 
     #[test]
     fn numbers_that_begin_again_are_no_loss() {
-        let meter = measured((50_000..51_000).chain(0..1000));
-        assert_eq!((meter.report().map(|report| report.loss_per_mille), meter.outages()), (Some(0), 0));
+        let meter = measured((50_000..52_000).chain(0..2000));
+        assert_eq!((meter.report().loss_per_mille, meter.outages()), (0, 0));
     }
 
     proptest! {
         #[test]
         fn any_numbers_are_taken(numbers in prop::collection::vec(prop_oneof![any::<u32>(), 0u32..300], 0..500)) {
-            if let Some(report) = measured(numbers).report() {
-                prop_assert!(report.loss_per_mille <= 1000 && (10..=640).contains(&report.burst_tenths));
-            }
+            let report = measured(numbers).report();
+            prop_assert!(report.loss_per_mille <= 1000 && (10..=640).contains(&report.burst_tenths));
         }
     }
 }

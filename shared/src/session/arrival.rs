@@ -120,7 +120,7 @@ impl Arrivals {
             missing,
             arrived_millis: newest.arrived_millis,
             held_millis: u16::try_from(held.as_millis()).unwrap_or(u16::MAX),
-            loss: self.loss.report().unwrap_or(LossReport::ASSUMED),
+            loss: self.loss.report(),
         })
     }
 

@@ -8,7 +8,7 @@ use super::queues::QueueFill;
 use crate::codec::predictive::{Decoder, FrameError};
 use crate::codec::{DecodeError, SchemaTable};
 use crate::datagram::coding::{CodingReceiver, Symbol};
-use crate::message::Payload;
+use crate::message::{Payload, Wanted};
 use crate::record::Record;
 use crate::time::Instant;
 
@@ -113,6 +113,11 @@ impl Chain {
 
     pub(super) fn queue(&self) -> QueueFill {
         QueueFill::new("payloads that wait for another", self.waiting.len(), MAX_WAITING)
+    }
+
+    /// Coded symbols that would recover all payloads that are lost.
+    pub(super) fn wanted(&self) -> Option<Wanted> {
+        self.coding.missing().map(|(symbols, window)| Wanted { symbols, window })
     }
 
     /// Whether a payload waits for one that was lost.

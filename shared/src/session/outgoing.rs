@@ -67,6 +67,9 @@ impl EdgeSession {
             self.control.next_probe = self.control.next_probe.map(|due| due.min(soon));
         }
         self.follow_rate(now.instant);
+        if let Some(datagrams) = &mut self.datagrams {
+            datagrams.shield.handle_time(now.instant);
+        }
         if self.budget.thinning() == Thinning::Spent {
             return None;
         }
@@ -79,10 +82,14 @@ impl EdgeSession {
             None => self.next_telemetry(now, stream_has_room)?,
         };
         let bytes = message.encode();
+        let is_live = matches!(message, ToGround::Live(_));
         self.control.early += usize::from(matches!(self.phase, Phase::Greeting { .. }));
         let packets = 1 + bytes.len() / PACKET_BYTES;
         let wire_bytes = bytes.len() + packets * self.overhead_bytes();
         self.pacer.charge(wire_bytes);
+        if let Some(datagrams) = self.datagrams.as_mut().filter(|_| is_live) {
+            datagrams.shield.charge(wire_bytes);
+        }
         self.budget.handle_estimate(wire_bytes);
         self.stats.wire_bytes += wire_bytes as u64;
         if let Some(auto_rate) = &mut self.auto_rate {
@@ -111,7 +118,7 @@ impl EdgeSession {
         let probe = self.control.next_probe.filter(|&due| self.phase == Phase::Open && due > now);
         // Symbols that the connection does not take are no reason to wake up.
         let datagrams = self.datagrams.as_ref().filter(|_| self.takes_live());
-        let tail = datagrams.and_then(|datagrams| datagrams.shield.tail_at());
+        let tail = datagrams.and_then(|datagrams| datagrams.shield.owes_at());
         [probe, tail].into_iter().flatten().min()
     }
 
@@ -223,10 +230,10 @@ impl EdgeSession {
             && takes_live
         {
             let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
-            let (payload_number, symbols) = datagrams.shield.symbols_alone(now.instant, room);
-            let header =
-                PacketHeader { number: datagrams.packets.next_number(), sent_millis: millis_of(now) };
-            let lost = datagrams.packets.sent(now, Content::Symbols);
+            let number = datagrams.packets.next_number();
+            let (payload_number, symbols) = datagrams.shield.symbols_alone(now.instant, number, room);
+            let header = PacketHeader { number, sent_millis: millis_of(now) };
+            let lost = datagrams.packets.sent(now, Content::Symbols, symbols.len());
             lost.into_iter().for_each(|content| self.handle_lost(content));
             let packet = LivePacket { header, payload_number, payload: Vec::new(), symbols };
             return Some((Channel::Datagram, ToGround::Live(packet)));
@@ -288,13 +295,14 @@ impl EdgeSession {
         let payload = Payload { offset: self.offset(range), frame: bytes }.encode();
         let wire_bytes = payload.len();
         let datagrams = self.datagrams.as_mut()?;
-        let symbols = datagrams.shield.symbols(room.saturating_sub(payload.len()));
+        let number = datagrams.packets.next_number();
+        let symbols = datagrams.shield.symbols(number, room.saturating_sub(payload.len()));
         let payload_number = datagrams.shield.push(now.instant, &payload);
-        let header = PacketHeader { number: datagrams.packets.next_number(), sent_millis: millis_of(now) };
+        let header = PacketHeader { number, sent_millis: millis_of(now) };
         if is_base {
             datagrams.bases.insert(range.start, range);
         }
-        let lost = datagrams.packets.sent(now, Content::Live { range, is_base });
+        let lost = datagrams.packets.sent(now, Content::Live { range, is_base }, symbols.len());
         lost.into_iter().for_each(|content| self.handle_lost(content));
         self.ledger.sent(self.leaves(now, wire_bytes), range, None);
         Some(ToGround::Live(LivePacket { header, payload_number, payload, symbols }))
@@ -324,6 +332,10 @@ impl EdgeSession {
         let leaves = self.leaves(now, merged.frame.len());
         for range in &merged.ranges {
             self.ledger.sent(leaves, *range, None);
+            // Their acknowledgement will not say that the ground decoded the live frame they were in.
+            if let Some(datagrams) = &mut self.datagrams {
+                datagrams.bases.retain(|_, base| base.intersect(range).is_empty());
+            }
         }
         let offset = self.offset(*merged.ranges.first()?);
         let skips = merged.skips();
@@ -348,7 +360,7 @@ impl EdgeSession {
         }
         let datagrams = self.datagrams.as_mut()?;
         let header = PacketHeader { number: datagrams.packets.next_number(), sent_millis: millis_of(now) };
-        let lost = datagrams.packets.sent(now, Content::Fragment(fragment));
+        let lost = datagrams.packets.sent(now, Content::Fragment(fragment), 0);
         lost.into_iter().for_each(|content| self.handle_lost(content));
         let (number, index) = (fragment.object, fragment.index);
         Some(ToGround::Backlog(BacklogPacket { header, number, index, count, bytes }))

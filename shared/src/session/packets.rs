@@ -32,6 +32,8 @@ struct Packet {
     sent_millis: u16,
     /// Live payloads that had left by then.
     payloads: u32,
+    /// Coded symbols that had left by then.
+    symbols: u32,
 }
 
 /// What a feedback told of the packets.
@@ -44,6 +46,8 @@ pub(super) struct Fate {
     /// The ground's clock at the arrival of the newest packet, less the edge's at its sending, modulo 65,536 ms: the
     /// one-way delay plus the clocks' offset.
     pub(super) raw_delay_millis: Option<u16>,
+    /// Live payloads and coded symbols that left after the newest packet that arrived.
+    pub(super) since: Option<(u32, u32)>,
 }
 
 /// The packets of a connection.
@@ -52,6 +56,8 @@ pub(super) struct Packets {
     next: u32,
     /// Live payloads sent.
     payloads: u32,
+    /// Coded symbols sent.
+    symbols: u32,
     /// Live payloads that had been sent with the newest packet that arrived.
     payloads_reached: u32,
     /// By number: those whose fate is open.
@@ -64,13 +70,19 @@ impl Packets {
         self.next
     }
 
-    /// A packet leaves. Returns what is taken for lost because nothing was heard of it for too many packets.
-    pub(super) fn sent(&mut self, now: Now, content: Content) -> Option<Content> {
+    /// A packet leaves, with so many coded symbols. Returns what is taken for lost because nothing was heard of it for too many packets.
+    pub(super) fn sent(&mut self, now: Now, content: Content, symbols: usize) -> Option<Content> {
+        self.symbols = self.symbols.wrapping_add(symbols as u32);
         if let Content::Live { .. } = content {
             self.payloads = self.payloads.wrapping_add(1);
         }
-        let packet =
-            Packet { content, sent: now.instant, sent_millis: millis_of(now), payloads: self.payloads };
+        let packet = Packet {
+            content,
+            sent: now.instant,
+            sent_millis: millis_of(now),
+            payloads: self.payloads,
+            symbols: self.symbols,
+        };
         self.open.insert(self.next, packet);
         self.next = self.next.wrapping_add(1);
         if self.open.len() > MAX_PACKETS {
@@ -83,21 +95,34 @@ impl Packets {
         QueueFill::new("packets of unknown fate", self.open.len(), MAX_PACKETS)
     }
 
-    /// What the ground says. `window` is how many payloads coded symbols reach back.
-    pub(super) fn handle_feedback(&mut self, now: Instant, feedback: &Feedback, window: u32) -> Fate {
+    /// What the ground says. `window` is how many payloads coded symbols reach back; a lost live payload may also be
+    /// recovered by those that the ground asks for, until it is `patience` old.
+    pub(super) fn handle_feedback(
+        &mut self,
+        now: Instant,
+        feedback: &Feedback,
+        window: u32,
+        patience: Duration,
+    ) -> Fate {
         let mut fate = Fate::default();
         if let Some(newest) = self.open.get(&feedback.largest) {
             let held = Duration::from_millis(feedback.held_millis.into());
             fate.round_trip = now.since(newest.sent).checked_sub(held);
             fate.raw_delay_millis = Some(feedback.arrived_millis.wrapping_sub(newest.sent_millis));
             self.payloads_reached = newest.payloads;
+            let since =
+                (self.payloads.wrapping_sub(newest.payloads), self.symbols.wrapping_sub(newest.symbols));
+            fate.since = Some(since);
         }
         let later = self.open.split_off(&feedback.largest.saturating_add(1));
         let told = std::mem::replace(&mut self.open, later);
         for range in feedback.missing_ranges() {
             for (&number, &packet) in told.range(range) {
                 let may_come = match packet.content {
-                    Content::Live { .. } => packet.payloads + window + REORDERING > self.payloads_reached,
+                    Content::Live { .. } => {
+                        packet.payloads + window + REORDERING > self.payloads_reached
+                            || now.since(packet.sent) < patience
+                    }
                     _ => number.saturating_add(REORDERING) > feedback.largest,
                 };
                 if may_come {

@@ -26,8 +26,9 @@ use crate::time::{Instant, Now};
 
 /// The longest that committed records wait for their acknowledgement: the return channel is paid for too.
 const ACK_INTERVAL: Duration = Duration::from_secs(1);
-/// The shortest time between two feedbacks when something is missing.
-const HURRIED_INTERVAL: Duration = Duration::from_millis(400);
+/// Time between two feedbacks when something is missing: the round trip, within these bounds. Before an answer can come
+/// there is no use in asking again.
+const HURRIED_INTERVAL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(400));
 /// The same when delay or rate grow: a vehicle may be finding out the link's rate.
 const GROWTH_INTERVAL: Duration = Duration::from_millis(250);
 /// After so long without a packet the first one is answered at once: the vehicle waits for it to send its backlog.
@@ -131,6 +132,10 @@ struct Datagrams {
     /// What the last feedbacks told as committed.
     told: VecDeque<Vec<SequenceRange>>,
     last_feedback: Option<Instant>,
+    /// When to tell of a live payload that is missing, if it still is then.
+    hurried_at: Option<Instant>,
+    /// As the vehicle measured it last.
+    round_trip: Option<Duration>,
 }
 
 impl GroundSession {
@@ -145,6 +150,8 @@ impl GroundSession {
                 assembly: Assembly::default(),
                 told: VecDeque::new(),
                 last_feedback: None,
+                hurried_at: None,
+                round_trip: None,
             }),
         };
         GroundSession {
@@ -244,14 +251,15 @@ impl GroundSession {
 
     /// A timer is due.
     pub fn handle_timeout(&mut self, now: Now) {
-        if self.acknowledge_at.is_some_and(|at| at <= now.instant) {
+        if self.poll_timeout().is_some_and(|at| at <= now.instant) {
             if self.datagrams.is_some() { self.feed_back(now.instant) } else { self.acknowledge() }
         }
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) next, if nothing else happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.acknowledge_at
+        let hurried_at = self.datagrams.as_ref().and_then(|datagrams| datagrams.hurried_at);
+        [self.acknowledge_at, hurried_at].into_iter().flatten().min()
     }
 
     /// The next message to send.
@@ -333,6 +341,11 @@ impl GroundSession {
             ToGround::Probe(Probe { sent, estimate }) => {
                 let reply = ToVehicle::ProbeReply(ProbeReply { sent, ground: now.wall });
                 self.transmits.push_back((Channel::Datagram, reply));
+                if let (Some(datagrams), Some(estimate)) = (&mut self.datagrams, estimate) {
+                    // The offset is as uncertain as half the round trip that it was measured with.
+                    datagrams.round_trip =
+                        Some(Duration::from_micros(2 * u64::from(estimate.uncertainty_micros)));
+                }
                 self.events.extend(estimate.map(GroundEvent::Clock));
                 Ok(())
             }
@@ -490,13 +503,17 @@ impl GroundSession {
     /// A packet arrived: it is told of within a second, at once when the vehicle waits for a sign, and soon when a live
     /// payload is missing.
     fn owe_feedback(&mut self, now: Instant, at_once: bool) {
-        let Some(datagrams) = &self.datagrams else { return };
-        let hurried = datagrams.chain.is_waiting() || datagrams.chain.key_frame_wanted();
+        let Some(datagrams) = &mut self.datagrams else { return };
+        let chain = &datagrams.chain;
+        let hurried = chain.is_waiting() || chain.key_frame_wanted() || chain.wanted().is_some();
+        let hurry = datagrams.round_trip.map_or(HURRIED_INTERVAL.1, |round_trip| {
+            round_trip.clamp(HURRIED_INTERVAL.0, HURRIED_INTERVAL.1)
+        });
+        datagrams.hurried_at = datagrams.last_feedback.map(|last| last + hurry).filter(|_| hurried);
         let grows = datagrams.arrivals.grows(now);
         let due = match datagrams.last_feedback {
             _ if at_once => now,
             Some(last) if grows => last + GROWTH_INTERVAL,
-            Some(last) if hurried => last + HURRIED_INTERVAL,
             Some(last) => last + datagrams.arrivals.gathering_time(),
             None => now,
         };
@@ -518,6 +535,7 @@ impl GroundSession {
             datagrams.told.pop_front();
         }
         datagrams.last_feedback = Some(now);
+        datagrams.hurried_at = None;
         // The newest first: what does not fit is told again, or asked for.
         let told: RangeSet = datagrams
             .told
@@ -535,6 +553,7 @@ impl GroundSession {
             held_millis: report.held_millis,
             loss: report.loss,
             key_frame_wanted: datagrams.chain.key_frame_wanted(),
+            wanted: datagrams.chain.wanted(),
         };
         self.transmits.push_back((Channel::Datagram, ToVehicle::Feedback(feedback)));
     }

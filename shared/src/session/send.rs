@@ -41,6 +41,8 @@ const FETCH_BYTES: std::ops::RangeInclusive<usize> = 16 * 1024..=1024 * 1024;
 const STREAM_WINDOW: Duration = Duration::from_millis(200);
 /// The round trip before any was measured: geostationary, loaded.
 const FIRST_ROUND_TRIP: Duration = Duration::from_millis(1500);
+/// A live payload that is lost may come by coded symbols that the ground asks for, within so many round trips.
+const ASKED_ROUND_TRIPS: u32 = 3;
 /// What a datagram may take longer than the round trip to be acknowledged: the ground gathers for a second, commits, and
 /// may lose an acknowledgement.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(2500);
@@ -537,8 +539,13 @@ impl EdgeSession {
     fn handle_feedback(&mut self, now: Now, feedback: &Feedback) {
         self.handle_acknowledgement(&feedback.committed);
         let Some(datagrams) = &mut self.datagrams else { return };
-        let fate = datagrams.packets.handle_feedback(now.instant, feedback, datagrams.shield.window());
+        let patience = datagrams.round_trip.unwrap_or(FIRST_ROUND_TRIP) * ASKED_ROUND_TRIPS;
+        let window = datagrams.shield.window();
+        let fate = datagrams.packets.handle_feedback(now.instant, feedback, window, patience);
         datagrams.round_trip = fate.round_trip.or(datagrams.round_trip);
+        if let (Some(wanted), Some((payloads, symbols))) = (feedback.wanted, fate.since) {
+            datagrams.shield.handle_wanted(wanted, feedback.largest, payloads, symbols);
+        }
         if let Some(auto_rate) = &mut self.auto_rate {
             let (newest, arrived) = (feedback.largest, feedback.arrived_millis);
             auto_rate.handle_feedback(now.instant, newest, arrived, feedback.missing_ranges());

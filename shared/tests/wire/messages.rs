@@ -13,7 +13,7 @@ use tern_shared::mavlink::dialect;
 use tern_shared::message::{
     Acknowledgement, BacklogPacket, ClockEstimate, Feedback, FrameMessage, Gap, GapReason, Hello, Lane,
     LivePacket, Object, PacketHeader, Payload, Probe, ProbeReply, Refusal, RefusalReason, SchemaAnnouncement,
-    SchemaBody, ToGround, ToVehicle, Welcome,
+    SchemaBody, ToGround, ToVehicle, Wanted, Welcome,
 };
 use tern_shared::range::SequenceRange;
 use tern_shared::schema::{Class, Field, FieldKind, MavlinkOrigin, Origin, Schema};
@@ -104,6 +104,7 @@ pub(crate) fn to_vehicle() -> Vec<(ToVehicle, &'static str)> {
         held_millis: 700,
         loss: LossReport { loss_per_mille: 17, burst_tenths: 25 },
         key_frame_wanted: true,
+        wanted: Some(Wanted { symbols: 3, window: 12 }),
     };
     let refused = |reason| ToVehicle::Refused(Refusal::new(reason, "no"));
     vec![
@@ -125,7 +126,7 @@ pub(crate) fn to_vehicle() -> Vec<(ToVehicle, &'static str)> {
             "038080a0faa0ccd705c0cfc4faa0ccd705",
         ),
         (ToVehicle::Goodbye, "04"),
-        (ToVehicle::Feedback(feedback), "05ac02020a1ea00101e807020302900301ffff03bc05111901"),
+        (ToVehicle::Feedback(feedback), "05ac02020a1ea00101e807020302900301ffff03bc0511190101030c"),
         (ToVehicle::Goodbye, "04"),
         (
             order(Order::Command(switch(None))),

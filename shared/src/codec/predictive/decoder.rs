@@ -6,13 +6,10 @@ use super::head::{Continues, Head};
 use super::layout::Layouts;
 use super::range_coder::{self, BitCoder};
 use super::state::{Parts, Tables};
-use super::{Keep, Kept, MAX_STATES};
+use super::{Keep, Kept, MAX_LASTING_STATES, MAX_PASSING_STATES};
 use crate::codec::{self, DecodeError, SchemaTable};
 use crate::message::MAX_FRAME_BYTES;
 use crate::record::Record;
-
-/// How many of the states are kept for the next frame only: one, and those whose next frame was lost or is late.
-const MAX_PASSING_STATES: usize = 8;
 
 /// Takes frames, and remembers what others may continue.
 #[derive(Debug, Default)]
@@ -99,7 +96,7 @@ impl Decoder {
             let lasting = head.keep == Keep::ForAll;
             self.kept.insert(first, Kept { end, state, lasting, acknowledged: false });
             // Those that only the next frame may continue do not drive out those that any may, nor these those.
-            let room = if lasting { MAX_STATES - MAX_PASSING_STATES } else { MAX_PASSING_STATES };
+            let room = if lasting { MAX_LASTING_STATES } else { MAX_PASSING_STATES };
             let alike = self.kept.iter().filter(|(_, kept)| kept.lasting == lasting);
             if alike.clone().count() > room {
                 let oldest = alike.map(|(&at, _)| at).next();

@@ -6,7 +6,7 @@ use super::head::{Continues, Head, MAX_PARTS};
 use super::layout::Layouts;
 use super::range_coder::{self, BitCoder};
 use super::state::{Parts, State, Tables};
-use super::{Kept, MAX_STATES};
+use super::{Kept, MAX_LASTING_STATES, MAX_STATES};
 use crate::batch::Batch;
 use crate::codec::{self, SchemaTable};
 use crate::id::SchemaId;
@@ -164,7 +164,11 @@ impl Encoder {
                 let before = self.kept.range(..first).rev();
                 before.clone().find(|(_, kept)| kept.end == first).or(before.clone().next())
             }
-            Base::Acknowledged => self.kept.iter().rev().find(|(_, kept)| kept.acknowledged),
+            // The decoder keeps the newest of those that it decoded, which may be all that were sent.
+            Base::Acknowledged => {
+                let lasting = self.kept.iter().rev().filter(|(_, kept)| kept.lasting);
+                lasting.take(MAX_LASTING_STATES).find(|(_, kept)| kept.acknowledged)
+            }
         };
         match found {
             None => (Continues::Nothing, None, State::default()),

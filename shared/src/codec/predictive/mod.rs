@@ -43,7 +43,11 @@ pub use self::encoder::{Base, Encoder, Keep, TooLarge};
 pub use self::head::MAX_PARTS;
 
 /// The most states that either end keeps for frames to come.
-pub const MAX_STATES: usize = 32;
+pub const MAX_STATES: usize = MAX_LASTING_STATES + MAX_PASSING_STATES;
+/// Those of them that any frame may continue. A decoder drops the oldest, so an encoder takes none before these.
+const MAX_LASTING_STATES: usize = 24;
+/// Those for the next frame only: one, and those whose next frame was lost or is late.
+const MAX_PASSING_STATES: usize = 8;
 
 /// A state after a frame, for a frame to come.
 #[derive(Clone, Debug)]

@@ -20,6 +20,8 @@ use super::{HORIZON, MAX_PAYLOAD_BYTES, MAX_SYMBOLS_PER_PACKET, MAX_WINDOW};
 #[derive(Debug)]
 pub struct CodingReceiver {
     newest: Option<u32>,
+    /// How many numbers up to the newest are known or unknown, at most [`HORIZON`]. What was before is nobody's loss.
+    span: usize,
     /// By slot (number modulo [`HORIZON`]), behind their lengths; `None` when unknown.
     payloads: Vec<Option<Vec<u8>>>,
     /// By the slot of their pivot.
@@ -52,6 +54,7 @@ impl CodingReceiver {
     pub fn new() -> Self {
         CodingReceiver {
             newest: None,
+            span: 0,
             payloads: vec![None; HORIZON],
             equations: BTreeMap::new(),
             stats: CodingStats::default(),
@@ -91,6 +94,18 @@ impl CodingReceiver {
         new
     }
 
+    /// Of the last [`MAX_WINDOW`] payloads: how many symbols it takes to recover all that are unknown, and how far back
+    /// from the newest the oldest of them lies, that one counted. `None` when there is no unknown.
+    pub fn missing(&self) -> Option<(u8, u8)> {
+        let ages = 0..self.span.min(MAX_WINDOW.into());
+        let newest = self.newest?;
+        let slot_of = |age: usize| slot(newest.wrapping_sub(age as u32));
+        let unknown = |age: &usize| self.payloads[slot_of(*age)].is_none();
+        let oldest = ages.clone().rev().find(unknown)?;
+        let wanted = ages.filter(unknown).filter(|age| !self.equations.contains_key(&slot_of(*age))).count();
+        Some((wanted as u8, oldest as u8 + 1))
+    }
+
     /// What it did so far.
     pub fn stats(&self) -> CodingStats {
         self.stats
@@ -103,6 +118,7 @@ impl CodingReceiver {
             self.payloads.fill(None);
             self.equations.clear();
             self.newest = Some(number);
+            self.span = 1;
             return;
         }
         for step in (0..ahead.max(0).cast_unsigned()).rev() {
@@ -111,6 +127,8 @@ impl CodingReceiver {
             self.equations.remove(&slot);
         }
         if ahead > 0 || self.newest.is_none() {
+            let ahead = if self.newest.is_none() { 1 } else { ahead.unsigned_abs() as usize };
+            self.span = (self.span + ahead).min(HORIZON);
             self.newest = Some(number);
         }
     }

@@ -99,7 +99,7 @@ const BURST_MIN: f64 = 1.5;
 /// How many standard deviations of the number of losses are covered.
 const DEVIATIONS: f64 = 6.0;
 /// Share of the link that live packets fill at most.
-const LOAD_MAX: f64 = 0.9;
+pub(crate) const LOAD_MAX: f64 = 0.9;
 /// Symbols a tick where ticks are too few for any number of them to bring everything back in time.
 const FEW_TICKS_SYMBOLS: f64 = 0.5;
 
