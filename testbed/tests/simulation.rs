@@ -77,3 +77,15 @@ fn both_ends_agree_in_a_million_worlds() {
     let first = number("TERN_FIRST").unwrap_or(WORLDS);
     run(first..first + number("TERN_WORLDS").unwrap_or(MANY_WORLDS));
 }
+
+/// A frame in the live lane was halved until it fit a packet, and its parts were more than the lane may hold.
+#[test]
+fn seed_126_parts_of_frames_fill_the_live_lane() {
+    run(126..127);
+}
+
+/// Symbols that were due woke the edge again and again while it said goodbye and took none.
+#[test]
+fn seed_34_a_session_that_leaves_does_not_spin() {
+    run(34..35);
+}

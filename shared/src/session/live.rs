@@ -69,9 +69,13 @@ impl LiveLane {
         self.encoder.restart();
     }
 
-    /// Takes a frame, and returns the one that it pushed out.
-    pub(super) fn push(&mut self, frame: Frame) -> Option<Frame> {
+    /// Takes a frame. [`overflow`](Self::overflow) has what it pushes out.
+    pub(super) fn push(&mut self, frame: Frame) {
         self.queue.push_back(frame);
+    }
+
+    /// The oldest frame, while more wait than may: those that came, or the parts of one that fits no packet.
+    pub(super) fn overflow(&mut self) -> Option<Frame> {
         if self.queue.len() > QUEUE_FRAMES { self.queue.pop_front() } else { None }
     }
 

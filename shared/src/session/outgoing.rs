@@ -310,7 +310,9 @@ impl EdgeSession {
 
     /// Encodes the newest live frame; what fits no packet goes to the backlog.
     fn encode_live(&mut self, chain: Chain, max_bytes: usize) -> Option<Encoded> {
-        match self.live.encode(&self.schemas, chain, max_bytes)? {
+        let encoded = self.live.encode(&self.schemas, chain, max_bytes)?;
+        self.bound_live();
+        match encoded {
             Ok(encoded) => Some(encoded),
             Err(range) => {
                 self.ledger.put_back(range);

@@ -38,6 +38,7 @@ pub(crate) struct Edge {
     /// Frames that the spool's next commit will hold; a restart loses them.
     uncommitted: Vec<Frame>,
     evicted: RangeSet,
+    acknowledged: RangeSet,
     not_stored: RangeSet,
     /// The newest live frame, until it is sent.
     waiting: Option<SequenceRange>,
@@ -85,6 +86,7 @@ impl Edge {
             spool: BTreeMap::new(),
             uncommitted: Vec::new(),
             evicted: RangeSet::new(),
+            acknowledged: RangeSet::new(),
             not_stored: RangeSet::new(),
             waiting: None,
             fetched_frames: faults.fetched_frames,
@@ -290,11 +292,13 @@ impl Edge {
     }
 
     fn forget(&mut self, ranges: &[SequenceRange]) {
-        let acknowledged: RangeSet = ranges.iter().copied().collect();
         for range in ranges {
+            // A frame that left in parts is acknowledged in parts.
+            self.acknowledged.insert(*range);
             self.evicted.remove(*range);
             self.not_stored.remove(*range);
         }
+        let acknowledged = &self.acknowledged;
         self.spool.retain(|_, frame| !acknowledged.covers(frame.range));
         self.uncommitted.retain(|frame| !acknowledged.covers(frame.range));
         self.waiting.take_if(|range| acknowledged.covers(*range));
