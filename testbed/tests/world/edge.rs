@@ -72,7 +72,7 @@ impl Edge {
                 let fields = kinds.iter().map(|&kind| Field::new(format!("{kind:?}"), kind)).collect();
                 let class = if rng.random_bool(0.3) { Class::Critical } else { Class::Live };
                 let stream = format!("stream-{id}");
-                (SchemaId(id), Arc::new(Schema { stream, origin: Origin::Sensor, class: class, fields }))
+                (SchemaId(id), Arc::new(Schema { stream, origin: Origin::Sensor, class, fields }))
             })
             .collect();
         let mut edge = Edge {
