@@ -14,7 +14,7 @@ use crate::record::Record;
 use crate::schema::Class;
 
 /// Frames that wait for the lane. When more come than the link carries, the oldest goes to the backlog.
-const QUEUE_FRAMES: usize = 4;
+const QUEUE_FRAMES: usize = 8;
 /// What a record's encoding is of its size hint before anything is known of it: 1 in 4.
 const FIRST_RATIO: f64 = 0.25;
 /// How much of the ratio the newest frame decides.

@@ -29,6 +29,8 @@ use crate::range::SequenceRange;
 use crate::schema::Schema;
 use crate::time::{Instant, Now, Timestamp};
 
+/// What comes together after a pause may take this much time of the link.
+const DIVIDED_TIME: Duration = Duration::from_millis(300);
 /// What a packet costs beside our bytes: IP, TCP, TLS, WebSocket...
 const STREAM_OVERHEAD: usize = 80;
 /// ... or IP, UDP, QUIC.
@@ -287,7 +289,7 @@ impl EdgeSession {
     /// spool ([`handle_stored`](Self::handle_stored)), and those that it takes ([`handle_frame`](Self::handle_frame)).
     /// Either may be empty. The former get the lower sequence numbers.
     pub fn divide(&mut self, now: Now, batch: Batch) -> (Batch, Batch) {
-        let since = now.instant.since(self.divided).min(self.batch_window() * 3);
+        let since = now.instant.since(self.divided).min(DIVIDED_TIME.max(self.batch_window() * 3));
         self.divided = now.instant;
         // A tenth is left for the backlog and for control. Symbols take what the records leave of the rest.
         let bytes = self.rate_bits_per_second().map_or(f64::INFINITY, |rate| {
