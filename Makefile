@@ -7,10 +7,12 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := build
-.PHONY: build page demo test lint bench autobahn tools clean
-.SILENT: page demo test lint autobahn tools
+.PHONY: build page demo test lint bench soak autobahn tools clean
+.SILENT: page demo test lint soak autobahn tools
 
 SECONDS ?=
+WORLDS ?= 1000000
+FIRST ?= 10000
 VENV := .venv
 WEB := ground/web
 DENY_VERSION := 0.20.2
@@ -94,6 +96,10 @@ lint:
 
 bench:
 	cargo bench --workspace
+
+soak:
+	export TERN_WORLDS=$(WORLDS) TERN_FIRST=$(FIRST)
+	cargo test --release -p tern-testbed --test simulation -- --ignored --exact --nocapture both_ends_agree_in_a_million_worlds
 
 autobahn:
 	cargo build --release -p tern-ground --example echo

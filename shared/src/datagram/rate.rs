@@ -149,8 +149,12 @@ impl AutoRate {
 
     /// A new connection: its packets are numbered anew and may take another path.
     pub fn restart(&mut self) {
+        // Of what was sent nothing was ever heard: on a link far narrower than the first rate, packets may still wait in its
+        // queue for longer than a connection lives.
+        let is_mute = self.capacity.is_none() && self.heard.is_none() && !self.sent.is_empty();
+        let rate = if is_mute { (self.rate / 2.0).max(RATE_MIN) } else { self.rate };
         *self = AutoRate {
-            rate: self.rate,
+            rate,
             capacity: self.capacity,
             sent_bytes: self.sent_bytes,
             ..AutoRate::new(Some(self.rate_max as u64))
@@ -166,6 +170,11 @@ impl AutoRate {
     pub fn pace_bits_per_second(&self, now: Instant) -> u64 {
         let drain = self.drain.filter(|drain| now < drain.until);
         drain.map_or(self.rate, |drain| drain.rate.min(self.rate)) as u64
+    }
+
+    /// Packets that the ground has not told of, and the most that are remembered.
+    pub fn unheard_packets(&self) -> (usize, usize) {
+        (self.sent.len(), MAX_PACKETS)
     }
 
     /// When [`pace_bits_per_second`](Self::pace_bits_per_second) rises by itself.

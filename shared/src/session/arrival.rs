@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::packets::millis_of;
+use super::queues::QueueFill;
 use crate::datagram::loss::{LossMeter, LossReport};
 use crate::message::{MAX_ACK_RANGES, PacketHeader};
 use crate::range::{RangeSet, SequenceRange};
@@ -95,6 +96,12 @@ impl Arrivals {
             self.numbers.remove(SequenceRange::new(0, u64::from(number).saturating_sub(HORIZON)));
         }
         true
+    }
+
+    pub(super) fn queue(&self) -> QueueFill {
+        // Every other number, and the newest beyond them.
+        let most = HORIZON as usize / 2 + 1;
+        QueueFill::new("ranges of packets", self.numbers.range_count(), most)
     }
 
     /// What to tell; `None` before the first packet.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::queues::QueueFill;
 use crate::message::{BacklogPacket, MAX_FRAGMENTS, MAX_MESSAGE_BYTES};
 use crate::time::Instant;
 
@@ -68,6 +69,10 @@ impl Assembly {
             self.remove(oldest);
         }
         None
+    }
+
+    pub(super) fn queue(&self) -> QueueFill {
+        QueueFill::new("bytes of incomplete objects", self.bytes, MAX_BYTES)
     }
 
     fn remove(&mut self, id: u32) -> Option<Object> {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::queues::QueueFill;
 use crate::codec::predictive::{Decoder, FrameError};
 use crate::codec::{DecodeError, SchemaTable};
 use crate::datagram::coding::{CodingReceiver, Symbol};
@@ -108,6 +109,10 @@ impl Chain {
             }
         }
         Ok(None)
+    }
+
+    pub(super) fn queue(&self) -> QueueFill {
+        QueueFill::new("payloads that wait for another", self.waiting.len(), MAX_WAITING)
     }
 
     /// Coded symbols that would recover all payloads that are lost.

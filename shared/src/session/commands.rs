@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use super::queues::QueueFill;
 use super::transmit::Channel;
 use super::{EdgeSession, GroundSession};
 use crate::command::{Answer, Order};
@@ -28,6 +29,10 @@ impl Answers {
 
     pub(super) fn pop(&mut self) -> Option<Answer> {
         self.0.pop_front()
+    }
+
+    pub(super) fn queue(&self) -> QueueFill {
+        QueueFill::new("answers", self.0.len(), MAX_ANSWERS)
     }
 
     pub(super) fn is_empty(&self) -> bool {

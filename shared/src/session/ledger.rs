@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::queues::QueueFill;
+use crate::codec::predictive::MAX_PARTS;
 use crate::message::{GapReason, MAX_ACK_RANGES};
 use crate::range::{RangeSet, SequenceRange};
 use crate::time::Instant;
@@ -10,6 +12,9 @@ use crate::time::Instant;
 /// The most ranges that the waiting records are kept in, and those that were sent. Beyond it the two oldest are joined
 /// over the hole between them, which at worst asks the spool for records that it has forgotten.
 const MAX_RANGES: usize = 4096;
+
+/// Messages on their way before the session waits for acknowledgements, and those that the last object adds.
+const MAX_IN_FLIGHT: usize = super::outgoing::MAX_IN_FLIGHT + MAX_PARTS;
 
 /// What was sent and waits for an acknowledgement.
 #[derive(Clone, Copy, Debug)]
@@ -258,6 +263,13 @@ impl Ledger {
 
     pub(super) fn acknowledged_records(&self) -> u64 {
         self.acknowledged_records
+    }
+
+    pub(super) fn queues(&self) -> Vec<QueueFill> {
+        vec![
+            QueueFill::new("ranges that wait in the spool", self.pending.range_count(), MAX_RANGES),
+            QueueFill::new("unacknowledged messages", self.in_flight.len(), MAX_IN_FLIGHT),
+        ]
     }
 
     /// Counts what arrived on an earlier connection, whose acknowledgement did not. `counted` are those that were counted

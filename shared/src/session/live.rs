@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::budget::Thinning;
+use super::queues::QueueFill;
 use super::send::Frame;
 use crate::batch::Batch;
 use crate::codec::predictive::{Base, Encoder, Keep};
@@ -73,9 +74,13 @@ impl LiveLane {
         self.encoder.restart();
     }
 
-    /// Takes a frame, and returns the one that it pushed out.
-    pub(super) fn push(&mut self, frame: Frame) -> Option<Frame> {
+    /// Takes a frame. [`overflow`](Self::overflow) has what it pushes out.
+    pub(super) fn push(&mut self, frame: Frame) {
         self.queue.push_back(frame);
+    }
+
+    /// The oldest frame, while more wait than may: those that came, or the parts of one that fits no packet.
+    pub(super) fn overflow(&mut self) -> Option<Frame> {
         if self.queue.len() > QUEUE_FRAMES { self.queue.pop_front() } else { None }
     }
 
@@ -96,6 +101,10 @@ impl LiveLane {
     /// The ground decoded the frame that begins with this record.
     pub(super) fn acknowledge(&mut self, first: u64) {
         self.encoder.acknowledge(first);
+    }
+
+    pub(super) fn queue(&self) -> QueueFill {
+        QueueFill::new("live frames", self.queue.len(), QUEUE_FRAMES)
     }
 
     /// Divides records into those that do not fit the lane and those that do, of at most `budget_bytes` when encoded:

@@ -23,12 +23,14 @@ mod load;
 mod outgoing;
 mod pacing;
 mod packets;
+mod queues;
 mod receive;
 mod send;
 mod shield;
 mod transmit;
 
 pub use budget::{BudgetChange, BudgetKind, Budgets, Month, MonthSpent, Thinning};
+pub use queues::QueueFill;
 pub use receive::{GroundEvent, GroundSession};
 pub use send::{EdgeEvent, EdgeSession, Frame, Identity, SendConfig, SendStats};
 pub use shield::Pins;

@@ -10,11 +10,13 @@ use std::time::Duration;
 use super::budget::Thinning;
 use super::live::{Chain, Encoded};
 use super::packets::{Content, millis_of};
+use super::queues::QueueFill;
 use super::send::{EdgeSession, Phase};
 use super::transmit::{Channel, Transmit};
 use crate::message::{
-    BacklogPacket, FrameMessage, Gap, Hello, Lane, LivePacket, MAX_EARLY_MESSAGES, MAX_FRAME_BYTES, Object,
-    PROTOCOL_VERSION, PacketHeader, Payload, SchemaAnnouncement, SchemaBody, ToGround,
+    BacklogPacket, FrameMessage, Gap, Hello, Lane, LivePacket, MAX_EARLY_MESSAGES, MAX_FRAME_BYTES,
+    MAX_MESSAGE_BYTES, Object, PROTOCOL_VERSION, PacketHeader, Payload, SchemaAnnouncement, SchemaBody,
+    ToGround,
 };
 use crate::range::SequenceRange;
 use crate::schema::Schema;
@@ -23,7 +25,7 @@ use crate::time::{Instant, Now};
 /// What a packet carries of a message, about: the usual MTU of 1500 without headers.
 const PACKET_BYTES: usize = 1400;
 /// Batches on their way before the session waits for acknowledgements.
-const MAX_IN_FLIGHT: usize = 16 * 1024;
+pub(super) const MAX_IN_FLIGHT: usize = 16 * 1024;
 /// Messages between the hello and the welcome: what the ground keeps, less what it may get twice.
 const EARLY_MESSAGES: usize = MAX_EARLY_MESSAGES / 2;
 /// Time between clock probes once the first ones are answered. Also keeps an idle connection alive.
@@ -52,6 +54,8 @@ const OBJECT_BYTES: std::ops::RangeInclusive<usize> = 1024..=32 * 1024;
 const OBJECTS_TIME: Duration = Duration::from_secs(6);
 /// ... within these bounds, bytes.
 const OBJECTS_BYTES: std::ops::RangeInclusive<usize> = 8 * 1024..=4 * 1024 * 1024;
+/// What the ground may say to a frame, bytes on the wire.
+const ANSWERS_BYTES: u64 = 500;
 /// What a packet's header, its payload's and its symbols' take at most, bytes.
 const PACKET_HEADER_BYTES: usize = 24;
 
@@ -112,6 +116,7 @@ impl EdgeSession {
             return Some(drained.map_or(ready, |drained| drained.min(ready)));
         }
         let probe = self.control.next_probe.filter(|&due| self.phase == Phase::Open && due > now);
+        // Symbols that the connection does not take are no reason to wake up.
         let datagrams = self.datagrams.as_ref().filter(|_| self.takes_live());
         let tail = datagrams.and_then(|datagrams| datagrams.shield.owes_at(now));
         [probe, tail].into_iter().flatten().min()
@@ -157,6 +162,12 @@ impl EdgeSession {
 
     fn objects_bytes(&self) -> usize {
         self.bytes_in(OBJECTS_TIME).clamp(*OBJECTS_BYTES.start(), *OBJECTS_BYTES.end())
+    }
+
+    pub(super) fn object_queue(&self) -> QueueFill {
+        // Whatever the rate was; the last object may go beyond it.
+        let most = OBJECTS_BYTES.end() + MAX_MESSAGE_BYTES;
+        QueueFill::new("bytes of backlog on their way", self.backlog.object_bytes(), most)
     }
 
     fn has_message(&self, now: Instant) -> bool {
@@ -249,10 +260,18 @@ impl EdgeSession {
 
     /// The newest live frame, as a message.
     fn live_frame(&mut self, now: Now) -> Option<ToGround> {
-        let Encoded { range, bytes, .. } = self.encode_live(Chain::On, MAX_FRAME_BYTES, MAX_FRAME_BYTES)?;
+        let max_bytes = self.affordable_bytes();
+        let Encoded { range, bytes, .. } = self.encode_live(Chain::On, max_bytes, max_bytes)?;
         self.ledger.sent(self.leaves(now, bytes.len()), range, None);
         let object = Object { offset: self.offset(range), skips: Vec::new(), frame: bytes };
         Some(ToGround::Frame(FrameMessage { lane: Lane::Live, object }))
+    }
+
+    /// The largest frame that no budget is exceeded by, its headers and the answers to it included.
+    fn affordable_bytes(&self) -> usize {
+        let left = self.budget.left_bytes().unwrap_or(u64::MAX);
+        let frame = left.saturating_sub(ANSWERS_BYTES) / 10 * 9;
+        usize::try_from(frame).unwrap_or(usize::MAX).min(MAX_FRAME_BYTES)
     }
 
     /// The newest live frame with what it protects of those before, as a packet.
@@ -299,7 +318,9 @@ impl EdgeSession {
 
     /// Encodes the newest live frame; what fits no packet goes to the backlog.
     fn encode_live(&mut self, chain: Chain, suited_bytes: usize, max_bytes: usize) -> Option<Encoded> {
-        match self.live.encode(&self.schemas, chain, suited_bytes, max_bytes)? {
+        let encoded = self.live.encode(&self.schemas, chain, suited_bytes, max_bytes)?;
+        self.bound_live();
+        match encoded {
             Ok(encoded) => Some(encoded),
             Err(range) => {
                 self.ledger.put_back(range);

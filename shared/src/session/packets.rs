@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::backlog::Fragment;
+use super::queues::QueueFill;
 use crate::message::Feedback;
 use crate::range::SequenceRange;
 use crate::time::{Instant, Now};
@@ -88,6 +89,10 @@ impl Packets {
             return self.open.pop_first().map(|(_, packet)| packet.content);
         }
         None
+    }
+
+    pub(super) fn queue(&self) -> QueueFill {
+        QueueFill::new("packets of unknown fate", self.open.len(), MAX_PACKETS)
     }
 
     /// What the ground says. `window` is how many payloads coded symbols reach back; a lost live payload may also be

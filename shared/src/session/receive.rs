@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::arrival::Arrivals;
 use super::assembly::Assembly;
 use super::chain::{Chain, Decoded};
+use super::queues::QueueFill;
 use super::transmit::{Carrier, Channel, Transmit};
 use crate::batch::Batch;
 use crate::codec::predictive::{Decoder, FrameError};
@@ -275,6 +276,23 @@ impl GroundSession {
     /// The schemas declared so far, by which the records of [`GroundEvent::Frame`] are read.
     pub fn schemas(&self) -> &SchemaTable {
         &self.schemas
+    }
+
+    /// Everything that is bounded by a number of its own, whatever the link and the vehicle do.
+    pub fn queues(&self) -> Vec<QueueFill> {
+        let waits = if self.phase == Phase::Silent { MAX_DATAGRAMS_BEFORE_HELLO } else { MAX_EARLY_MESSAGES };
+        let mut queues = vec![
+            QueueFill::new("messages before the welcome", self.waiting.len(), waits),
+            QueueFill::new("ranges of received records", self.accepted.range_count(), MAX_RANGES + 1),
+            QueueFill::new("ranges to acknowledge", self.unacknowledged.len(), MAX_ACK_RANGES * 4),
+        ];
+        if let Some(datagrams) = &self.datagrams {
+            queues.push(QueueFill::new("feedbacks to repeat", datagrams.told.len(), TOLD_TIMES));
+            queues.push(datagrams.arrivals.queue());
+            queues.push(datagrams.chain.queue());
+            queues.push(datagrams.assembly.queue());
+        }
+        queues
     }
 
     pub(super) fn is_open(&self) -> bool {

@@ -310,9 +310,8 @@ impl EdgeSession {
     /// A new frame for the live lane, whose range follows the previous one's; the spool has been given it as well.
     pub fn handle_frame(&mut self, frame: Frame) {
         self.ledger.add(frame.range);
-        if let Some(oldest) = self.live.push(frame) {
-            self.ledger.put_back(oldest.range);
-        }
+        self.live.push(frame);
+        self.bound_live();
     }
 
     /// New records that only the spool has been given: backlog. Their range follows the previous frame's.
@@ -504,6 +503,13 @@ impl EdgeSession {
             budget_left_bytes: self.budget.left_bytes(),
             thinning: self.budget.thinning(),
             ..self.stats
+        }
+    }
+
+    /// What the live lane has no room for is backlog.
+    pub(super) fn bound_live(&mut self) {
+        while let Some(oldest) = self.live.overflow() {
+            self.ledger.put_back(oldest.range);
         }
     }
 

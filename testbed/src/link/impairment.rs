@@ -55,6 +55,10 @@ impl Impairments {
         }
     }
 
+    pub(super) fn set_delay(&mut self, delay_ms: f64) {
+        self.delay_ms = delay_ms;
+    }
+
     /// The draws of the next packet.
     pub(super) fn draw(&mut self) -> Draws {
         let lost = self.draw_loss();

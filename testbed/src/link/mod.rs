@@ -22,6 +22,7 @@ mod outage;
 mod profile;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -127,6 +128,14 @@ impl<P: Packet> Link<P> {
             arrivals: 0,
             counters: LinkCounters::default(),
         }
+    }
+
+    /// From here on the link has another rate and another delay, as on another beam or path. What is under way stays so;
+    /// what waits leaves as it would have.
+    pub fn change(&mut self, rate_bits_per_second: NonZeroU64, delay_ms: f64) {
+        self.profile.rate_bits_per_second = rate_bits_per_second;
+        self.impairments.set_delay(delay_ms);
+        self.profile.delay_ms = delay_ms;
     }
 
     /// Offers a packet. `now` must not go backwards from call to call.
@@ -282,6 +291,15 @@ mod tests {
         assert_eq!(link.next_departure(millis(99)), Some(millis(100)));
         assert!(matches!(link.send(millis(100), vec![0; 800]), Fate::Arrives(_)));
         assert_eq!(link.counters().refused_packets, 1);
+    }
+
+    #[test]
+    fn a_link_that_changes_delays_what_comes_after() {
+        let mut link = link(profile(64_000), 1);
+        assert_eq!(link.send(millis(0), vec![0; 800]), Fate::Arrives(millis(400)));
+        link.change(32_000.try_into().unwrap(), 500.0);
+        // 800 bytes wait for 100 ms and take 200.
+        assert_eq!(link.send(millis(0), vec![0; 800]), Fate::Arrives(millis(800)));
     }
 
     #[test]

@@ -8,16 +8,21 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
+use tern_shared::command::Order;
 use tern_shared::id::{Epoch, SchemaId, Token};
-use tern_shared::message::GapReason;
+use tern_shared::message::{GapReason, Lane, Payload, ToGround};
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
-use tern_shared::session::{Budgets, EdgeEvent, EdgeSession, Frame, Identity, Pins, SendConfig};
+use tern_shared::session::{
+    EdgeEvent, EdgeSession, Frame, Identity, MonthSpent, Pins, SendConfig, Thinning, Transmit,
+};
 use tern_shared::time::{Instant, Now, Timestamp};
 
+use super::OVERHEAD_BYTES;
+use super::faults::Faults;
 use super::ground::REFUSED;
-use super::{Faults, OVERHEAD_BYTES};
+use super::watch::Watch;
 
 /// The stream whose times cross the link in microseconds, where those of others do in milliseconds.
 const MICROSECONDS: SchemaId = SchemaId(0);
@@ -25,7 +30,7 @@ const MICROSECONDS: SchemaId = SchemaId(0);
 pub(crate) struct Edge {
     pub(crate) session: EdgeSession,
     pub(crate) disk_full: bool,
-    pub(crate) starts: u64,
+    pub(crate) watch: Watch,
     /// Records that the spool evicted, could not store, or lost in a restart: the ground need not have them.
     pub(crate) gone: RangeSet,
     schemas: SchemaTable,
@@ -36,10 +41,30 @@ pub(crate) struct Edge {
     /// Frames that the spool's next commit will hold; a restart loses them.
     uncommitted: Vec<Frame>,
     evicted: RangeSet,
+    acknowledged: RangeSet,
     not_stored: RangeSet,
     /// The newest live frame, until it is sent.
     waiting: Option<SequenceRange>,
     fetched_frames: usize,
+    /// What earlier starts spent of this month.
+    month: MonthSpent,
+    /// Whether the ground welcomed this connection.
+    is_open: bool,
+    /// Whether it is shutting down.
+    is_closing: bool,
+    /// Whether a message went unheard, as is right once the connection was refused or given up.
+    is_deaf: bool,
+    /// Whether it is silent, which calls for another connection beside this one.
+    pub(crate) is_silent: bool,
+}
+
+/// What the session's events ask of the world.
+#[derive(Default)]
+pub(crate) struct Wishes {
+    pub(crate) disconnect: bool,
+    pub(crate) closed: bool,
+    pub(crate) clock_known: bool,
+    pub(crate) orders: Vec<Order>,
 }
 
 impl Edge {
@@ -48,17 +73,15 @@ impl Edge {
         let schemas: SchemaTable = (0..rng.random_range(1..4u32))
             .map(|id| {
                 let fields = kinds.iter().map(|&kind| Field::new(format!("{kind:?}"), kind)).collect();
+                let class = if rng.random_bool(0.3) { Class::Critical } else { Class::Live };
                 let stream = format!("stream-{id}");
-                (
-                    SchemaId(id),
-                    Arc::new(Schema { stream, origin: Origin::Sensor, class: Class::Live, fields }),
-                )
+                (SchemaId(id), Arc::new(Schema { stream, origin: Origin::Sensor, class, fields }))
             })
             .collect();
         let mut edge = Edge {
             session: session(0, faults),
             disk_full: false,
-            starts: 0,
+            watch: Watch::new(faults, Instant::default()),
             gone: RangeSet::new(),
             schemas,
             next: 0,
@@ -66,18 +89,28 @@ impl Edge {
             spool: BTreeMap::new(),
             uncommitted: Vec::new(),
             evicted: RangeSet::new(),
+            acknowledged: RangeSet::new(),
             not_stored: RangeSet::new(),
             waiting: None,
             fetched_frames: faults.fetched_frames,
+            month: MonthSpent::default(),
+            is_open: false,
+            is_closing: false,
+            is_deaf: false,
+            is_silent: false,
         };
-        edge.begin(faults);
+        edge.begin(faults, Instant::default());
         edge
     }
 
-    fn begin(&mut self, faults: &Faults) {
-        self.starts += 1;
+    fn begin(&mut self, faults: &Faults, now: Instant) {
+        self.watch = Watch::new(faults, now);
+        self.is_open = false;
+        self.is_closing = false;
+        self.is_silent = false;
         self.base = self.next;
         self.session = session(self.base, faults);
+        self.session.handle_month_spent(self.month);
         self.waiting = None;
         for (&id, schema) in &self.schemas {
             if id == MICROSECONDS {
@@ -88,13 +121,14 @@ impl Edge {
     }
 
     /// The process dies and comes back: what the spool had not committed is lost, numbers are skipped.
-    pub(crate) fn restart(&mut self, faults: &Faults) {
+    pub(crate) fn restart(&mut self, faults: &Faults, now: Instant) {
+        self.month = self.session.stats().month;
         for frame in self.uncommitted.drain(..) {
             self.gone.insert(frame.range);
         }
         self.not_stored = RangeSet::new();
         self.next += 1 << 32;
-        self.begin(faults);
+        self.begin(faults, now);
     }
 
     pub(crate) fn make_frame(&mut self, now: Now, faults: &Faults, rng: &mut StdRng) -> Vec<(u64, Record)> {
@@ -106,11 +140,11 @@ impl Edge {
         let count = if large { 1 } else { rng.random_range(1..=faults.records_per_frame) };
         let records = (0..count).map(|_| {
             let text = if large {
-                (0..rng.random_range(1_000..10_000))
+                (0..rng.random_range(1_000..6_000))
                     .map(|_| char::from(rng.random_range(b' '..=b'~')))
                     .collect()
             } else {
-                "x".repeat(rng.random_range(0..30))
+                "x".repeat(rng.random_range(0..=faults.text_bytes))
             };
             let values = vec![Value::Int(rng.random()), Value::Text(text)];
             let schema = SchemaId(rng.random_range(0..self.schemas.len() as u32));
@@ -149,10 +183,17 @@ impl Edge {
         }
         if is_live {
             // A record that fits no datagram is backlog from the beginning.
+            let is_alone = self.waiting.is_none() && !large;
             if !(faults.datagrams && large) {
                 self.waiting = Some(range);
             }
             self.session.handle_frame(frame);
+            // Beyond this share of a packet, a frame leaves in parts.
+            let is_whole = range.len() <= 8 && self.session.stats().thinning != Thinning::Spent;
+            self.watch.handle_live(
+                now.instant,
+                is_alone && is_whole && self.is_open && !self.is_closing && faults.datagrams,
+            );
         } else {
             self.session.handle_stored(range);
         }
@@ -166,41 +207,101 @@ impl Edge {
         }
     }
 
-    /// Acts on the session's events; true when the connection has to go.
-    /// `clock_offset_micros` is what it estimates: the ground's clock minus its own.
-    pub(crate) fn handle_events(&mut self, clock_offset_micros: i64, silent: &mut bool) -> bool {
-        let mut disconnect = false;
+    /// Acts on the session's events. `clock_offset_micros` is what it estimates, if that can be known: the ground's clock
+    /// minus its own.
+    pub(crate) fn handle_events(&mut self, clock_offset_micros: Option<i64>) -> Wishes {
+        let mut wishes = Wishes::default();
         while let Some(event) = self.session.poll_event() {
             match event {
                 EdgeEvent::Acknowledged(ranges) => self.forget(&ranges),
                 EdgeEvent::FetchBacklog { range, max_bytes } => self.fetch(range, max_bytes),
                 EdgeEvent::Refused(refusal) => {
                     assert_eq!(refusal.message, REFUSED);
-                    disconnect = true;
+                    wishes.disconnect = true;
                 }
                 EdgeEvent::Disconnect { reason } => {
                     assert!(!reason.contains("epoch"), "{reason}");
                     assert!(!reason.contains("nonsense"), "{reason}");
-                    disconnect = true;
+                    wishes.disconnect = true;
                 }
                 EdgeEvent::Clock(estimate) => {
-                    let error = (estimate.offset_micros - clock_offset_micros).unsigned_abs();
-                    assert!(error <= u64::from(estimate.uncertainty_micros) + 1, "{error} of {estimate:?}");
+                    wishes.clock_known = true;
+                    let error =
+                        clock_offset_micros.map(|truth| (estimate.offset_micros - truth).unsigned_abs());
+                    let most = u64::from(estimate.uncertainty_micros) + 1;
+                    assert!(error.is_none_or(|error| error <= most), "{error:?} of {estimate:?}");
                 }
-                EdgeEvent::Budget(_) => {}
-                EdgeEvent::Silent(is_silent) => *silent = is_silent,
-                EdgeEvent::Established { .. } | EdgeEvent::Order(_) | EdgeEvent::Closed => {}
+                EdgeEvent::Budget(change) => self.watch.handle_budget_change(change),
+                EdgeEvent::Silent(is_silent) => self.is_silent = is_silent,
+                EdgeEvent::Order(order) => wishes.orders.push(order),
+                EdgeEvent::Established { .. } => self.is_open = true,
+                EdgeEvent::Closed => wishes.closed = true,
             }
         }
-        disconnect
+        assert!(!self.is_deaf || wishes.disconnect, "a message was not counted");
+        self.is_deaf = false;
+        wishes
+    }
+
+    /// It is shutting down: what is live from here on is for its next start.
+    pub(crate) fn close(&mut self) {
+        self.is_closing = true;
+        self.watch.forget_live();
+        self.session.close();
+    }
+
+    /// The connection is gone.
+    pub(crate) fn handle_disconnected(&mut self) {
+        self.is_open = false;
+        self.is_silent = false;
+        self.watch.forget_live();
+    }
+
+    pub(crate) fn handle_message(&mut self, now: Now, message: &[u8]) {
+        let spent = self.session.stats().flight_bytes;
+        self.session.handle_message(now, message);
+        if self.session.stats().flight_bytes > spent {
+            self.watch.handle_heard(now.instant, message.len());
+        } else {
+            self.is_deaf = true;
+        }
+    }
+
+    /// The session's next message, which goes where it should.
+    pub(crate) fn poll_transmit(&mut self, now: Now, stream_has_room: bool) -> Option<Transmit> {
+        let before = self.session.stats();
+        let transmit = self.session.poll_transmit(now, stream_has_room)?;
+        let message = ToGround::decode(&transmit.bytes).unwrap();
+        self.check_order(&message);
+        self.watch.handle_sent(now.instant, &message, transmit.bytes.len(), &before, &self.session);
+        Some(transmit)
+    }
+
+    /// Fresh data never waits behind old data.
+    fn check_order(&mut self, message: &ToGround) {
+        let backlog = match message {
+            ToGround::Frame(frame) if frame.lane == Lane::Live => {
+                self.note_live(frame.object.offset);
+                false
+            }
+            ToGround::Live(packet) => {
+                Payload::decode(&packet.payload).iter().for_each(|payload| self.note_live(payload.offset));
+                false
+            }
+            ToGround::Frame(_) | ToGround::Backlog(_) => true,
+            _ => false,
+        };
+        assert!(!(backlog && self.waiting.is_some()), "backlog was sent while a live frame waited");
     }
 
     fn forget(&mut self, ranges: &[SequenceRange]) {
-        let acknowledged: RangeSet = ranges.iter().copied().collect();
         for range in ranges {
+            // A frame that left in parts is acknowledged in parts.
+            self.acknowledged.insert(*range);
             self.evicted.remove(*range);
             self.not_stored.remove(*range);
         }
+        let acknowledged = &self.acknowledged;
         self.spool.retain(|_, frame| !acknowledged.covers(frame.range));
         self.uncommitted.retain(|frame| !acknowledged.covers(frame.range));
         self.waiting.take_if(|range| acknowledged.covers(*range));
@@ -255,16 +356,13 @@ impl Edge {
         self.session.poll_timeout(now)
     }
 
-    /// Books the live frame that begins there as sent.
-    pub(crate) fn note_live(&mut self, offset: i64) {
+    /// Books the live frame that begins there as sent: the newest one, or a part of it.
+    fn note_live(&mut self, offset: i64) {
         let start = self.base.wrapping_add_signed(offset);
-        // A part of one that fits no packet stands for all of it.
-        self.waiting.take_if(|range| (range.start..range.end).contains(&start));
-    }
-
-    /// Whether the newest live frame waits in the session's queue.
-    pub(crate) fn live_waits(&self) -> bool {
-        self.waiting.is_some()
+        if let Some(range) = self.waiting.take() {
+            let is_newest = (range.start..range.end).contains(&start);
+            assert!(is_newest, "a live frame from {start} was sent while {range} waited");
+        }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -281,9 +379,9 @@ fn session(base: u64, faults: &Faults) -> EdgeSession {
         agent: "simulation".into(),
     };
     let config = SendConfig {
-        rate_bits_per_second: Some(faults.rate),
-        auto_rate: false,
-        budgets: Budgets::default(),
+        rate_bits_per_second: Some(faults.auto_rate_max.unwrap_or(faults.rate)),
+        auto_rate: faults.auto_rate_max.is_some(),
+        budgets: faults.budgets,
         overhead_bytes: Some(OVERHEAD_BYTES),
         silence_limit: Duration::from_secs(15),
         batch_window: None,

@@ -1,59 +1,40 @@
 //! One simulated world: an edge, a link and a ground.
 
 mod edge;
+mod faults;
 mod ground;
+mod network;
+mod orders;
 mod stream;
+mod watch;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tern_shared::message::{Lane, Payload, ToGround};
+use tern_shared::command::Moment;
 use tern_shared::range::SequenceRange;
 use tern_shared::record::Record;
-use tern_shared::session::{Carrier, Channel, Transmit};
+use tern_shared::session::{Budgets, Carrier};
 use tern_shared::time::{Instant, Now, Timestamp};
-use tern_testbed::link::{Link, LinkProfile, Loss, Outage, OutageSchedule, PathSeeds};
 
-use edge::Edge;
+use edge::{Edge, Wishes};
+use faults::Faults;
 use ground::Ground;
-use stream::Stream;
+use network::Network;
+use orders::Orders;
 
-/// How long faults go on.
-const TROUBLE: Duration = Duration::from_secs(60);
-/// How long the ends have to agree afterwards.
+/// How long the ends have to agree after the faults.
 const PEACE: Duration = Duration::from_secs(3600);
 /// Beside a message's own bytes.
 const OVERHEAD_BYTES: usize = 60;
-
-/// What a world does to its inhabitants, drawn from its seed.
-#[derive(Clone, Debug)]
-struct Faults {
-    /// The transport loses, duplicates and reorders telemetry (datagrams); otherwise it only breaks (a stream).
-    datagrams: bool,
-    /// Records beyond the link's rate go to the backlog at once.
-    divides: bool,
-    rate: u64,
-    /// Probability a second of each.
-    cut: f64,
-    edge_restart: f64,
-    ground_restart: f64,
-    evict: f64,
-    disk_full: f64,
-    history_lost: f64,
-    clock_jump: f64,
-    /// Probability that a hello is refused.
-    refuse: f64,
-    /// Probability that a frame is one that keeps the narrowest link busy for longer than the ground may be silent.
-    large: f64,
-    /// Frames that a fetch returns at most.
-    fetched_frames: usize,
-    /// Frames a second, and records in each at most.
-    frames_per_second: f64,
-    records_per_frame: usize,
-}
+/// Messages of a connection that somebody sends again.
+const REPLAYED: usize = 12;
+/// How long a connection that carries nothing stands before the kernel gives it up.
+const KERNEL_PATIENCE: Duration = Duration::from_secs(60);
+/// What both clocks show at the beginning, microseconds.
+const BEGINNING: i64 = 1_700_000_000_000_000;
 
 pub(crate) struct World {
     rng: StdRng,
@@ -61,283 +42,351 @@ pub(crate) struct World {
     now: Instant,
     /// Wall clocks minus monotonic time, microseconds.
     edge_clock: i64,
+    ground_clock: i64,
     edge: Edge,
     ground: Ground,
-    /// What may be lost.
-    up: Link<Vec<u8>>,
-    down: Link<Vec<u8>>,
-    /// What is sent again until it arrives.
-    up_stream: Stream,
-    down_stream: Stream,
-    silent: bool,
-    /// The number of the connection in use; messages of an earlier one are thrown away.
-    connection: u64,
+    orders: Orders,
+    network: Network,
     connect_at: Option<Instant>,
+    /// When the kernel gives up a connection that is severed, and when the edge tries another beside one that is silent.
+    reset_at: Option<Instant>,
+    replace_at: Option<Instant>,
+    /// The edge is shutting down, until then at most.
+    closing_until: Option<Instant>,
+    /// The first messages of this connection.
+    first_messages: Vec<Vec<u8>>,
+    /// How often in a row the edge's session was due at once.
+    overdue: u32,
     /// Every record ever made, by sequence number.
     made: BTreeMap<u64, Record>,
-    sent_bytes: u64,
 }
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let mut rare = |probability: f64, most: f64| {
-            if rng.random_bool(probability) { rng.random_range(0.0..most) } else { 0.0 }
-        };
-        let mut faults = Faults {
-            datagrams: false,
-            divides: false,
-            rate: 0,
-            cut: rare(0.7, 0.3),
-            edge_restart: rare(0.4, 0.1),
-            ground_restart: rare(0.4, 0.1),
-            evict: rare(0.2, 0.3),
-            disk_full: rare(0.2, 0.5),
-            history_lost: rare(0.1, 0.03),
-            clock_jump: rare(0.2, 0.1),
-            refuse: rare(0.2, 0.5),
-            large: rare(0.2, 0.05),
-            fetched_frames: 0,
-            frames_per_second: 0.0,
-            records_per_frame: 0,
-        };
-        faults.datagrams = rng.random();
-        faults.divides = rng.random();
-        faults.rate = *[2_400, 22_000, 64_000, 1_000_000].get(rng.random_range(0..4)).unwrap();
-        faults.frames_per_second = rng.random_range(0.2..12.0);
-        faults.records_per_frame = rng.random_range(1..=40);
-        faults.fetched_frames = *[1, 4, 1024].get(rng.random_range(0..3)).unwrap();
-        let loss = match (faults.datagrams, rng.random_range(0..3)) {
-            (false, _) | (_, 0) => Loss::None,
-            (_, 1) => Loss::Random { percent: rng.random_range(0.0..20.0) },
-            _ => Loss::burst(rng.random_range(0.1..5.0), rng.random_range(20.0..80.0)),
-        };
-        let mut profile = LinkProfile::ideal(
-            NonZeroU64::new(faults.rate).unwrap(),
-            Duration::from_millis(rng.random_range(5..600)),
-        );
-        profile.loss = loss;
-        profile.queue_bytes = 1_000_000;
-        if faults.datagrams {
-            profile.jitter_ms = rng.random_range(0.0..40.0);
-            profile.duplicate_percent = rng.random_range(0.0..3.0);
-            profile.reorder_percent = rng.random_range(0.0..3.0);
-        }
-        // A stream's outage holds data back instead of losing it; cut connections stand for it here.
-        let outages = if faults.datagrams && rng.random() {
-            let start = Duration::from_secs_f64(rng.random_range(1.0..40.0));
-            let length = Duration::from_secs_f64(rng.random_range(1.0..30.0));
-            OutageSchedule::new(vec![Outage::once(start, length)]).unwrap()
-        } else {
-            OutageSchedule::default()
-        };
+        let faults = Faults::draw(&mut rng);
         let now = Instant::default();
-        let edge_clock = 1_700_000_000_000_000;
-        let seeds = PathSeeds::of(seed);
-        World {
+        let mut world = World {
             edge: Edge::new(&faults, &mut rng),
             ground: Ground::new(),
-            up_stream: Stream::new(&profile, &outages),
-            down_stream: Stream::new(&profile, &outages),
-            silent: false,
-            up: Link::new(profile.clone(), outages.clone(), seeds.to_ground),
-            down: Link::new(profile, outages, seeds.to_vehicle),
-            connection: 0,
+            orders: Orders::default(),
+            network: Network::new(&faults, seed),
             connect_at: Some(now),
+            reset_at: None,
+            replace_at: None,
+            closing_until: None,
+            first_messages: Vec::new(),
+            overdue: 0,
             made: BTreeMap::new(),
-            sent_bytes: 0,
             rng,
             faults,
             now,
-            edge_clock,
+            edge_clock: BEGINNING,
+            ground_clock: BEGINNING,
+        };
+        for _ in 0..world.faults.left_over {
+            world.make_frame();
         }
+        if world.faults.left_over > 0 {
+            world.edge.restart(&world.faults, now);
+        }
+        world
     }
 
     pub(crate) fn run(mut self) {
         let mut next_frame = Instant::default();
         let mut next_trouble = Instant::default();
-        while self.now.0 < TROUBLE + PEACE {
+        let trouble_ends = Instant(self.faults.trouble);
+        let ends = trouble_ends + PEACE;
+        while self.now < trouble_ends {
             self.settle();
-            let trouble = self.now.0 < TROUBLE;
-            if trouble && next_frame <= self.now {
-                let records = self.edge.make_frame(self.edge_now(), &self.faults, &mut self.rng);
-                self.made.extend(records);
+            if next_frame <= self.now {
+                self.make_frame();
                 next_frame = self.now + Duration::from_secs_f64(1.0 / self.faults.frames_per_second);
-                continue;
-            }
-            if trouble && next_trouble <= self.now {
+            } else if next_trouble <= self.now {
                 self.trouble();
                 next_trouble = self.now + Duration::from_secs(1);
-                continue;
+            } else {
+                self.wait([next_frame, next_trouble, trouble_ends]);
             }
-            if !trouble {
-                self.edge.disk_full = false;
-                let agreed = self
-                    .made
-                    .keys()
-                    .next_back()
-                    .is_none_or(|&last| self.ground.resolved.covers(SequenceRange::new(0, last + 1)));
-                if agreed && self.edge.is_idle() && self.connect_at.is_none() && self.ground.is_idle() {
-                    break;
-                }
+        }
+        self.make_peace();
+        while self.now < ends {
+            self.settle();
+            if self.is_settled() {
+                break;
             }
-            let wake = [
-                trouble.then_some(next_frame),
-                trouble.then_some(next_trouble),
-                (!trouble).then_some(Instant(TROUBLE + PEACE)),
-                trouble.then_some(Instant(TROUBLE)),
-                self.connect_at,
-                self.up_stream.poll_timeout(),
-                self.down_stream.poll_timeout(),
-                self.up.poll_timeout(),
-                self.down.poll_timeout(),
-                self.edge.poll_timeout(self.edge_now()),
-                self.ground.poll_timeout(),
-            ];
-            self.now = wake.into_iter().flatten().min().unwrap().max(self.now + Duration::from_micros(1));
+            self.wait([ends; 3]);
         }
         self.check();
     }
 
+    fn make_frame(&mut self) {
+        let records = self.edge.make_frame(self.edge_now(), &self.faults, &mut self.rng);
+        self.made.extend(records);
+    }
+
+    /// Time goes on to when something is due, these included.
+    fn wait(&mut self, due: [Instant; 3]) {
+        let (moment, edge_now) = (self.moment(), self.edge_now());
+        let edge_due = self.edge.poll_timeout(edge_now);
+        // What arrived may have made something overdue, which is done at the next call.
+        self.overdue = if edge_due.is_some_and(|at| at <= self.now) { self.overdue + 1 } else { 0 };
+        assert!(self.overdue < 5, "the edge's session is due at {edge_due:?} whatever is done");
+        let wake = [
+            self.connect_at,
+            self.reset_at,
+            self.replace_at,
+            self.closing_until,
+            self.network.poll_timeout(),
+            self.orders.poll_timeout(moment),
+            edge_due,
+            self.ground.poll_timeout(),
+        ];
+        let next = wake.into_iter().flatten().chain(due).min().unwrap();
+        self.now = next.max(self.now + Duration::from_micros(1));
+    }
+
     fn edge_now(&self) -> Now {
-        let wall = Timestamp(self.edge_clock + self.now.0.as_micros() as i64);
-        Now { instant: self.now, wall }
+        Now { instant: self.now, wall: Timestamp(self.edge_clock + self.now.0.as_micros() as i64) }
     }
 
     fn ground_now(&self) -> Now {
-        Now { instant: self.now, wall: Timestamp(1_700_000_000_000_000 + self.now.0.as_micros() as i64) }
+        Now { instant: self.now, wall: Timestamp(self.ground_clock + self.now.0.as_micros() as i64) }
+    }
+
+    fn moment(&self) -> Moment {
+        let now = self.edge_now();
+        Moment { now, clock: self.edge.session.clock(now) }
+    }
+
+    fn is_trouble(&self) -> bool {
+        self.now.0 < self.faults.trouble
     }
 
     /// Moves everything that can move at this instant.
     fn settle(&mut self) {
-        if self.connect_at.is_some_and(|at| at <= self.now) {
-            self.connect_at = None;
-            self.connection += 1;
-            let refusal = self.rng.random_bool(self.faults.refuse) && self.now.0 < TROUBLE;
-            let carrier =
-                if self.faults.datagrams { Carrier::Datagrams { max_bytes: 1200 } } else { Carrier::Stream };
-            self.ground.carrier = Some(carrier);
-            self.ground.connect(refusal);
-            let now = self.edge_now();
-            self.edge.session.handle_connected(now, carrier);
-        }
-        let now = self.edge_now();
-        self.edge.handle_timeout(now);
+        self.turn_connections();
+        self.edge.handle_timeout(self.edge_now());
         self.ground.handle_timeout(self.ground_now());
-        while let Some(packet) = self.up_stream.poll(self.now).or_else(|| self.up.poll(self.now)) {
-            if let Some(message) = self.of_this_connection(&packet) {
-                self.ground.handle_message(self.ground_now(), &message);
+        self.orders.run_ground(self.ground_now(), self.ground.open_session());
+        while let Some(message) = self.network.poll_up(self.now) {
+            let was_open = self.ground.is_open;
+            for answer in self.ground.handle_message(self.ground_now(), &message) {
+                self.orders.handle_answer(&answer);
             }
+            if self.ground.is_open && !was_open {
+                self.orders.handle_connected();
+            }
+            self.orders.run_ground(self.ground_now(), self.ground.open_session());
         }
-        while let Some(packet) = self.down_stream.poll(self.now).or_else(|| self.down.poll(self.now)) {
-            if let Some(message) = self.of_this_connection(&packet) {
-                self.edge.session.handle_message(self.edge_now(), &message);
-            }
+        while let Some(message) = self.network.poll_down(self.now) {
+            self.edge.handle_message(self.edge_now(), &message);
         }
         loop {
-            let offset = self.ground_now().wall.micros_since(self.edge_now().wall);
-            if self.edge.handle_events(offset, &mut self.silent) {
-                self.disconnect();
+            self.act_on_events();
+            let (moment, ground) = (self.moment(), self.ground_now());
+            self.orders.run_vehicle(moment, ground, &mut self.edge.session);
+            let has_room = self.network.up_has_room();
+            let Some(transmit) = self.edge.poll_transmit(self.edge_now(), has_room) else { break };
+            if self.first_messages.len() < REPLAYED {
+                self.first_messages.push(transmit.bytes.clone());
             }
-            let has_room = !self.faults.datagrams || self.up_stream.has_room();
-            let Some(transmit) = self.edge.session.poll_transmit(self.edge_now(), has_room) else { break };
-            self.check_order(&transmit.bytes);
-            self.check_rate(transmit.bytes.len());
-            let packet = self.packet(transmit.bytes);
-            if self.faults.datagrams && transmit.channel == Channel::Stream {
-                assert!(has_room, "a message for the stream although it has no room");
-                self.up_stream.send(self.now, packet, &mut self.rng);
-            } else {
-                assert!(!self.faults.datagrams || packet.len() <= 1200 + 8, "{} bytes", packet.len());
-                self.up.send(self.now, packet);
-            }
+            self.network.send_up(self.now, transmit, &mut self.rng);
         }
-        while let Some(Transmit { channel, bytes }) = self.ground.poll_transmit() {
-            let packet = self.packet(bytes);
-            if self.faults.datagrams && channel == Channel::Stream {
-                self.down_stream.send(self.now, packet, &mut self.rng);
-            } else {
-                self.down.send(self.now, packet);
-            }
+        self.edge.watch.handle_idle(self.now, &self.edge.session);
+        self.edge.watch.check_live(self.now, &self.edge.session);
+        while let Some(transmit) = self.ground.poll_transmit() {
+            self.network.send_down(self.now, transmit, &mut self.rng);
         }
     }
 
-    fn packet(&self, message: Vec<u8>) -> Vec<u8> {
-        [&self.connection.to_le_bytes()[..], &message].concat()
+    /// Makes, gives up and replaces connections whose time has come.
+    fn turn_connections(&mut self) {
+        let is_due = |at: Option<Instant>, now| at.is_some_and(|at| at <= now);
+        if is_due(self.reset_at, self.now) {
+            self.disconnect();
+        }
+        if is_due(self.closing_until, self.now) {
+            self.restart_edge();
+        }
+        if is_due(self.replace_at, self.now) {
+            self.replace_at = None;
+            if self.edge.is_silent && self.network.is_up(self.now) {
+                // It is tried beside this one, which ends when it stands.
+                self.connect();
+            } else if self.edge.is_silent {
+                self.replace_at = Some(self.now + Duration::from_secs(2));
+            }
+        } else if self.edge.is_silent && self.replace_at.is_none() && self.connect_at.is_none() {
+            self.replace_at = Some(self.now + Duration::from_millis(self.rng.random_range(10..3_000)));
+        }
+        if is_due(self.connect_at, self.now) {
+            self.connect();
+        }
     }
 
-    fn of_this_connection(&self, packet: &[u8]) -> Option<Vec<u8>> {
-        let (connection, message) = packet.split_at(8);
-        (connection == self.connection.to_le_bytes() && self.connect_at.is_none()).then(|| message.to_vec())
+    fn connect(&mut self) {
+        self.forget_connection();
+        self.connect_at = None;
+        self.network.connect();
+        self.first_messages.clear();
+        let refusal = self.rng.random_bool(self.faults.refuse) && self.is_trouble();
+        let carrier =
+            if self.faults.datagrams { Carrier::Datagrams { max_bytes: 1200 } } else { Carrier::Stream };
+        self.ground.carrier = Some(carrier);
+        self.ground.connect(refusal);
+        let now = self.edge_now();
+        self.edge.session.handle_connected(now, carrier);
     }
 
     fn disconnect(&mut self) {
         if self.connect_at.is_none() {
             self.edge.session.handle_disconnected();
             self.ground.disconnect();
-            self.silent = false;
-            self.up_stream.clear();
-            self.down_stream.clear();
+            self.network.disconnect();
+            self.forget_connection();
             self.connect_at = Some(self.now + Duration::from_millis(self.rng.random_range(10..3_000)));
         }
     }
 
+    fn forget_connection(&mut self) {
+        self.edge.handle_disconnected();
+        self.orders.handle_disconnected();
+        (self.reset_at, self.replace_at) = (None, None);
+    }
+
+    fn act_on_events(&mut self) {
+        let offset = self.ground_now().wall.micros_since(self.edge_now().wall);
+        let known = (!self.orders.clock_is_wrong).then_some(offset);
+        let Wishes { disconnect, closed, clock_known, orders } = self.edge.handle_events(known);
+        let moment = self.moment();
+        orders.into_iter().for_each(|order| self.orders.handle_order(moment, order));
+        if clock_known {
+            self.orders.handle_clock(moment);
+        }
+        if closed && self.closing_until.is_some() {
+            self.closing_until = Some(self.now);
+        }
+        if disconnect {
+            self.disconnect();
+        }
+    }
+
+    fn restart_edge(&mut self) {
+        self.closing_until = None;
+        self.disconnect();
+        self.edge.restart(&self.faults, self.now);
+        self.orders.restart_vehicle(self.edge_now());
+    }
+
+    /// What goes wrong in a second.
     fn trouble(&mut self) {
         let faults = self.faults.clone();
         let mut happens = |probability: f64| self.rng.random_bool(probability);
-        let (cut, edge, ground) =
-            (happens(faults.cut), happens(faults.edge_restart), happens(faults.ground_restart));
-        let (evict, lost, jump) =
-            (happens(faults.evict), happens(faults.history_lost), happens(faults.clock_jump));
-        self.edge.disk_full = happens(faults.disk_full);
+        let [
+            cut,
+            edge,
+            ground,
+            vanish,
+            evict,
+            full,
+            lost,
+            edge_jump,
+            ground_jump,
+            address,
+            rate,
+            order,
+            replay,
+        ] = [
+            faults.cut,
+            faults.edge_restart,
+            faults.ground_restart,
+            faults.vanish,
+            faults.evict,
+            faults.disk_full,
+            faults.history_lost,
+            faults.edge_clock_jump,
+            faults.ground_clock_jump,
+            faults.address_change,
+            faults.rate_change,
+            faults.order,
+            faults.replay,
+        ]
+        .map(&mut happens);
+        let gently = happens(0.5);
+        self.edge.disk_full = full;
         if evict {
             self.edge.evict_oldest();
         }
-        if jump {
+        if edge_jump {
             self.edge_clock += self.rng.random_range(-3_600_000_000..3_600_000_000i64);
         }
-        // A connection tried beside a silent one stands.
-        let replaced = self.silent && self.rng.random_bool(0.3);
-        if cut || edge || ground || lost || replaced {
+        if ground_jump {
+            self.orders.clock_is_wrong = true;
+            self.ground_clock += self.rng.random_range(-60_000_000..60_000_000i64);
+        }
+        if address {
+            self.network.change_address(&mut self.rng);
+            if self.network.severed {
+                self.reset_at.get_or_insert(self.now + KERNEL_PATIENCE);
+            }
+        }
+        if rate {
+            let share = self.rng.random_range(0.3..3.0);
+            self.network.change_rate(share);
+        }
+        if order {
+            self.orders.issue(self.ground_now(), &mut self.rng);
+        }
+        if replay {
+            self.ground.replay(self.ground_now(), &self.first_messages);
+        }
+        if edge && gently && self.closing_until.is_none() {
+            self.edge.close();
+            self.closing_until = Some(self.now + Duration::from_secs(5));
+        } else if edge {
+            self.restart_edge();
+        }
+        if ground && gently {
+            // The vehicle hears of it, or finds out.
+            self.ground.close(self.ground_now());
+            self.orders.restart_ground(self.ground_now());
+        } else if ground || lost {
             self.disconnect();
-        }
-        if edge {
-            self.edge.restart(&self.faults);
-        }
-        if ground {
             self.ground.restart();
+            self.orders.restart_ground(self.ground_now());
+        } else if vanish {
+            self.ground.disconnect();
+            self.ground.restart();
+            self.orders.restart_ground(self.ground_now());
+            self.network.severed = true;
+            self.reset_at.get_or_insert(self.now + KERNEL_PATIENCE);
+        } else if cut {
+            self.disconnect();
         }
         if lost {
             self.ground.lose_history();
         }
     }
 
-    /// Fresh data never waits behind old data.
-    fn check_order(&mut self, message: &[u8]) {
-        let backlog = match ToGround::decode(message).unwrap() {
-            ToGround::Frame(frame) if frame.lane == Lane::Live => {
-                self.edge.note_live(frame.object.offset);
-                false
-            }
-            ToGround::Live(packet) => {
-                Payload::decode(&packet.payload)
-                    .iter()
-                    .for_each(|payload| self.edge.note_live(payload.offset));
-                false
-            }
-            ToGround::Frame(_) | ToGround::Backlog(_) => true,
-            _ => false,
-        };
-        assert!(!(backlog && self.edge.live_waits()), "backlog was sent while a live frame waited");
+    /// No faults from here on, and nothing that runs out.
+    fn make_peace(&mut self) {
+        self.edge.disk_full = false;
+        self.network.change_rate(1.0);
+        if self.faults.budgets != Budgets::default() {
+            self.faults.budgets = Budgets::default();
+            self.restart_edge();
+        }
     }
 
-    /// The edge never sends faster than the link's rate.
-    fn check_rate(&mut self, message_bytes: usize) {
-        self.sent_bytes += (message_bytes + OVERHEAD_BYTES) as u64;
-        let allowed = self.now.0.as_secs_f64() * self.faults.rate as f64 / 8.0;
-        // The bucket and the message that leaves, both for each start of the edge: its pacer begins anew.
-        let slack = (self.edge.starts * (1_500 + 70_000)) as f64;
-        assert!(self.sent_bytes as f64 <= allowed + slack, "sent {} of {allowed}", self.sent_bytes);
+    fn is_settled(&self) -> bool {
+        let last = self.made.keys().next_back();
+        last.is_none_or(|&last| self.ground.resolved.covers(SequenceRange::new(0, last + 1)))
+            && self.edge.is_idle()
+            && self.connect_at.is_none()
+            && self.ground.is_idle()
+            && self.orders.is_settled()
     }
 
     /// Everything made is stored once or accounted for, and the edge holds nothing back.
@@ -353,5 +402,6 @@ impl World {
             assert!(self.ground.resolved.contains(*sequence), "the ground still waits for record {sequence}");
         }
         assert!(self.ground.resolved.range_count() <= 1, "holes: {:?}", self.ground.resolved);
+        self.orders.check();
     }
 }
