@@ -298,3 +298,77 @@ fn protection(conditions: &Conditions, pins: Pins) -> Protection {
         ..chosen
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BGAN: u64 = 64_000;
+
+    fn at(millis: u64) -> Instant {
+        Instant(Duration::from_millis(millis))
+    }
+
+    /// After so many payloads of 30 bytes, a second on.
+    fn shield(payloads: u32) -> Shield {
+        let mut shield = Shield::new(Pins::default(), Some(BGAN), 55, LossReport::ASSUMED);
+        for number in 0..payloads {
+            shield.push(at(0), &[number as u8; 30]);
+        }
+        shield.owed = 0.0;
+        shield.tail = None;
+        shield.handle_time(at(1000));
+        shield
+    }
+
+    #[test]
+    fn what_the_ground_asks_for_leaves_at_once_and_is_not_sent_twice() {
+        let mut shield = shield(20);
+        assert!(!shield.owes(at(1000)));
+        shield.handle_wanted(Wanted { symbols: 3, window: 9 }, 17, 2, 1);
+        // Of the three one is under way, unless it does not reach back so far.
+        assert!(!shield.owes(at(999)) || shield.asked.window == 11);
+        assert!(shield.owes(at(1000)));
+        let (end, symbols) = shield.symbols_alone(at(1000), 30, 1000);
+        assert_eq!((end, symbols.len(), symbols[0].window), (20, 3, 11));
+        assert!(!shield.owes(at(1000)));
+        // A feedback that left before they came asks again.
+        shield.handle_wanted(Wanted { symbols: 3, window: 9 }, 29, 2, 4);
+        assert!(!shield.owes(at(1000)));
+        shield.handle_wanted(Wanted { symbols: 1, window: 12 }, 30, 1, 0);
+        assert_eq!(shield.symbols_alone(at(1000), 31, 1000).1.len(), 1);
+    }
+
+    #[test]
+    fn what_is_under_way_or_hopeless_is_not_sent_again() {
+        let mut shield = shield(60);
+        for (wanted, payloads, symbols) in [
+            (Wanted { symbols: 2, window: 4 }, 2, 2),
+            (Wanted { symbols: 17, window: 17 }, 0, 0),
+            (Wanted { symbols: 1, window: 60 }, 5, 0),
+        ] {
+            shield.handle_wanted(wanted, 50, payloads, symbols);
+            assert!(!shield.owes(at(1000)), "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn symbols_wait_where_payloads_fill_the_link() {
+        let mut shield = shield(20);
+        shield.owed = 3.0;
+        shield.charge(8_000);
+        assert_eq!(shield.symbols(21, 1000), []);
+        let at_once = shield.owes_at(at(1000)).unwrap();
+        assert!(at(1200) < at_once && at_once < at(1300), "{at_once}");
+    }
+
+    #[test]
+    fn payloads_are_alike_where_symbols_are_needed() {
+        let mut shield = shield(20);
+        let (suited, most) = shield.payload_room(1200);
+        assert!((MIN_PAYLOAD_ROOM..200).contains(&suited) && most > 500, "{suited} {most}");
+        shield.handle_report(at(1000), LossReport { loss_per_mille: 0, burst_tenths: 10 }, None);
+        let (suited, most) = shield.payload_room(1200);
+        assert!(suited == most && most > 1100);
+    }
+}

@@ -258,3 +258,29 @@ fn a_payload_that_comes_late_is_returned_once_and_completes_equations() {
     assert_eq!(receiver.handle_payload(4, &packets[4].payload), []);
     assert_eq!(receiver.handle_payload(5, &packets[5].payload), []);
 }
+
+#[test]
+fn what_is_missing_is_told_and_as_many_symbols_bring_it_back() {
+    let packets = packets(7, u32::MAX - 30, 60, 8, 0);
+    let mut sender = CodingSender::new();
+    let mut receiver = CodingReceiver::new();
+    assert_eq!(receiver.missing(), None);
+    for packet in &packets {
+        sender.push(packet.number, &packet.payload).unwrap();
+    }
+    // What was before the first payload is not missing.
+    let came = |index: usize| ![7, 20, 21, 22, 40].contains(&index);
+    for packet in
+        packets.iter().enumerate().filter(|(index, _)| came(*index)).map(|(_, packet)| packet).skip(5)
+    {
+        receiver.handle_payload(packet.number, &packet.payload);
+    }
+    assert_eq!(receiver.missing(), Some((5, 53)));
+    let end = packets[59].number.wrapping_add(1);
+    for (index, wanted) in [(0, 4), (1, 3), (2, 2), (3, 1)] {
+        assert_eq!(receiver.handle_symbol(end, sender.symbol(end, index, 53).unwrap()), []);
+        assert_eq!(receiver.missing(), Some((wanted, 53)));
+    }
+    receiver.handle_payload(packets[40].number, &packets[40].payload);
+    assert_eq!(receiver.missing(), None, "all follow from one of them and four symbols");
+}
