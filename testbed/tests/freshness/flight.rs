@@ -6,6 +6,7 @@ use std::time::Duration;
 use tern_shared::batch::{Batch, BatchLimits, Batcher};
 use tern_shared::codec;
 use tern_shared::id::{Epoch, Token};
+use tern_shared::message::Lane;
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::Record;
 use tern_shared::session::{
@@ -16,7 +17,7 @@ use tern_shared::time::{Instant, Now, Timestamp};
 use tern_testbed::link::{Fate, Link, PathSeeds};
 use tern_testbed::scenario::Scenario;
 
-use super::ages::Ages;
+use super::ages::{Ages, Sample};
 use super::samples::Samples;
 
 /// IP, UDP and QUIC.
@@ -169,7 +170,8 @@ impl Flight {
         self.next = range.end;
         let frame = Frame { range, newest, bytes: codec::encode(batch, &self.samples.schemas).into() };
         let taken = |record: &Record| Duration::from_micros((record.time.0 - EPOCH_MICROS) as u64);
-        self.ages.samples.extend(batch.records().iter().map(|record| (taken(record), None)));
+        let samples = batch.records().iter().map(|record| Sample { taken: taken(record), came: None });
+        self.ages.samples.extend(samples);
         self.spool.insert(range.start, frame.clone());
         Some(frame)
     }
@@ -210,11 +212,11 @@ impl Flight {
                 GroundEvent::Hello(_) => {
                     self.ground.welcome(self.moment(), self.resolved.clone(), codec::SchemaTable::default());
                 }
-                GroundEvent::Frame { range, .. } => {
+                GroundEvent::Frame { lane, range, .. } => {
                     for sequence in range.start..range.end {
-                        let arrived = &mut self.ages.samples[sequence as usize].1;
-                        assert_eq!(*arrived, None, "record {sequence} came twice");
-                        *arrived = Some(self.now.0);
+                        let came = &mut self.ages.samples[sequence as usize].came;
+                        assert_eq!(*came, None, "record {sequence} came twice");
+                        *came = Some((self.now.0, lane == Lane::Live));
                     }
                     self.pending.push(range);
                     self.commit_at.get_or_insert(self.now + COMMIT_INTERVAL);
