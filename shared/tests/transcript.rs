@@ -270,9 +270,12 @@ fn after_an_outage_fresh_data_comes_first_and_the_rest_newest_first() {
     3400 -> Live frame at 14
     3400 -> Live frame at 12
     3400 -> Live frame at 10
+    3400 -> Live frame at 8
+    3400 -> Live frame at 6
+    3400 -> Live frame at 4
+    3400 -> Live frame at 2
     3700               <- welcome, has 2 []
     4000 -> probe
-    4000 -> Backlog frame at 2
     4300               <- probe reply
     4700               <- acknowledge 18 []
     ");

@@ -27,6 +27,7 @@ mod queues;
 mod receive;
 mod send;
 mod shield;
+mod standing;
 mod transmit;
 
 pub use budget::{BudgetChange, BudgetKind, Budgets, Month, MonthSpent, Thinning};
