@@ -1,7 +1,6 @@
 //! The live lane at the vehicle: which records go at the next tick, and the chain of frames that they go in.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use super::budget::Thinning;
 use super::queues::QueueFill;
@@ -13,12 +12,9 @@ use crate::id::SchemaId;
 use crate::range::SequenceRange;
 use crate::record::Record;
 use crate::schema::Class;
-use crate::time::Timestamp;
 
 /// Frames that wait for the lane. When more come than the link carries, the oldest goes to the backlog.
 const QUEUE_FRAMES: usize = 8;
-/// How old the newest record of a frame may be that waits behind newer ones.
-const MAX_AGE: Duration = Duration::from_secs(1);
 /// What a record's encoding is of its size hint before anything is known of it: 1 in 4.
 const FIRST_RATIO: f64 = 0.25;
 /// How much of the ratio the newest frame decides.
@@ -86,17 +82,6 @@ impl LiveLane {
     /// The oldest frame, while more wait than may: those that came, or the parts of one that fits no packet.
     pub(super) fn overflow(&mut self) -> Option<Frame> {
         if self.queue.len() > QUEUE_FRAMES { self.queue.pop_front() } else { None }
-    }
-
-    /// The oldest frame, while newer ones wait and it holds nothing that is taken within [`MAX_AGE`]: on a link that falls
-    /// behind it would be live in name only.
-    pub(super) fn expire(&mut self, now: Timestamp) -> Option<Frame> {
-        let is_old = |frame: &Frame| now.micros_since(frame.newest) > MAX_AGE.as_micros() as i64;
-        if self.queue.len() > 1 && self.queue.front().is_some_and(is_old) {
-            self.queue.pop_front()
-        } else {
-            None
-        }
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -27,7 +27,6 @@ mod queues;
 mod receive;
 mod send;
 mod shield;
-mod standing;
 mod transmit;
 
 pub use budget::{BudgetChange, BudgetKind, Budgets, Month, MonthSpent, Thinning};

@@ -67,9 +67,6 @@ impl EdgeSession {
             self.control.next_probe = self.control.next_probe.map(|due| due.min(soon));
         }
         self.follow_rate(now.instant);
-        if self.datagrams.is_some() {
-            self.expire_live(now.wall);
-        }
         if let Some(datagrams) = &mut self.datagrams {
             datagrams.shield.handle_time(now.instant);
         }

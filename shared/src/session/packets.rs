@@ -46,8 +46,6 @@ pub(super) struct Fate {
     /// The ground's clock at the arrival of the newest packet, less the edge's at its sending, modulo 65,536 ms: the
     /// one-way delay plus the clocks' offset.
     pub(super) raw_delay_millis: Option<u16>,
-    /// When the newest packet that arrived was sent.
-    pub(super) sent: Option<Instant>,
     /// Live payloads and coded symbols that left after the newest packet that arrived.
     pub(super) since: Option<(u32, u32)>,
 }
@@ -109,7 +107,6 @@ impl Packets {
         let mut fate = Fate::default();
         if let Some(newest) = self.open.get(&feedback.largest) {
             let held = Duration::from_millis(feedback.held_millis.into());
-            fate.sent = Some(newest.sent);
             fate.round_trip = now.since(newest.sent).checked_sub(held);
             fate.raw_delay_millis = Some(feedback.arrived_millis.wrapping_sub(newest.sent_millis));
             self.payloads_reached = newest.payloads;
