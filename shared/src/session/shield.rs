@@ -26,8 +26,6 @@ const LONGEST_TO_MEAN: f64 = 2.5;
 /// ... where it is over this, bytes.
 const MIN_PAYLOAD_ROOM: usize = 48;
 
-/// From this tick on a payload is not divided.
-const UNDIVIDED_TICK: Duration = Duration::from_millis(250);
 /// What a payload takes beside its frame, and a symbol beside its bytes, at most.
 const PAYLOAD_HEADER_BYTES: usize = 16;
 const SYMBOL_HEADER_BYTES: usize = 4;
@@ -160,10 +158,10 @@ impl Shield {
 
     /// How long a payload should be in a packet that has this much room, and how long it may be: it leaves room for a
     /// symbol of its size, and where symbols are needed it is not much longer than others, as a symbol is as long as the
-    /// longest payload of its window. Where packets are few because their headers fill the link, there is one a tick.
+    /// longest payload of its window.
     pub(super) fn payload_room(&self, room: usize) -> (usize, usize) {
         let room = room.min(MAX_PAYLOAD_BYTES).saturating_sub(PAYLOAD_HEADER_BYTES);
-        if self.conditions.loss.loss_per_mille == 0 || self.protection.tick >= UNDIVIDED_TICK {
+        if self.conditions.loss.loss_per_mille == 0 {
             return (room, room);
         }
         let alike = (self.load.mean_bytes() * LONGEST_TO_MEAN) as usize;
