@@ -283,3 +283,38 @@ fn records_that_a_welcome_reports_count_as_acknowledged_once() {
         assert_eq!(edge.stats().acknowledged_records, 2);
     }
 }
+
+#[test]
+fn a_ground_that_is_left_while_payloads_are_missing_does_not_wake_for_them_again_and_again() {
+    let carrier = Carrier::Datagrams { max_bytes: 1200 };
+    let mut edge = edge(0, None);
+    let (id, text) = schema(0);
+    edge.handle_schema(id, text);
+    let mut ground = GroundSession::new("ground".into(), carrier);
+    edge.handle_connected(at(0), carrier);
+    for sequence in 0..10 {
+        let now = at(sequence * 20);
+        edge.handle_frame(frame(sequence, 0, 20));
+        while let Some(Transmit { channel, bytes }) = edge.poll_transmit(now, true) {
+            if channel == Channel::Stream || sequence < 5 || sequence == 9 {
+                ground.handle_message(now, &bytes);
+            }
+        }
+        while let Some(event) = ground.poll_event() {
+            if let GroundEvent::Hello(_) = event {
+                ground.welcome(now, RangeSet::new(), []);
+            }
+        }
+        ground.handle_timeout(now);
+        while let Some(Transmit { bytes, .. }) = ground.poll_transmit() {
+            edge.handle_message(now, &bytes);
+        }
+    }
+    ground.handle_message(at(200), &ToGround::Goodbye.encode());
+    for _ in 0..10 {
+        let Some(due) = ground.poll_timeout() else { return };
+        ground.handle_timeout(Now { instant: due, ..at(200) });
+        assert!(ground.poll_timeout().is_none_or(|next| next > due), "it wakes at {due} again");
+    }
+    panic!("it wakes again and again");
+}

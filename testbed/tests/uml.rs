@@ -57,8 +57,7 @@ fn the_reference_keeps_its_bounds_over_real_netem() {
         assert!(p50 > 300.0, "no link is faster than its delay: {result}");
         return;
     }
-    // Nothing was measured, so no bound was missed.
-    eprintln!("SKIPPED real netem: the machine was too busy {ATTEMPTS} times");
+    panic!("the machine was too busy {ATTEMPTS} times");
 }
 
 #[test]

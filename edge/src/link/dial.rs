@@ -1,8 +1,8 @@
 //! Opens TCP connections over a link that may be down.
 //!
 //! A satellite link comes back when it comes back, but TCP's own connection attempts back off to half a minute and
-//! more. So while nothing answers, a new attempt begins every two thirds of a second beside the earlier ones; the first to succeed
-//! wins. While the link is down this costs nothing; a silent host costs some 200 bytes a second.
+//! more. So while nothing answers, a new attempt begins every two thirds of a second beside the earlier ones; the first
+//! to succeed wins. While the link is down this costs nothing; a silent host costs some 200 bytes a second.
 
 use std::io;
 use std::net::SocketAddr;

@@ -13,7 +13,7 @@ mod nmea;
 mod output;
 mod port;
 #[cfg(test)]
-mod precision;
+mod precision_tests;
 mod replay;
 mod simulated;
 mod transport;

@@ -30,7 +30,8 @@ impl LossReport {
 /// Counts the packets of one direction.
 ///
 /// Packets may come up to 15 numbers late, and twice. A number further behind makes it begin again from there, keeping
-/// what it learnt. A run of 64 losses or more is an outage, and no part of the report. Every call takes bounded time, whatever the number.
+/// what it learnt. A run of 64 losses or more is an outage, and no part of the report. Every call takes bounded time,
+/// whatever the number.
 #[derive(Clone, Debug)]
 pub struct LossMeter {
     newest: Option<u32>,

@@ -70,7 +70,8 @@ impl Packets {
         self.next
     }
 
-    /// A packet leaves, with so many coded symbols. Returns what is taken for lost because nothing was heard of it for too many packets.
+    /// A packet leaves, with so many coded symbols. Returns what is taken for lost because nothing was heard of it for too
+    /// many packets.
     pub(super) fn sent(&mut self, now: Now, content: Content, symbols: usize) -> Option<Content> {
         self.symbols = self.symbols.wrapping_add(symbols as u32);
         if let Content::Live { .. } = content {

@@ -525,6 +525,7 @@ impl GroundSession {
         self.acknowledge_at = None;
         let floor = self.floor();
         let Some(datagrams) = &mut self.datagrams else { return };
+        datagrams.hurried_at = None;
         // Gaps come on the stream, before any packet perhaps.
         let Some(report) = datagrams.arrivals.report(now) else { return self.acknowledge() };
         if self.phase != Phase::Open {
@@ -535,7 +536,6 @@ impl GroundSession {
             datagrams.told.pop_front();
         }
         datagrams.last_feedback = Some(now);
-        datagrams.hurried_at = None;
         // The newest first: what does not fit is told again, or asked for.
         let told: RangeSet = datagrams
             .told

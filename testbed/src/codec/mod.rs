@@ -7,3 +7,4 @@ mod tlog;
 
 pub use self::measure::{CodecOptions, LossPolicy, Report, Streams, measure};
 pub use self::table::Table;
+pub use self::tlog::{Recording, read};

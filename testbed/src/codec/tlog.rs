@@ -13,7 +13,7 @@ use tern_shared::time::Timestamp;
 
 /// A flight as the codec sees it.
 #[derive(Debug, Default)]
-pub(super) struct Recording {
+pub struct Recording {
     /// The schemas of its streams.
     pub schemas: SchemaTable,
     /// Its records, in the order of the file.
@@ -24,7 +24,7 @@ const STAMP_BYTES: usize = 8;
 
 /// Reads a tlog: eight bytes of big-endian microseconds, one MAVLink frame, repeated. What is no entry is skipped.
 /// Takes the messages for which `wanted` says so by name; `exact` makes every float bit for bit.
-pub(super) fn read(bytes: &[u8], exact: bool, wanted: impl Fn(&str) -> bool) -> Recording {
+pub fn read(bytes: &[u8], exact: bool, wanted: impl Fn(&str) -> bool) -> Recording {
     let mut recording = Recording::default();
     let mut ids: HashMap<Option<MavlinkOrigin>, SchemaId> = HashMap::new();
     let mut rest = bytes;

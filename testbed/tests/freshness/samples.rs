@@ -1,6 +1,5 @@
 //! The samples of a scenario, or of a recorded flight, as records.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +8,10 @@ use rand::distr::{Alphanumeric, SampleString};
 use rand::rngs::StdRng;
 use tern_shared::codec::SchemaTable;
 use tern_shared::id::SchemaId;
-use tern_shared::mavlink::frame::{Candidate, inspect};
-use tern_shared::mavlink::payload;
 use tern_shared::record::Value;
-use tern_shared::schema::{Class, Field, FieldKind, MavlinkOrigin, Origin, Schema};
+use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
+use tern_shared::time::Timestamp;
+use tern_testbed::codec::{Recording, read};
 use tern_testbed::scenario::{Scenario, Workload};
 
 /// Samples without end.
@@ -54,26 +53,11 @@ impl Samples {
 
     /// Those of a tlog.
     pub(crate) fn recorded(path: &str) -> Samples {
-        let bytes = std::fs::read(path).unwrap();
-        let mut rest = &bytes[..];
-        let mut schemas = SchemaTable::default();
-        let mut ids = HashMap::new();
-        let mut samples = Vec::new();
-        let mut first = None;
-        while let Some((stamp, after)) = rest.split_first_chunk::<8>() {
-            let Candidate::Certain(frame) = inspect(after) else { panic!("not a MAVLink frame") };
-            rest = &after[frame.raw.len()..];
-            let micros = u64::from_be_bytes(*stamp);
-            let due = Duration::from_micros(micros - *first.get_or_insert(micros));
-            let Some(layout) = frame.layout else { continue };
-            let origin =
-                MavlinkOrigin { system: frame.system, component: frame.component, message: frame.message };
-            let next = SchemaId(ids.len() as u32);
-            let id = *ids.entry(origin).or_insert(next);
-            schemas.entry(id).or_insert_with(|| Arc::new(Schema::of_mavlink(origin).unwrap()));
-            samples.push((due, id, payload::decode(layout, frame.payload).unwrap()));
-        }
-        Samples { schemas, kind: Kind::Recorded(samples.into()), next: 0 }
+        let Recording { schemas, records } = read(&std::fs::read(path).unwrap(), false, |_| true);
+        let first = records[0].time;
+        let due = |time: Timestamp| Duration::from_micros(time.micros_since(first).unsigned_abs());
+        let samples = records.into_iter().map(|record| (due(record.time), record.schema, record.values));
+        Samples { schemas, kind: Kind::Recorded(samples.collect()), next: 0 }
     }
 
     /// When the next one is due.
