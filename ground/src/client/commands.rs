@@ -28,7 +28,8 @@ const MAX_SHOWN_VEHICLES: usize = 16;
 pub(super) struct Desk {
     /// Tells this connection from others: one of them steers a control at a time.
     connection: u64,
-    done: (mpsc::Sender<Done>, mpsc::Receiver<Done>),
+    /// Most clients only watch: made for the first that is asked, so that ten thousand of them are served without it.
+    done: Option<(mpsc::Sender<Done>, mpsc::Receiver<Done>)>,
     news: Option<broadcast::Receiver<News>>,
     /// Whose news are wanted.
     vehicles: Vec<Pattern>,
@@ -43,8 +44,12 @@ enum Done {
 
 impl Desk {
     pub(super) fn new(commands: &Commands) -> Self {
-        let done = mpsc::channel(MAX_WAITING);
-        Desk { connection: commands.connection(), done, news: None, vehicles: Vec::new() }
+        Desk { connection: commands.connection(), done: None, news: None, vehicles: Vec::new() }
+    }
+
+    /// Where what came of a request goes.
+    fn done(&mut self) -> mpsc::Sender<Done> {
+        self.done.get_or_insert_with(|| mpsc::channel(MAX_WAITING)).0.clone()
     }
 
     /// The next message for the client. Cancel safe.
@@ -52,7 +57,7 @@ impl Desk {
         loop {
             tokio::select! {
                 biased;
-                Some(done) = self.done.1.recv() => return match done {
+                done = next_done(&mut self.done) => return match done {
                     Done::Command(status) => encoding.encode(&ToClient::Command { status: &status }),
                     Done::Refused { id, problem } => encoding.encode(&ToClient::Error { problem, id }),
                 },
@@ -115,7 +120,7 @@ impl Session {
         let named = vehicles.iter().filter(|name| !name.contains('*')).take(MAX_SHOWN_VEHICLES);
         let shown = named.filter(|name| self.grant.as_ref().is_some_and(|grant| grant.may_view(name)));
         let shown: Vec<VehicleId> = shown.filter_map(|name| name.parse().ok()).collect();
-        let (commands, done) = (self.clients.commands.clone(), self.desk.done.0.clone());
+        let (commands, done) = (self.clients.commands.clone(), self.desk.done());
         tokio::spawn(async move {
             for vehicle in shown {
                 let listed = match commands.list(&vehicle, SHOWN).await {
@@ -134,11 +139,11 @@ impl Session {
 
     /// Asks in the background, as far as this client may have requests there.
     fn ask(
-        &self,
+        &mut self,
         id: Option<String>,
         request: impl Future<Output = Result<CommandStatus, Problem>> + Send + 'static,
     ) -> Result<(), Problem> {
-        let Ok(permit) = self.desk.done.0.clone().try_reserve_owned() else {
+        let Ok(permit) = self.desk.done().try_reserve_owned() else {
             let text = format!("a connection has at most {MAX_WAITING} commands under way");
             return Err(Problem::new(ErrorCode::Limit, text));
         };
@@ -183,6 +188,18 @@ pub(crate) fn known_vehicle(clients: &Clients, grant: &Grant, name: &str) -> Res
 pub(crate) fn caller<'a>(grant: &'a Grant, vehicle: &VehicleId, connection: u64) -> Caller<'a> {
     let name = grant.name.as_deref().unwrap_or("anonymous");
     Caller { name, may_command: grant.may_command(vehicle.as_str()), connection }
+}
+
+/// What came of a request. Pends for ever when none was made.
+async fn next_done(done: &mut Option<(mpsc::Sender<Done>, mpsc::Receiver<Done>)>) -> Done {
+    let received = match done {
+        Some((_, receiver)) => receiver.recv().await,
+        None => None,
+    };
+    match received {
+        Some(done) => done,
+        None => std::future::pending().await,
+    }
 }
 
 /// The next news; `None` when some were missed. Pends for ever when none are wanted.

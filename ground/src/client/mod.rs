@@ -34,7 +34,7 @@ pub use threads::Threads;
 /// The longest message of a client, bytes: a subscription with all the patterns it may have.
 const MAX_CLIENT_MESSAGE_BYTES: usize = 32 * 1024;
 /// What a connection holds to read into, bytes. Clients say little.
-const READ_BUFFER_BYTES: usize = 1024;
+const READ_BUFFER_BYTES: usize = 256;
 /// What a connection gathers before it writes, bytes; it keeps that much, and ten thousand of them add up.
 const WRITE_BUFFER_BYTES: usize = 2048;
 

@@ -70,7 +70,7 @@ pub struct RunArgs {
     /// What the tokens' aud has to have
     #[arg(long, value_name = "TEXT", env = "TERN_GROUND_JWT_AUDIENCE")]
     pub jwt_audience: Option<String>,
-    /// End a vehicle's connection after this long without a message [default: 300]
+    /// End a vehicle's connection after this long without a message [default: 7200]
     #[arg(long, value_name = "SECONDS", env = "TERN_GROUND_IDLE_TIMEOUT_SECONDS")]
     pub idle_timeout_seconds: Option<u64>,
     /// PEM file with the certificate chain

@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tern_shared::id::{Token, VehicleId};
+use tern_shared::quic::IDLE_TIMEOUT;
 
 use crate::access::ClientToken;
 use crate::page::TileServer;
@@ -216,7 +217,7 @@ impl Default for Config {
             max_clients_per_address: 256,
             client_threads: 2,
             origins: Vec::new(),
-            idle_timeout: Duration::from_secs(300),
+            idle_timeout: IDLE_TIMEOUT,
             tls: None,
             quic: None,
             history: HistoryConfig {

@@ -43,8 +43,8 @@ const DATAGRAM_SEND_BUFFER_BYTES: usize = 4096;
 const DATAGRAM_RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
 /// Stream bytes that wait for the session. Bounds what a peer can make this end keep.
 const RECEIVE_WINDOW_BYTES: u32 = 128 * 1024;
-/// A connection outlives any outage worth waiting for; who is silent for too long is the session's business.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
+/// A connection, and the session on it, outlives any outage worth waiting for.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
 /// A geostationary link's, so that the first packet is not repeated before it can have been answered.
 const INITIAL_RTT: Duration = Duration::from_millis(700);
 /// Packets that may stay unacknowledged, and for how long: the way back is paid for too. The delay is what counts

@@ -15,8 +15,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use super::LoadError;
 use crate::client::epoch_seconds;
 
-/// What a connection holds to read into: ten thousand of them add up.
-const READ_BUFFER_BYTES: usize = 2048;
+/// What a connection holds to read into, and clears before it does: ten thousand of them add up.
+const READ_BUFFER_BYTES: usize = 256;
 
 /// What all clients of this thread have seen.
 #[derive(Debug, Default)]
