@@ -2,7 +2,8 @@
 //!
 //! Much faster than real, and the same on every machine; what the kernel, the transport and the disk add is measured by
 //! `tern-testbed run`. `cargo test -p tern-testbed --test freshness -- --ignored --nocapture` prints the table of all
-//! scenarios; `TERN_SCENARIO=leo-certus` that one, or all whose names begin so, `TERN_SECONDS` and `TERN_SEED` as said.
+//! scenarios; `TERN_SCENARIO=leo-certus` that one, or all whose names begin so, `TERN_SECONDS`, `TERN_SEED` and
+//! `TERN_FLIGHT=FILE.tlog` as said.
 
 #![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
@@ -98,6 +99,7 @@ fn every_scenario() {
     let wanted = std::env::var("TERN_SCENARIO").unwrap_or_default();
     let seconds = number("TERN_SECONDS").unwrap_or(600);
     let seed = number("TERN_SEED").unwrap_or(1);
+    let flight = std::env::var("TERN_FLIGHT").unwrap_or_else(|_| SITL.to_owned());
     println!("{}", Ages::HEADING);
     let all = Scenario::builtin();
     let is_name = all.iter().any(|scenario| scenario.name == wanted);
@@ -106,6 +108,6 @@ fn every_scenario() {
         let seconds = seconds.max(scenario.length.as_secs());
         let name = &scenario.name;
         println!("{}", fly(name, synthetic(name), seconds, seed).row(name, "synthetic"));
-        println!("{}", fly(name, Samples::recorded(SITL), seconds, seed).row(name, "flight"));
+        println!("{}", fly(name, Samples::recorded(&flight), seconds, seed).row(name, "flight"));
     }
 }

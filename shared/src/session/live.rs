@@ -38,6 +38,9 @@ pub(super) enum Chain {
     On,
     /// Only what the ground has acknowledged.
     Restart,
+    /// The same, and nothing is to continue it: what probably gets lost shall not drive out, at either end, what the
+    /// ground is known to have.
+    Aside,
 }
 
 /// Frames that wait, and the encoder that knows what those before held.
@@ -184,6 +187,7 @@ impl LiveLane {
         let (base, keep) = match chain {
             Chain::On => (Base::Previous, Keep::ForNext),
             Chain::Restart => (Base::Acknowledged, Keep::ForAll),
+            Chain::Aside => (Base::Acknowledged, Keep::Nothing),
         };
         loop {
             let batch = [Batch::new(records)];

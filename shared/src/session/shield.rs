@@ -140,8 +140,12 @@ impl Shield {
     }
 
     /// What the next frame may continue: now and then only what was acknowledged, so that a payload that is not
-    /// recovered holds up few others.
-    pub(super) fn chain(&mut self) -> Chain {
+    /// recovered holds up few others. In the dark, every frame is by itself.
+    pub(super) fn chain(&mut self, dark: bool) -> Chain {
+        if dark {
+            self.chained = u32::MAX;
+            return Chain::Aside;
+        }
         let interval = match self.conditions.loss.loss_per_mille {
             0 => 16,
             1..=20 => 8,
