@@ -52,6 +52,8 @@ pub struct Encoder {
     kept: BTreeMap<u64, Kept>,
     /// The end of the last frame whose state was ever kept.
     kept_until: u64,
+    /// States of frames below this number count as lost at the other end until it acknowledges them.
+    doubted_until: u64,
     layouts: Layouts,
     micros: BTreeSet<SchemaId>,
 }
@@ -145,6 +147,11 @@ impl Encoder {
         self.kept.retain(|&at, kept| at >= first || !kept.lasting);
     }
 
+    /// Takes all frames so far for lost of which the other end does not say that it decoded them: none continues them.
+    pub fn doubt(&mut self) {
+        self.doubted_until = self.kept_until;
+    }
+
     /// Forgets all states: the next frame is a key frame. For when the other end asks for one, or another end begins.
     /// Numbers go on; another epoch takes another encoder.
     pub fn restart(&mut self) {
@@ -158,17 +165,19 @@ impl Encoder {
 
     /// What the frame continues, the first record of that, and its state.
     fn base(&self, first: u64, base: Base) -> (Continues, Option<u64>, State) {
+        // The decoder keeps the newest of those that it decoded, which may be all that were sent.
+        let acknowledged = || {
+            let lasting = self.kept.iter().rev().filter(|(_, kept)| kept.lasting);
+            lasting.take(MAX_LASTING_STATES).find(|(_, kept)| kept.acknowledged)
+        };
         let found = match base {
             Base::Key => None,
             Base::Previous => {
-                let before = self.kept.range(..first).rev();
-                before.clone().find(|(_, kept)| kept.end == first).or(before.clone().next())
+                let before = self.kept.range(..first).rev().take_while(|&(&at, _)| at >= self.doubted_until);
+                let previous = before.clone().find(|(_, kept)| kept.end == first).or(before.clone().next());
+                previous.or_else(acknowledged)
             }
-            // The decoder keeps the newest of those that it decoded, which may be all that were sent.
-            Base::Acknowledged => {
-                let lasting = self.kept.iter().rev().filter(|(_, kept)| kept.lasting);
-                lasting.take(MAX_LASTING_STATES).find(|(_, kept)| kept.acknowledged)
-            }
+            Base::Acknowledged => acknowledged(),
         };
         match found {
             None => (Continues::Nothing, None, State::default()),

@@ -230,6 +230,38 @@ fn after_a_loss_the_decoder_is_right_or_says_so() {
 }
 
 #[test]
+fn through_a_long_outage_what_the_decoder_had_before_is_continued() {
+    let (schemas, batches) = flight(100, 5);
+    let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+    let mut first = 0;
+    for (index, batch) in batches.iter().enumerate() {
+        let is_lost = (12..90).contains(&index);
+        let is_aside = (20..92).contains(&index);
+        if is_aside {
+            encoder.doubt();
+        }
+        let (base, keep) = if is_aside {
+            (Base::Acknowledged, Keep::Nothing)
+        } else if index % 4 == 0 {
+            (Base::Acknowledged, Keep::ForAll)
+        } else {
+            (Base::Previous, Keep::ForNext)
+        };
+        let frame = encode(&mut encoder, batch, &schemas, first, base, keep);
+        assert!(index == 0 || continues(&frame) != Continues::Nothing, "frame {index} begins anew");
+        if !is_lost {
+            assert_carried(
+                &schemas,
+                batch.records(),
+                &decode(&mut decoder, &frame, &schemas, first).unwrap(),
+            );
+            encoder.acknowledge(first);
+        }
+        first += batch.records().len() as u64;
+    }
+}
+
+#[test]
 fn a_frame_in_the_wrong_place_is_refused() {
     let (schemas, batches) = flight(3, 1);
     let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
