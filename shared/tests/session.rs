@@ -230,6 +230,72 @@ fn single_losses_are_recovered_without_asking() {
     assert_eq!(live_records(|packet| packet % 50 == 7), 600);
 }
 
+/// Records of 500 bytes that only the spool has, from `first` on, and the edge's request for them.
+fn store(edge: &mut EdgeSession, first: u64, count: u64) -> Vec<Frame> {
+    let frames: Vec<Frame> = (first..first + count).rev().map(|sequence| frame(sequence, 0, 500)).collect();
+    edge.handle_stored(SequenceRange::new(first, first + count));
+    frames
+}
+
+fn fetched(edge: &mut EdgeSession) -> Option<SequenceRange> {
+    std::iter::from_fn(|| edge.poll_event()).find_map(|event| match event {
+        EdgeEvent::FetchBacklog { range, .. } => Some(range),
+        _ => None,
+    })
+}
+
+/// The records of backlog messages, in the order in which they leave, and when.
+fn backlog_sent(edge: &mut EdgeSession, from: u64, until: u64) -> Vec<(u64, i64)> {
+    let mut left = Vec::new();
+    for millis in from..until {
+        edge.handle_timeout(at(millis));
+        for message in sent(edge, at(millis)) {
+            if let ToGround::Frame(frame) = ToGround::decode(&message).unwrap() {
+                left.push((millis, frame.object.offset));
+            }
+        }
+    }
+    left
+}
+
+#[test]
+fn backlog_leaves_no_queue_on_the_link_however_long_that_was_idle() {
+    let mut edge = edge(0, Some(64_000));
+    edge.handle_schema(SchemaId(0), schema(0).1);
+    open(&mut edge);
+    sent(&mut edge, at(0));
+    let frames = store(&mut edge, 0, 20);
+    edge.handle_timeout(at(3_000));
+    let range = fetched(&mut edge).unwrap();
+    edge.handle_backlog(range, frames, Vec::new());
+    let left = backlog_sent(&mut edge, 3_000, 3_500);
+    assert!(left.len() > 3, "{left:?}");
+    for pair in left.windows(2) {
+        assert!(pair[1].0 - pair[0].0 >= 60, "half a kilobyte takes 8 kB/s 70 ms: {left:?}");
+    }
+}
+
+#[test]
+fn what_the_live_lane_had_no_room_for_goes_before_older_backlog() {
+    let mut edge = edge(0, Some(64_000));
+    edge.handle_schema(SchemaId(0), schema(0).1);
+    open(&mut edge);
+    sent(&mut edge, at(0));
+    let older = store(&mut edge, 0, 10);
+    edge.handle_timeout(at(3_000));
+    let range = fetched(&mut edge).unwrap();
+    edge.handle_backlog(range, older, Vec::new());
+    let first = backlog_sent(&mut edge, 3_000, 3_100);
+    let newer = store(&mut edge, 10, 2);
+    edge.handle_timeout(at(3_100));
+    assert_eq!(fetched(&mut edge), Some(SequenceRange::new(10, 12)));
+    edge.handle_backlog(SequenceRange::new(10, 12), newer, Vec::new());
+    let then: Vec<i64> =
+        backlog_sent(&mut edge, 3_100, 3_400).into_iter().map(|(_, offset)| offset).collect();
+    assert_eq!(first.iter().map(|(_, offset)| *offset).max(), Some(9));
+    assert_eq!(then[..3], [11, 10, first.iter().map(|(_, offset)| *offset).min().unwrap() - 1]);
+}
+
 #[test]
 fn who_has_not_said_hello_is_not_waited_for_with_large_messages() {
     let mut ground = GroundSession::new("ground".into(), Carrier::Datagrams { max_bytes: 1200 });

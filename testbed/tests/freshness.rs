@@ -79,11 +79,34 @@ fn most_of_what_bursts_take_comes_back_within_the_second() {
     assert_fresh("leo-certus", Samples::recorded(SITL), [200.0, f64::MAX, f64::MAX], 0.02);
 }
 
+/// All messages of the flight that [`SITL`] is a part of, which the project may not carry: in `TERN_FLIGHTS`, else beside
+/// the workspace.
+fn whole_flight() -> Option<Samples> {
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/flights");
+    let folder = std::env::var("TERN_FLIGHTS").unwrap_or_else(|_| beside.to_owned());
+    let path = format!("{folder}/sitl_mission_250hz.tlog");
+    if std::path::Path::new(&path).is_file() {
+        return Some(Samples::recorded(&path));
+    }
+    eprintln!("SKIPPED the whole flight: no {path} (TERN_FLIGHTS names the folder)");
+    None
+}
+
+#[test]
+fn a_flight_at_full_rate_leaves_much_of_the_link_to_others() {
+    let Some(samples) = whole_flight() else { return };
+    assert_fresh("geo-bgan", samples.clone(), [400.0, 520.0, 650.0], 0.0);
+    let ages = fly("geo-bgan", samples, 300, 1);
+    let up = ages.up_bytes as f64 / ages.seconds;
+    assert!(up <= 3000.0, "{up} B/s");
+}
+
 #[test]
 fn after_an_outage_fresh_data_comes_first_and_is_not_held_up_by_the_backlog() {
     let name = "geo-bgan-outage30";
-    for (samples, seed) in [(synthetic(name), 1), (Samples::recorded(SITL), 1), (Samples::recorded(SITL), 2)]
-    {
+    let parts = [(synthetic(name), 1), (Samples::recorded(SITL), 1), (Samples::recorded(SITL), 2)];
+    let whole = whole_flight().into_iter().flat_map(|samples| [(samples.clone(), 1), (samples, 2)]);
+    for (samples, seed) in parts.into_iter().chain(whole) {
         let ages = fly(name, samples, 120, seed);
         let (_, up) = ages.outages[0];
         let (first, view, worst) = ages.after_outage(up);

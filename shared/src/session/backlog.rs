@@ -71,12 +71,31 @@ impl BacklogLane {
         self.encoder.carry_microseconds(schema);
     }
 
-    /// Takes what the spool gave, newest first.
+    /// Takes what the spool gave, newest first: all of it older than what was fetched before, or all of it newer.
     pub(super) fn extend(&mut self, frames: impl Iterator<Item = Frame>) {
-        self.fetched.extend(frames);
+        let newest = self.newest_fetched();
+        let (newer, older): (Vec<Frame>, Vec<Frame>) =
+            frames.partition(|frame| newest.is_some_and(|newest| newest.end <= frame.range.start));
+        self.fetched.extend(older);
+        newer.into_iter().rev().for_each(|frame| self.fetched.push_front(frame));
     }
 
-    /// Whether more should be fetched.
+    /// The oldest of what was fetched, while that is more than so many bytes: it may be fetched again later.
+    pub(super) fn overflow(&mut self, max_bytes: usize) -> Option<SequenceRange> {
+        let is_over = self.fetched.len() > 1 && self.fetched_bytes() > max_bytes;
+        if is_over { self.fetched.pop_back().map(|frame| frame.range) } else { None }
+    }
+
+    /// Bytes of what was fetched and did not leave.
+    pub(super) fn fetched_bytes(&self) -> usize {
+        self.fetched.iter().map(|frame| frame.bytes.len()).sum()
+    }
+
+    /// The newest records that were fetched and did not leave.
+    pub(super) fn newest_fetched(&self) -> Option<SequenceRange> {
+        self.fetched.front().map(|frame| frame.range)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.fetched.is_empty()
     }
@@ -144,8 +163,8 @@ impl BacklogLane {
 
     /// The part to send next: of the newest records first.
     pub(super) fn next_fragment(&mut self) -> Option<(Fragment, u16, Vec<u8>)> {
-        let newest = self.objects.iter_mut().filter(|(_, object)| !object.waiting.is_empty());
-        let (&id, object) = newest.max_by_key(|(_, object)| object.ranges.last().map(|range| range.end))?;
+        let (id, _) = self.newest_waiting()?;
+        let object = self.objects.get_mut(&id)?;
         let index = object.waiting.pop_first()?;
         let mut chunks = object.bytes.chunks(object.fragment_bytes);
         let count = chunks.len() as u16;
@@ -161,7 +180,21 @@ impl BacklogLane {
 
     /// Whether a part waits to be sent.
     pub(super) fn has_fragment(&self) -> bool {
-        self.objects.values().any(|object| !object.waiting.is_empty())
+        self.newest_waiting().is_some()
+    }
+
+    /// Whether what was fetched is newer than all parts that wait, or nothing waits: the next object goes first.
+    pub(super) fn is_object_due(&self) -> bool {
+        let waiting = self.newest_waiting().and_then(|(_, object)| object.ranges.last());
+        waiting.is_none_or(|waiting| self.newest_fetched().is_some_and(|newest| waiting.end <= newest.start))
+    }
+
+    /// The object of the newest records of which parts wait to be sent.
+    fn newest_waiting(&self) -> Option<(u32, &Object)> {
+        let waiting = self.objects.iter().filter(|(_, object)| !object.waiting.is_empty());
+        waiting
+            .max_by_key(|(_, object)| object.ranges.last().map(|range| range.end))
+            .map(|(&id, object)| (id, object))
     }
 
     /// A part was lost: it is sent again, as long as its object is wanted.

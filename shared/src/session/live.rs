@@ -17,8 +17,8 @@ use crate::schema::Class;
 const QUEUE_FRAMES: usize = 8;
 /// What a record's encoding is of its size hint before anything is known of it: 1 in 4.
 const FIRST_RATIO: f64 = 0.25;
-/// How much of the ratio the newest frame decides.
-const RATIO_WEIGHT: f64 = 0.1;
+/// A frame of so many bytes of size hints decides half of the ratio, a smaller one less.
+const RATIO_BYTES: f64 = 2000.0;
 
 /// An encoded frame, ready to leave.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub(super) struct LiveLane {
     /// Oldest first.
     queue: VecDeque<Frame>,
     encoder: Encoder,
-    /// Encoded bytes a byte of [`Record::size_hint`], averaged over the last frames.
+    /// Encoded bytes a byte of [`Record::size_hint`], averaged over the last records.
     ratio: f64,
     /// The division in which each stream was last served, for those that were.
     served: BTreeMap<SchemaId, u64>,
@@ -182,6 +182,9 @@ impl LiveLane {
         max_bytes: usize,
     ) -> Option<Result<Encoded, SequenceRange>> {
         let mut frame = self.queue.pop_back()?;
+        if chain == Chain::Aside {
+            self.encoder.doubt();
+        }
         // What the spool's codec wrote, it reads.
         let mut records = codec::decode(&frame.bytes, schemas).unwrap_or_default();
         let (base, keep) = match chain {
@@ -195,7 +198,8 @@ impl LiveLane {
             let first = frame.range.start;
             let max_bytes = if batch[0].records().len() > 1 { suited_bytes } else { max_bytes };
             if let Ok(bytes) = self.encoder.encode(&batch, schemas, first, base, keep, max_bytes) {
-                self.ratio += (bytes.len() as f64 / size.max(1) as f64 - self.ratio) * RATIO_WEIGHT;
+                let size = size.max(1) as f64;
+                self.ratio += (bytes.len() as f64 / size - self.ratio) * size / (size + RATIO_BYTES);
                 return Some(Ok(Encoded { range: frame.range, bytes, is_base: keep == Keep::ForAll }));
             }
             if batch[0].records().len() < 2 {

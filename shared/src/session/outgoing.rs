@@ -87,6 +87,15 @@ impl EdgeSession {
         let packets = 1 + bytes.len() / PACKET_BYTES;
         let wire_bytes = bytes.len() + packets * self.overhead_bytes();
         self.pacer.charge(wire_bytes);
+        self.line.charge(now.instant, self.rate_bits_per_second(), wire_bytes);
+        match &message {
+            ToGround::Live(packet) if !packet.payload.is_empty() => {
+                let symbols: usize = packet.symbols.iter().map(|symbol| symbol.bytes.len()).sum();
+                self.live_share.charge(wire_bytes - symbols);
+            }
+            ToGround::Frame(frame) if frame.lane == Lane::Live => self.live_share.charge(wire_bytes),
+            _ => {}
+        }
         if let Some(datagrams) = self.datagrams.as_mut().filter(|_| is_live) {
             datagrams.shield.charge(wire_bytes);
         }
@@ -109,17 +118,23 @@ impl EdgeSession {
                 return Some(ready);
             }
             let Err(ready) = self.pacer.ready(now) else { return Some(now + STREAM_RETRY) };
-            let drained = self.auto_rate.as_mut().and_then(|auto_rate| {
-                auto_rate.handle_limited();
-                auto_rate.drained_at(now)
-            });
-            return Some(drained.map_or(ready, |drained| drained.min(ready)));
+            return Some(self.limited_until(now, ready));
         }
+        let backlog = self.has_backlog(now).then(|| self.limited_until(now, self.line.idle_at()));
         let probe = self.control.next_probe.filter(|&due| self.phase == Phase::Open && due > now);
         // Symbols that the connection does not take are no reason to wake up.
         let datagrams = self.datagrams.as_ref().filter(|_| self.takes_live());
         let tail = datagrams.and_then(|datagrams| datagrams.shield.owes_at(now));
-        [probe, tail].into_iter().flatten().min()
+        [backlog, probe, tail].into_iter().flatten().min()
+    }
+
+    /// The link is what messages wait for: until `ready`, or until the rate has to be looked at.
+    fn limited_until(&mut self, now: Instant, ready: Instant) -> Instant {
+        let drained = self.auto_rate.as_mut().and_then(|auto_rate| {
+            auto_rate.handle_limited();
+            auto_rate.drained_at(now)
+        });
+        drained.map_or(ready, |drained| drained.min(ready))
     }
 
     /// Has the pacer keep to the rate that was found out.
@@ -154,10 +169,19 @@ impl EdgeSession {
 
     /// Whether backlog may leave now.
     fn may_backlog(&self, now: Instant) -> bool {
-        let waits =
-            !self.backlog.is_empty() && self.has_room() && self.backlog.object_bytes() < self.objects_bytes();
+        self.has_backlog(now) && self.line.idle_at() <= now
+    }
+
+    /// Whether backlog may leave as soon as the link is idle.
+    fn has_backlog(&self, now: Instant) -> bool {
         let may_spend = self.budget.thinning() == Thinning::None;
-        self.phase == Phase::Open && may_spend && !self.is_dark(now) && (waits || self.backlog.has_fragment())
+        let waits = self.may_begin_object() || self.backlog.has_fragment();
+        self.phase == Phase::Open && may_spend && !self.is_dark(now) && waits
+    }
+
+    /// Whether more backlog may be on its way than is already.
+    fn may_begin_object(&self) -> bool {
+        !self.backlog.is_empty() && self.has_room() && self.backlog.object_bytes() < self.objects_bytes()
     }
 
     fn objects_bytes(&self) -> usize {
@@ -354,7 +378,7 @@ impl EdgeSession {
 
     /// A part of the newest object of the backlog, as a packet.
     fn backlog_packet(&mut self, now: Now) -> Option<ToGround> {
-        if !self.backlog.has_fragment() {
+        if self.backlog.is_object_due() && self.may_begin_object() {
             let max_bytes = self.bytes_in(OBJECT_TIME).clamp(*OBJECT_BYTES.start(), *OBJECT_BYTES.end());
             let (ranges, object) = self.merge_backlog(now, max_bytes)?;
             let room = self.datagrams.as_ref()?.max_bytes.saturating_sub(PACKET_HEADER_BYTES);

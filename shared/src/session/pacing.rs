@@ -18,6 +18,8 @@ const BURST: NonZeroU32 = NonZeroU32::new(1500).expect("1500 is not zero");
 const BURST_TIME: Duration = Duration::from_millis(50);
 /// ... but at least so many bytes.
 const BURST_MIN: u64 = 100;
+/// How much ahead of the link's being idle backlog may leave: timers are late by as much.
+const IDLE_SLACK: Duration = Duration::from_millis(5);
 /// The rate is set again when it differs by more than this share.
 const RATE_STEP: f64 = 0.02;
 
@@ -29,6 +31,27 @@ pub(super) struct Pacer {
     bucket: Option<Bucket>,
     burst: NonZeroU32,
     debt: u32,
+}
+
+/// Until when the link is busy with what left.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    idle_at: Instant,
+}
+
+impl Line {
+    /// A message of this many bytes on the wire leaves at this rate.
+    pub(super) fn charge(&mut self, now: Instant, bits_per_second: Option<u64>, wire_bytes: usize) {
+        let Some(rate) = bits_per_second else { return };
+        let micros = wire_bytes as u64 * 8_000_000 / rate.max(1);
+        self.idle_at = self.idle_at.max(now) + Duration::from_micros(micros);
+    }
+
+    /// When what leaves does not wait at the link, and nothing live that comes next waits for more than that: the pacer's
+    /// bucket would let a full one leave at once, and the queue of that would stand for as long as the link is full.
+    pub(super) fn idle_at(&self) -> Instant {
+        Instant(self.idle_at.0.saturating_sub(IDLE_SLACK))
+    }
 }
 
 type Bucket = RateLimiter<NotKeyed, InMemoryState, GivenClock, NoOpMiddleware<Duration>>;

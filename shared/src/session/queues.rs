@@ -1,6 +1,8 @@
 //! How full the queues of a session are, beside what each may hold.
 
 use super::EdgeSession;
+use super::send::FETCHED_BYTES;
+use crate::message::MAX_FRAME_BYTES;
 
 /// A queue, or a book that is kept of what is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,9 @@ impl EdgeSession {
         queues.push(self.live.queue());
         queues.push(self.control.answers.queue());
         queues.push(self.object_queue());
+        // The newest frame is kept whatever it takes.
+        let most = FETCHED_BYTES.max(MAX_FRAME_BYTES);
+        queues.push(QueueFill::new("bytes of frames from the spool", self.backlog.fetched_bytes(), most));
         queues.extend(self.auto_rate.as_ref().map(|auto_rate| {
             let (held, most) = auto_rate.unheard_packets();
             QueueFill::new("packets that the rate is found out by", held, most)

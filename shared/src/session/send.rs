@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::allowance::Allowance;
 use super::arrival::FEEDBACK_PACKETS;
 use super::backlog::BacklogLane;
 use super::budget::{Budget, BudgetChange, Budgets, MonthSpent, Thinning};
 use super::commands::Answers;
 use super::ledger::{FalseClaim, Ledger};
 use super::live::LiveLane;
-use super::pacing::Pacer;
+use super::pacing::{Line, Pacer};
 use super::packets::{Content, Packets};
 use super::shield::{Pins, Shield};
 use super::transmit::{Carrier, Transmit};
@@ -31,6 +32,9 @@ use crate::time::{Instant, Now, Timestamp};
 
 /// What comes together after a pause may take this much time of the link.
 const DIVIDED_TIME: Duration = Duration::from_millis(300);
+/// What live records may take of the link: a tenth is left for the backlog and for control. Symbols take what the records
+/// leave of the rest.
+const LIVE_SHARE: f64 = 0.9;
 /// What a packet costs beside our bytes: IP, TCP, TLS, WebSocket...
 const STREAM_OVERHEAD: usize = 80;
 /// ... or IP, UDP, QUIC, with its share of QUIC's own packets (acknowledgements, repetitions on the stream): more than the
@@ -40,6 +44,8 @@ const DATAGRAM_OVERHEAD: usize = 60;
 const FETCH_TIME: Duration = Duration::from_secs(2);
 /// ... within these bounds, bytes.
 const FETCH_BYTES: std::ops::RangeInclusive<usize> = 16 * 1024..=1024 * 1024;
+/// What is kept of it, bytes: newer records are fetched before older ones have left.
+pub(super) const FETCHED_BYTES: usize = 2 * *FETCH_BYTES.end();
 /// The batch window of a stream transport, whose packets cost 80 bytes of headers.
 const STREAM_WINDOW: Duration = Duration::from_millis(200);
 /// The round trip before any was measured: geostationary, loaded.
@@ -227,6 +233,7 @@ pub struct EdgeSession {
     /// When the ground was last heard, or the connection made.
     heard: Instant,
     pub(super) pacer: Pacer,
+    pub(super) line: Line,
     pub(super) budget: Budget,
     /// Where the rate is found out.
     pub(super) auto_rate: Option<AutoRate>,
@@ -237,8 +244,8 @@ pub struct EdgeSession {
     pub(super) backlog: BacklogLane,
     /// On a carrier of datagrams.
     pub(super) datagrams: Option<Datagrams>,
-    /// When records were last divided between the lanes.
-    divided: Instant,
+    /// What live records may take of the link.
+    pub(super) live_share: Allowance,
     fetching: bool,
     pub(super) closing: bool,
     events: VecDeque<EdgeEvent>,
@@ -252,6 +259,7 @@ impl EdgeSession {
         EdgeSession {
             ledger: Ledger::new(identity.base),
             pacer: Pacer::new(config.rate_bits_per_second),
+            line: Line::default(),
             budget: Budget::new(config.budgets),
             auto_rate: config.auto_rate.then(|| AutoRate::new(config.rate_bits_per_second)),
             identity,
@@ -265,7 +273,7 @@ impl EdgeSession {
             live: LiveLane::new(),
             backlog: BacklogLane::default(),
             datagrams: None,
-            divided: Instant::default(),
+            live_share: Allowance::new(DIVIDED_TIME),
             fetching: false,
             closing: false,
             events: VecDeque::new(),
@@ -297,11 +305,10 @@ impl EdgeSession {
     /// spool ([`handle_stored`](Self::handle_stored)), and those that it takes ([`handle_frame`](Self::handle_frame)).
     /// Either may be empty. The former get the lower sequence numbers.
     pub fn divide(&mut self, now: Now, batch: Batch) -> (Batch, Batch) {
-        let since = now.instant.since(self.divided).min(DIVIDED_TIME.max(self.batch_window() * 3));
-        self.divided = now.instant;
-        // A tenth is left for the backlog and for control. Symbols take what the records leave of the rest.
+        self.live_share.set_saved(DIVIDED_TIME.max(self.batch_window() * 3));
         let bytes = self.rate_bits_per_second().map_or(f64::INFINITY, |rate| {
-            rate as f64 / 8.0 * since.as_secs_f64() * 0.9 - self.overhead_bytes() as f64
+            self.live_share.handle_time(now.instant, rate as f64 / 8.0 * LIVE_SHARE);
+            self.live_share.bytes() - self.overhead_bytes() as f64
         });
         let thinning = self.budget.thinning();
         let (rest, live) = self.live.divide(batch.into_records(), &self.schemas, bytes.max(0.0), thinning);
@@ -342,6 +349,9 @@ impl EdgeSession {
         self.control.gaps.extend(gaps);
         let ledger = &self.ledger;
         self.backlog.extend(sound.into_iter().filter(|frame| !ledger.is_acknowledged(frame.range)));
+        while let Some(oldest) = self.backlog.overflow(FETCHED_BYTES) {
+            self.ledger.put_back(oldest);
+        }
     }
 
     /// A connection is up: the only one from here on.
@@ -677,11 +687,14 @@ impl EdgeSession {
     }
 
     fn want_backlog(&mut self) {
-        let idle = self.backlog.is_empty() && self.control.gaps.is_empty() && !self.fetching && !self.closing;
+        let idle = self.control.gaps.is_empty() && !self.fetching && !self.closing;
         if self.phase != Phase::Open || !idle || self.budget.thinning() > Thinning::None {
             return;
         }
-        if let Some(range) = self.ledger.newest_pending() {
+        // What the live lane had no room for goes before what is older.
+        if let Some(range) = self.ledger.newest_pending()
+            && self.backlog.newest_fetched().is_none_or(|fetched| fetched.end <= range.start)
+        {
             self.fetching = true;
             let max_bytes = self.bytes_in(FETCH_TIME).clamp(*FETCH_BYTES.start(), *FETCH_BYTES.end());
             self.events.push_back(EdgeEvent::FetchBacklog { range, max_bytes });

@@ -26,6 +26,14 @@ const LONGEST_TO_MEAN: f64 = 2.5;
 /// ... where it is over this, bytes.
 const MIN_PAYLOAD_ROOM: usize = 48;
 
+/// Up to this much loss, symbols wait for the next payload: with more, the packets of their own are worth their headers.
+const LIGHT_LOSS_PER_MILLE: u16 = 20;
+/// ... as soon as so many payloads have shown what is lost.
+const KNOWN_PAYLOADS: u32 = 500;
+
+/// How much symbols may save up or overdraw, as time of the link.
+const SYMBOLS_SAVED: Duration = Duration::from_millis(250);
+
 /// What a payload takes beside its frame, and a symbol beside its bytes, at most.
 const PAYLOAD_HEADER_BYTES: usize = 16;
 const SYMBOL_HEADER_BYTES: usize = 4;
@@ -99,7 +107,7 @@ impl Shield {
             load: Load::default(),
             coding: CodingSender::new(),
             next_payload: 0,
-            allowance: Allowance::default(),
+            allowance: Allowance::new(SYMBOLS_SAVED),
             owed: 0.0,
             index: 0,
             tail: None,
@@ -240,11 +248,17 @@ impl Shield {
         self.asked.window = self.asked.window.saturating_add(1);
         self.load.push(payload.len());
         if self.coding.push(number, payload).is_ok() && self.protection.symbols_percent > 0 {
-            self.owed = (self.owed + self.symbols_per_payload()).min(MAX_OWED);
             // Where losses come in bursts, a pause between packets would prolong them.
             let burst = u32::from(self.conditions.loss.burst_tenths).div_ceil(10);
             let ticks = if self.protection.fills_idle_ticks { burst + 1 } else { 1 };
-            self.tail = Some((now + self.protection.tick * 3 / 2, ticks));
+            // Just ahead of the next payload, which would have taken them along, they cost a packet more.
+            let is_light = ticks == 1 && self.conditions.loss.loss_per_mille <= LIGHT_LOSS_PER_MILLE;
+            let waits = is_light && self.next_payload >= KNOWN_PAYLOADS;
+            let tick = self.protection.tick;
+            let interval = if waits { self.payload_interval().max(tick) } else { tick };
+            let symbols = self.symbols_per_payload() * interval.as_secs_f64() / tick.as_secs_f64();
+            self.owed = (self.owed + symbols).min(MAX_OWED);
+            self.tail = Some((now + interval * 3 / 2, ticks));
         }
         number
     }
