@@ -11,6 +11,8 @@
 mod ages;
 #[path = "freshness/flight.rs"]
 mod flight;
+#[path = "freshness/ideal.rs"]
+mod ideal;
 #[path = "freshness/samples.rs"]
 mod samples;
 
@@ -132,5 +134,29 @@ fn every_scenario() {
         let name = &scenario.name;
         println!("{}", fly(name, synthetic(name), seconds, seed).row(name, "synthetic"));
         println!("{}", fly(name, Samples::recorded(&flight), seconds, seed).row(name, "flight"));
+    }
+}
+
+/// What the table of [`every_scenario`] is to be measured by, where no sender keeps the bounds that were asked for.
+#[test]
+#[ignore = "prints a table"]
+fn the_limits_of_links_with_bursts() {
+    println!("{}", Ages::HEADING);
+    // Bytes a second, as they leave: samples of 46 bytes, a flight's frames.
+    let loads = [
+        ("geo-bgan-burst5", "synthetic", 50.0 * 46.0),
+        ("geo-bgan-burst5", "flight", 700.0),
+        ("leo-certus", "synthetic", 10.0 * 46.0),
+        ("leo-certus", "flight", 700.0),
+    ];
+    for (name, load, payload_a_second) in loads {
+        let mut scenario = Scenario::load(name).unwrap();
+        scenario.length = Duration::from_secs(number("TERN_SECONDS").unwrap_or(6_000));
+        scenario.seed = number("TERN_SEED").unwrap_or(1);
+        for millis in [15, 20, 25, 30, 35, 40, 50, 60, 80, 100] {
+            if let Some(ages) = ideal::fly(&scenario, payload_a_second, Duration::from_millis(millis)) {
+                println!("{}", ages.row(name, &format!("{load} {millis}")));
+            }
+        }
     }
 }
