@@ -304,7 +304,7 @@ impl EdgeSession {
         let datagrams = self.datagrams.as_mut()?;
         let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
         let chain = datagrams.shield.chain(dark);
-        let (suited_bytes, max_bytes) = datagrams.shield.payload_room(room);
+        let (suited_bytes, max_bytes) = datagrams.shield.payload_room(room, dark);
         let Encoded { range, bytes, is_base } = self.encode_live(chain, suited_bytes, max_bytes)?;
         let payload = Payload { offset: self.offset(range), frame: bytes }.encode();
         let wire_bytes = payload.len();

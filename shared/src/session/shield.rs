@@ -170,11 +170,14 @@ impl Shield {
 
     /// How long a payload should be in a packet that has this much room, and how long it may be: it leaves room for a
     /// symbol of its size, and where symbols are needed it is not much longer than others, as a symbol is as long as the
-    /// longest payload of its window.
-    pub(super) fn payload_room(&self, room: usize) -> (usize, usize) {
+    /// longest payload of its window. In the dark, payloads are large by themselves, and in few packets cost less headers.
+    pub(super) fn payload_room(&self, room: usize, dark: bool) -> (usize, usize) {
         let room = room.min(MAX_PAYLOAD_BYTES).saturating_sub(PAYLOAD_HEADER_BYTES);
         if self.conditions.loss.loss_per_mille == 0 {
             return (room, room);
+        }
+        if dark {
+            return (room / 2, room / 2);
         }
         let alike = (self.load.mean_bytes() * LONGEST_TO_MEAN) as usize;
         (alike.max(MIN_PAYLOAD_ROOM).min(room / 2), room / 2)
@@ -383,10 +386,10 @@ mod tests {
     #[test]
     fn payloads_are_alike_where_symbols_are_needed() {
         let mut shield = shield(20);
-        let (suited, most) = shield.payload_room(1200);
+        let (suited, most) = shield.payload_room(1200, false);
         assert!((MIN_PAYLOAD_ROOM..200).contains(&suited) && most > 500, "{suited} {most}");
         shield.handle_report(at(1000), LossReport { loss_per_mille: 0, burst_tenths: 10 }, None);
-        let (suited, most) = shield.payload_room(1200);
+        let (suited, most) = shield.payload_room(1200, true);
         assert!(suited == most && most > 1100);
     }
 }
