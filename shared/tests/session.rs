@@ -94,7 +94,7 @@ fn a_frame_that_takes_a_narrow_link_longer_than_the_silence_limit_is_waited_for(
     edge.handle_frame(frame(0, 0, 3_000));
     let mut now = at(0);
     let mut left = None;
-    // Nothing is heard: 3 kB take some ten seconds, then the ground may be silent for five.
+    // Nothing is heard: 3 kB take some ten seconds, then the ground may be silent for as long as a connection takes, twenty.
     loop {
         if sent(&mut edge, now).iter().any(|m| matches!(ToGround::decode(m), Ok(ToGround::Frame(_)))) {
             left = Some(now.instant);
@@ -104,7 +104,7 @@ fn a_frame_that_takes_a_narrow_link_longer_than_the_silence_limit_is_waited_for(
         edge.handle_timeout(now);
     }
     let waited = now.instant.since(left.unwrap());
-    assert!((Duration::from_secs(12)..Duration::from_secs(18)).contains(&waited), "{waited:?}");
+    assert!((Duration::from_secs(27)..Duration::from_secs(33)).contains(&waited), "{waited:?}");
     let last = std::iter::from_fn(|| edge.poll_event()).last();
     assert!(matches!(last, Some(EdgeEvent::Disconnect { .. })));
 }

@@ -77,7 +77,7 @@ impl QuicDialer {
         let tickets = Arc::new(Tickets::new());
         tls.resumption = Resumption::store(tickets.clone());
         let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
-        config.transport_config(Arc::new(transport_config()));
+        config.transport_config(Arc::new(transport_config(rate_bits_per_second)));
         let bytes_time = rate_bits_per_second
             .map_or(Duration::ZERO, |rate| Duration::from_secs(HANDSHAKE_BYTES * 8 / rate.max(1)));
         Ok(QuicDialer {

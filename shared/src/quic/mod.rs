@@ -47,6 +47,10 @@ const RECEIVE_WINDOW_BYTES: u32 = 128 * 1024;
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
 /// A geostationary link's, so that the first packet is not repeated before it can have been answered.
 const INITIAL_RTT: Duration = Duration::from_millis(700);
+/// ... and what the first packets each way take a narrow link besides, with headers.
+const FIRST_BYTES: u64 = 2 * 1228;
+/// ... at most: who configures a rate of nothing still connects.
+const FIRST_TIME_MAX: Duration = Duration::from_secs(10);
 /// Packets that may stay unacknowledged, and for how long: the way back is paid for too. The delay is what counts
 /// (QUIC caps it at the round trip), the threshold only must not undercut it.
 const ACK_THRESHOLD: u32 = 1000;
@@ -63,8 +67,10 @@ pub fn vehicle_ids() -> Box<dyn ConnectionIdGenerator> {
     Box::new(RandomConnectionIdGenerator::new(0))
 }
 
-/// The settings of a connection, the same at both ends.
-pub fn transport_config() -> TransportConfig {
+/// The settings of a connection, the same at both ends but for what the vehicle knows of the link: its rate, bits a second.
+pub fn transport_config(rate_bits_per_second: Option<u64>) -> TransportConfig {
+    let first_packets =
+        Duration::from_millis(FIRST_BYTES * 8000 / rate_bits_per_second.unwrap_or(u64::MAX).max(1));
     let mut acknowledgements = AckFrequencyConfig::default();
     acknowledgements
         .ack_eliciting_threshold(ACK_THRESHOLD.into())
@@ -85,7 +91,7 @@ pub fn transport_config() -> TransportConfig {
         .datagram_receive_buffer_size(Some(DATAGRAM_RECEIVE_BUFFER_BYTES))
         .max_idle_timeout(Some(idle))
         .keep_alive_interval(None)
-        .initial_rtt(INITIAL_RTT)
+        .initial_rtt(INITIAL_RTT + first_packets.min(FIRST_TIME_MAX))
         // Probes for larger packets are lost bytes on a link that is paid by the byte.
         .mtu_discovery_config(None)
         .enable_segmentation_offload(false)

@@ -52,6 +52,10 @@ const STREAM_WINDOW: Duration = Duration::from_millis(200);
 const FIRST_ROUND_TRIP: Duration = Duration::from_millis(1500);
 /// A live payload that is lost may come by coded symbols that the ground asks for, within so many round trips.
 const ASKED_ROUND_TRIPS: u32 = 3;
+/// What a new connection costs, about.
+const CONNECTION_BYTES: u64 = 6000;
+/// The longest that the narrowness of a link makes the ground's silence be waited for.
+const SILENCE_LIMIT_MAX: Duration = Duration::from_secs(60);
 /// What a datagram may take longer than the round trip to be acknowledged: the ground gathers for a second, commits, and
 /// may lose an acknowledgement.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(2500);
@@ -98,6 +102,7 @@ pub struct SendConfig {
     /// How long to wait for a sign of the ground while frames are unacknowledged, before the connection is given up or,
     /// on datagrams, another is tried beside it. After half of it nothing is sent but what is live, because the rest
     /// would be paid for in vain; on a stream nothing at all, because it would be delivered late, ahead of fresher data.
+    /// Where a new connection takes the link longer than that, it is that long, up to a minute.
     pub silence_limit: Duration,
     /// How long a record waits for company; `None` for what suits the carrier, the rate and the loss.
     pub batch_window: Option<Duration>,
@@ -445,7 +450,7 @@ impl EdgeSession {
     pub fn handle_timeout(&mut self, now: Now) {
         if self.silence_deadline().is_some_and(|deadline| deadline <= now.instant) {
             let Some(datagrams) = &mut self.datagrams else {
-                let limit = self.config.silence_limit.as_secs_f64();
+                let limit = self.silence_limit().as_secs_f64();
                 return self.give_up(format!("nothing heard of the ground for {limit:.1} s"));
             };
             datagrams.silent = true;
@@ -665,12 +670,19 @@ impl EdgeSession {
         // With the budget spent, another connection could not be paid for.
         let told = self.datagrams.as_ref().is_some_and(|datagrams| datagrams.silent)
             || self.budget.thinning() == Thinning::Spent;
-        self.awaiting_since().filter(|_| !told).map(|since| since + self.config.silence_limit)
+        self.awaiting_since().filter(|_| !told).map(|since| since + self.silence_limit())
+    }
+
+    /// On a narrow link another connection fills the link for seconds, and would be missed by what waits behind it.
+    fn silence_limit(&self) -> Duration {
+        let rate = self.rate_bits_per_second().unwrap_or(u64::MAX).max(1);
+        let connecting = Duration::from_millis(CONNECTION_BYTES * 8000 / rate).min(SILENCE_LIMIT_MAX);
+        self.config.silence_limit.max(connecting)
     }
 
     /// Whether the ground has been silent for so long that what is sent is probably lost, or stuck in a stream.
     pub(super) fn is_dark(&self, now: Instant) -> bool {
-        self.awaiting_since().is_some_and(|since| since + self.config.silence_limit / 2 <= now)
+        self.awaiting_since().is_some_and(|since| since + self.silence_limit() / 2 <= now)
     }
 
     /// How long a message may be unacknowledged before it counts as lost; `None` on a stream, which loses nothing.

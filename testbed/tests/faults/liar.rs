@@ -42,7 +42,7 @@ impl Liar {
         config.alpn_protocols = vec![ALPN.to_vec()];
         let mut server =
             quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(config).unwrap()));
-        server.transport_config(Arc::new(transport_config()));
+        server.transport_config(Arc::new(transport_config(None)));
         let endpoint = Endpoint::server(server, "127.0.0.1:0".parse().unwrap()).unwrap();
         let address = endpoint.local_addr().unwrap();
         let accepting = endpoint.clone();

@@ -81,7 +81,7 @@ pub fn listen(config: &QuicConfig, history: &Path) -> Result<Endpoint, QuicError
     let tls = tls::quic_server_config(config, Arc::new(memory))?;
     let mut server = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
     server
-        .transport_config(Arc::new(transport_config()))
+        .transport_config(Arc::new(transport_config(None)))
         .max_incoming(MAX_WAITING)
         .incoming_buffer_size(WAITING_BYTES)
         .incoming_buffer_size_total(ALL_WAITING_BYTES);
