@@ -230,6 +230,36 @@ fn single_losses_are_recovered_without_asking() {
     assert_eq!(live_records(|packet| packet % 50 == 7), 600);
 }
 
+#[test]
+fn streams_that_begin_in_the_dark_do_not_hold_up_the_others_when_the_link_is_back() {
+    let carrier = Carrier::Datagrams { max_bytes: 1200 };
+    let mut edge = edge(0, Some(64_000));
+    edge.handle_schema(SchemaId(0), schema(0).1);
+    edge.handle_connected(at(0), carrier);
+    let mut ground = GroundSession::new("ground".into(), carrier);
+    for message in sent(&mut edge, at(0)) {
+        ground.handle_message(at(0), &message);
+    }
+    ground.welcome(at(600), RangeSet::new(), []);
+    while let Some(message) = ground.poll_transmit().map(|transmit| transmit.bytes) {
+        edge.handle_message(at(2_000), &message);
+    }
+    let batch = || {
+        let records = [0, 1].map(|id| {
+            let values = vec![Value::Text("text".into())];
+            Record { schema: SchemaId(id), time: at(0).wall, values }
+        });
+        Batch::new(records.to_vec())
+    };
+    let streams = |batch: &Batch| batch.records().iter().map(|record| record.schema.0).collect::<Vec<_>>();
+    edge.handle_schema(SchemaId(1), schema(1).1);
+    for millis in (2_000..6_000).step_by(50) {
+        sent(&mut edge, at(millis));
+    }
+    let (rest, live) = edge.divide(at(6_000), batch());
+    assert_eq!((streams(&rest), streams(&live)), (vec![1], vec![0]), "in the dark since 4.5 s");
+}
+
 /// Records of 500 bytes that only the spool has, from `first` on, and the edge's request for them.
 fn store(edge: &mut EdgeSession, first: u64, count: u64) -> Vec<Frame> {
     let frames: Vec<Frame> = (first..first + count).rev().map(|sequence| frame(sequence, 0, 500)).collect();

@@ -105,14 +105,16 @@ impl QuicDialer {
     async fn try_dial(&mut self, early: bool) -> Result<(Quic, Option<EarlyAnswer>), String> {
         let addresses = self.addresses.get().await.map_err(|error| error.to_string())?;
         let address = addresses[self.round % addresses.len()];
-        let endpoint =
+        let (endpoint, socket) =
             open(address, &self.wire).map_err(|error| format!("cannot reach {address}: {error}"))?;
+        let mut attempt = Attempt { socket: Some(socket) };
         self.tickets.give(early);
         let connecting = endpoint
             .connect_with(self.config.clone(), address, &self.server_name)
             .map_err(|error| error.to_string())?;
         let connecting = match if early { connecting.into_0rtt() } else { Err(connecting) } {
             Ok((connection, accepted)) => {
+                attempt.socket = None;
                 let answer = Box::pin(timeout(self.handshake_limit, accepted).map(Result::ok));
                 return Ok((Quic::new(endpoint, connection)?, Some(answer)));
             }
@@ -125,6 +127,7 @@ impl QuicDialer {
                 return Err(format!("no answer from {address} (UDP) within {seconds} s"));
             }
         };
+        attempt.socket = None;
         Ok((Quic::new(endpoint, connection)?, None))
     }
 }
@@ -147,8 +150,22 @@ impl Quic {
     }
 }
 
+/// A handshake, which falls silent when it fails or is given up.
+struct Attempt {
+    /// `None` when the connection stands.
+    socket: Option<Arc<CountedSocket>>,
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if let Some(socket) = &self.socket {
+            socket.mute();
+        }
+    }
+}
+
 /// A socket that the system routes to `address`, for one connection.
-fn open(address: SocketAddr, wire: &WireCounter) -> io::Result<Endpoint> {
+fn open(address: SocketAddr, wire: &WireCounter) -> io::Result<(Endpoint, Arc<CountedSocket>)> {
     let any = |port| match address {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
@@ -158,7 +175,8 @@ fn open(address: SocketAddr, wire: &WireCounter) -> io::Result<Endpoint> {
     let mut config = EndpointConfig::default();
     config.cid_generator(vehicle_ids);
     let socket = CountedSocket::new(UdpSocket::bind(any(0))?, wire.clone())?;
-    Endpoint::new_with_abstract_socket(config, None, socket, Arc::new(TokioRuntime))
+    let endpoint = Endpoint::new_with_abstract_socket(config, None, socket.clone(), Arc::new(TokioRuntime))?;
+    Ok((endpoint, socket))
 }
 
 /// Carries messages until the relay drops its end, the ground closes, or the connection breaks. Says which.

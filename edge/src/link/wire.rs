@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use quinn::udp::{RecvMeta, Transmit};
@@ -49,6 +49,7 @@ pub(super) struct CountedSocket {
     socket: Arc<dyn AsyncUdpSocket>,
     counter: WireCounter,
     header_bytes: usize,
+    is_muted: AtomicBool,
 }
 
 impl CountedSocket {
@@ -56,7 +57,12 @@ impl CountedSocket {
         let is_ipv4 = socket.local_addr()?.is_ipv4();
         let header_bytes = if is_ipv4 { IPV4_HEADER_BYTES } else { IPV6_HEADER_BYTES };
         let socket = TokioRuntime.wrap_udp_socket(socket)?;
-        Ok(Arc::new(CountedSocket { socket, counter, header_bytes }))
+        Ok(Arc::new(CountedSocket { socket, counter, header_bytes, is_muted: AtomicBool::new(false) }))
+    }
+
+    /// Sends nothing from here on: what an attempt that nobody waits for would still say costs as much as its first packet.
+    pub(super) fn mute(&self) {
+        self.is_muted.store(true, Ordering::Relaxed);
     }
 
     /// `datagram_bytes` is the length of each datagram when several are handed over at once.
@@ -72,6 +78,9 @@ impl AsyncUdpSocket for CountedSocket {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        if self.is_muted.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         self.socket.try_send(transmit)?;
         self.count(transmit.contents.len(), transmit.segment_size);
         Ok(())

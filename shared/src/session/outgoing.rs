@@ -229,7 +229,7 @@ impl EdgeSession {
             }
             Phase::Greeting { .. } | Phase::Open if !self.control.schemas.is_empty() => {
                 let early = self.control.early < EARLY_MESSAGES || self.phase == Phase::Open;
-                early.then(|| ToGround::Schemas(self.announce()))
+                early.then(|| ToGround::Schemas(self.announce(now.instant)))
             }
             Phase::Open => self.control.answers.pop().map(ToGround::Answer),
             _ => None,
@@ -401,7 +401,7 @@ impl EdgeSession {
     }
 
     /// The next schemas to declare, as many as share a packet, but at least one.
-    fn announce(&mut self) -> Vec<SchemaAnnouncement> {
+    fn announce(&mut self, now: Instant) -> Vec<SchemaAnnouncement> {
         let mut announcements = Vec::new();
         let mut bytes = 0;
         while bytes < PACKET_BYTES
@@ -419,6 +419,7 @@ impl EdgeSession {
                 self.control.schemas.insert(id);
                 break;
             }
+            self.control.declared.insert(id, now);
             announcements.push(announcement);
         }
         announcements

@@ -177,7 +177,7 @@ impl Shield {
             return (room, room);
         }
         if dark {
-            return (room / 2, room / 2);
+            return (room / 4, room / 2);
         }
         let alike = (self.load.mean_bytes() * LONGEST_TO_MEAN) as usize;
         (alike.max(MIN_PAYLOAD_ROOM).min(room / 2), room / 2)
