@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tern_shared::codec::SchemaTable;
 use tern_shared::id::{Epoch, SchemaId, VehicleId};
 use tern_shared::message::{ClockEstimate, Lane, Refusal, RefusalReason};
@@ -16,7 +17,7 @@ use tern_shared::range::RangeSet;
 use tern_shared::session::GroundEvent;
 use tern_shared::time::Timestamp;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tracing::{info, warn};
 
 use crate::clock::wall_now;
@@ -26,7 +27,7 @@ use crate::json::epoch_seconds;
 use crate::publish::message::VehicleStatus;
 use crate::publish::{Arrival, Hub};
 
-/// How often clients hear of a vehicle's counters while they change.
+/// How often clients hear of a vehicle's counters while they change: with the first records of a second, or at its end.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Numbers the sessions of a process.
@@ -108,6 +109,8 @@ pub struct VehicleTask {
     status: VehicleStatus,
     /// Whether clients have yet to hear of `status`.
     changed: bool,
+    /// When they may, by the clock: with records that come once a second it is always one of them that finds it due.
+    status_tick: Interval,
     current: Option<CurrentSession>,
     clock: Option<ClockEstimate>,
 }
@@ -130,6 +133,8 @@ impl VehicleTask {
         commands: Commands,
         connected: Arc<AtomicUsize>,
     ) -> Self {
+        let mut status_tick = interval_at(Instant::now() + STATUS_INTERVAL, STATUS_INTERVAL);
+        status_tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         VehicleTask {
             id,
             hub,
@@ -138,6 +143,7 @@ impl VehicleTask {
             connected,
             status: VehicleStatus::default(),
             changed: false,
+            status_tick,
             current: None,
             clock: None,
         }
@@ -155,13 +161,11 @@ impl VehicleTask {
         let totals = self.history.totals(self.id.clone()).await?;
         self.status.records = totals.records;
         self.status.lost_records = totals.lost_records;
-        let mut status_tick = tokio::time::interval_at(Instant::now() + STATUS_INTERVAL, STATUS_INTERVAL);
-        status_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 // Priority 1: clients see that a flooding vehicle's counters move.
-                _ = status_tick.tick(), if self.changed => self.publish_status(),
+                _ = self.status_tick.tick(), if self.changed => self.publish_status(),
                 // Priority 2: what the vehicle sends.
                 message = messages.recv() => match message {
                     Some(ToVehicleTask::Attach(attach)) => self.attach(attach).await,
@@ -240,7 +244,11 @@ impl VehicleTask {
                 self.status.records += range.len();
                 self.status.backlog_records += if lane == Lane::Backlog { range.len() } else { 0 };
                 self.status.last_received = Some(epoch_seconds(received));
-                self.changed = true;
+                self.changed = self.status_tick.tick().now_or_never().is_none();
+                if !self.changed {
+                    // Just before the records: clients are written to once for both.
+                    self.hub.publish_vehicle(&self.id, &self.status);
+                }
                 let schemas: BTreeSet<SchemaId> = records.iter().map(|record| record.schema).collect();
                 let arrival = Arrival {
                     vehicle: &self.id,
