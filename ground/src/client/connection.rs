@@ -40,7 +40,7 @@ const TIMES_A_PING: u32 = 4;
 const MAX_UNANSWERED: u32 = 3;
 /// Batches that are sent before the client is listened to again.
 const BATCHES_A_TURN: usize = 4;
-/// How often what has come up meanwhile goes before what the client wants.
+/// How often what has been published meanwhile goes before what the client wants.
 const MAX_TURNS: usize = 8;
 /// How long a client has to take a last word.
 const CLOSE_LIMIT: Duration = Duration::from_millis(500);
@@ -127,6 +127,7 @@ impl Client {
         self.send(&ToClient::Hello { server_time, version, auth_required }).await?;
         self.tell_access().await?;
         let mut ticks = ticks();
+        let wake = self.session.wake.clone();
         let (mut is_behind, mut turns) = (false, 0);
         loop {
             tokio::select! {
@@ -135,11 +136,13 @@ impl Client {
                 _ = ticks.tick() => self.tick().await?,
                 // Priority 2: access ends.
                 () = until(self.deadline) => self.refuse_access().await?,
-                // Priority 3: what is to be sent. It is what wakes a client; to look at its socket first costs as much again.
-                () = self.session.changed(), if !is_behind && turns < MAX_TURNS => turns += 1,
+                // Priority 3: what is published. It is what wakes a client; to look at its socket first costs as much again.
+                () = wake.notified(), if !is_behind && turns < MAX_TURNS => turns += 1,
                 // Priority 4: what the client wants.
                 message = self.socket.recv() => self.receive(message).await?,
-                // Priority 5: what is left to be sent.
+                // Priority 5: what it has asked for.
+                () = self.session.answered() => {}
+                // Priority 6: what is left to be sent.
                 () = ready(()), if is_behind || turns == MAX_TURNS => turns = 0,
             }
             is_behind = self.send_some().await?;

@@ -1,13 +1,13 @@
 //! Web clients that measure how old messages are when they come.
 //!
-//! On the real network they are other machines, so here they are to cost the server's machine as little as they can: one
-//! thread looks every 2 ms which of them have something. Clients that sleep until the next message have the server
-//! pay for waking them, once a message. The latencies have up to 2 ms of it.
+//! On the real network they are other machines, so here they are to cost the server's machine as little as they can, and each
+//! of its cores alike: as many threads look every 2 ms which of them have something. Clients that sleep until the next message
+//! have the server pay for waking them, once a message. The latencies have up to 2 ms of it.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ const CONNECTING: usize = 100;
 /// What a connection holds to read into, and clears before it does: ten thousand of them add up.
 const READ_BUFFER_BYTES: usize = 256;
 
-/// What all clients of a server have seen.
+/// What clients have seen.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     /// Clients that are subscribed.
@@ -60,9 +60,10 @@ pub(super) trait Dialect: Default + Send + 'static {
     fn take(&mut self, message: &Message, seen: &mut Seen) -> Option<Message>;
 }
 
-/// Clients that are served by a thread of their own, until this is dropped.
+/// Clients that are served by threads of their own, until this is dropped.
 pub(super) struct Clients {
-    seen: Arc<Mutex<Seen>>,
+    /// What those of each thread have seen.
+    seen: Vec<Arc<Mutex<Seen>>>,
     /// Those that are subscribed and never read.
     _stalled: Vec<TcpStream>,
 }
@@ -100,48 +101,74 @@ impl Clients {
             Ok::<_, LoadError>((stalled, Client::<D>::connect(server, count)?))
         });
         let (stalled, clients) = connecting.await.map_err(|_| LoadError::Nothing)??;
-        let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(io::Error::from)?;
-        for (number, client) in (0..).zip(&clients) {
-            let events = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
-            let stream = &client.socket.get_ref().stream;
-            epoll::add(&epoll, stream, EventData::new_u64(number), events).map_err(io::Error::from)?;
+        let mut shares: Vec<_> = (0..thread::available_parallelism()?.get()).map(|_| Vec::new()).collect();
+        for (client, share) in clients.into_iter().zip((0..shares.len()).cycle()) {
+            shares[share].push(client);
         }
-        let clients = clients.into_iter().map(Some).collect();
-        let seen = Arc::new(Mutex::new(Seen::default()));
-        let shared = Arc::downgrade(&seen);
-        thread::Builder::new().name("clients".to_owned()).spawn(move || watch(&epoll, clients, &shared))?;
-        Ok(Clients { seen, _stalled: stalled })
+        Ok(Clients { seen: shares.into_iter().map(watch).collect::<Result<_, _>>()?, _stalled: stalled })
     }
 
-    /// What they have seen. They wait while this is held.
-    pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
-        lock(&self.seen)
+    /// How many are subscribed.
+    pub(super) fn ready(&self) -> usize {
+        self.seen.iter().map(|seen| lock(seen).ready).sum()
+    }
+
+    /// What they have seen.
+    pub(super) fn into_seen(self) -> Seen {
+        let mut all = Seen::default();
+        for seen in &self.seen {
+            let seen = std::mem::take(&mut *lock(seen));
+            all.ready += seen.ready;
+            all.latencies_ms.extend(seen.latencies_ms);
+            all.missed += seen.missed;
+            all.gone += seen.gone;
+        }
+        all
     }
 }
 
-/// Reads what comes, for as long as somebody wants to know of it.
-fn watch<D: Dialect>(epoll: &OwnedFd, mut clients: Vec<Option<Client<D>>>, seen: &Weak<Mutex<Seen>>) {
-    let mut events: Vec<Event> = Vec::with_capacity(EVENTS);
-    while let Some(seen) = seen.upgrade() {
-        let mut seen = lock(&seen);
-        // An interrupted call finds what it would have found at the next look.
-        while epoll::wait(epoll, spare_capacity(&mut events), Some(&Timespec::default()))
-            .is_ok_and(|count| count > 0)
-        {
-            for event in events.drain(..) {
-                let place = &mut clients[event.data.u64() as usize];
-                let is_over =
-                    { event.flags }.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
-                if let Some(client) = place
-                    && (client.read(&mut seen).is_err() || is_over)
-                {
-                    seen.gone += 1;
-                    *place = None;
-                }
+/// Starts a thread that reads what comes, for as long as somebody holds what is seen.
+fn watch<D: Dialect>(clients: Vec<Client<D>>) -> io::Result<Arc<Mutex<Seen>>> {
+    let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+    for (number, client) in (0..).zip(&clients) {
+        let events = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
+        epoll::add(&epoll, &client.socket.get_ref().stream, EventData::new_u64(number), events)?;
+    }
+    let mut clients: Vec<_> = clients.into_iter().map(Some).collect();
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let shared = Arc::downgrade(&seen);
+    thread::Builder::new().name("watch".to_owned()).spawn(move || {
+        let mut events = Vec::with_capacity(EVENTS);
+        while let Some(seen) = shared.upgrade() {
+            look(&epoll, &mut events, &mut clients, &mut lock(&seen));
+            drop(seen);
+            thread::sleep(LOOK_INTERVAL);
+        }
+    })?;
+    Ok(seen)
+}
+
+/// Reads what has come.
+fn look<D: Dialect>(
+    epoll: &OwnedFd,
+    events: &mut Vec<Event>,
+    clients: &mut [Option<Client<D>>],
+    seen: &mut Seen,
+) {
+    // An interrupted call finds what it would have found at the next look.
+    while epoll::wait(epoll, spare_capacity(events), Some(&Timespec::default())).is_ok_and(|count| count > 0)
+    {
+        for event in events.drain(..) {
+            let place = &mut clients[event.data.u64() as usize];
+            let ends = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+            let is_over = { event.flags }.intersects(ends);
+            if let Some(client) = place
+                && (client.read(seen).is_err() || is_over)
+            {
+                seen.gone += 1;
+                *place = None;
             }
         }
-        drop(seen);
-        thread::sleep(LOOK_INTERVAL);
     }
 }
 

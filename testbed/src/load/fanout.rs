@@ -122,7 +122,7 @@ async fn measure<S: Service>(options: &FanoutOptions) -> Result<PeerResult, Load
     }
     let clients = Clients::connect::<S::Dialect>(service.address(), options.clients, options.stalled).await?;
     let start = Instant::now();
-    while clients.seen().ready < options.clients {
+    while clients.ready() < options.clients {
         if start.elapsed() > READY_LIMIT {
             return Err(LoadError::late("a subscription for everybody", service.process()));
         }
@@ -139,7 +139,7 @@ async fn measure<S: Service>(options: &FanoutOptions) -> Result<PeerResult, Load
         published += 1;
     }
     sleep(SETTLE).await;
-    let seen = std::mem::take(&mut *clients.seen());
+    let seen = clients.into_seen();
     if seen.gone > 0 {
         tracing::warn!(server = S::NAME, clients = seen.gone, "clients lost their connection");
     }

@@ -89,7 +89,7 @@ async fn measure(options: &FleetOptions) -> Result<FleetResult, LoadError> {
     };
     let within = count("tern_ground_publish_seconds_bucket{le=\"0.05\"}")?;
     let all = count("tern_ground_publish_seconds_count")?;
-    let latencies_ms = std::mem::take(&mut clients.seen().latencies_ms);
+    let latencies_ms = clients.into_seen().latencies_ms;
     let delivered = latencies_ms.len() as u64;
     let latency_ms = Percentiles::of(latencies_ms).ok_or(LoadError::Nothing)?;
     Ok(FleetResult {
