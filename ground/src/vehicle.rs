@@ -16,7 +16,7 @@ use tern_shared::range::RangeSet;
 use tern_shared::session::GroundEvent;
 use tern_shared::time::Timestamp;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use crate::clock::wall_now;
@@ -26,7 +26,8 @@ use crate::json::epoch_seconds;
 use crate::publish::message::VehicleStatus;
 use crate::publish::{Arrival, Hub};
 
-/// How often clients hear of a vehicle's counters while they change.
+/// How often clients hear of a vehicle's counters while they change. Then the next records bring them, or they come by
+/// themselves when there are none for as long again.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Numbers the sessions of a process.
@@ -108,6 +109,8 @@ pub struct VehicleTask {
     status: VehicleStatus,
     /// Whether clients have yet to hear of `status`.
     changed: bool,
+    /// When they last did.
+    told: Instant,
     current: Option<CurrentSession>,
     clock: Option<ClockEstimate>,
 }
@@ -138,6 +141,7 @@ impl VehicleTask {
             connected,
             status: VehicleStatus::default(),
             changed: false,
+            told: Instant::now(),
             current: None,
             clock: None,
         }
@@ -155,13 +159,11 @@ impl VehicleTask {
         let totals = self.history.totals(self.id.clone()).await?;
         self.status.records = totals.records;
         self.status.lost_records = totals.lost_records;
-        let mut status_tick = tokio::time::interval_at(Instant::now() + STATUS_INTERVAL, STATUS_INTERVAL);
-        status_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 // Priority 1: clients see that a flooding vehicle's counters move.
-                _ = status_tick.tick(), if self.changed => self.publish_status(),
+                () = sleep_until(self.told + 2 * STATUS_INTERVAL), if self.changed => self.publish_status(),
                 // Priority 2: what the vehicle sends.
                 message = messages.recv() => match message {
                     Some(ToVehicleTask::Attach(attach)) => self.attach(attach).await,
@@ -240,7 +242,12 @@ impl VehicleTask {
                 self.status.records += range.len();
                 self.status.backlog_records += if lane == Lane::Backlog { range.len() } else { 0 };
                 self.status.last_received = Some(epoch_seconds(received));
-                self.changed = true;
+                let is_due = self.told.elapsed() >= STATUS_INTERVAL;
+                if is_due {
+                    self.told = Instant::now();
+                }
+                self.changed = !is_due;
+                self.hub.publish_counters(&self.id, &self.status, is_due);
                 let schemas: BTreeSet<SchemaId> = records.iter().map(|record| record.schema).collect();
                 let arrival = Arrival {
                     vehicle: &self.id,
@@ -293,7 +300,7 @@ impl VehicleTask {
     }
 
     fn publish_status(&mut self) {
-        self.changed = false;
+        (self.changed, self.told) = (false, Instant::now());
         self.hub.publish_vehicle(&self.id, &self.status);
     }
 }
@@ -301,4 +308,114 @@ impl VehicleTask {
 /// Tells a connection, unless it is gone.
 fn tell(verdicts: &mpsc::Sender<Verdict>, verdict: Verdict) {
     let _ = verdicts.try_send(verdict);
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::ws::Message;
+    use tern_shared::range::SequenceRange;
+    use tern_shared::record::{Record, Value};
+    use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
+    use tokio::sync::watch;
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::Synchronous;
+    use crate::history::{Command, Health, Store, Totals};
+    use crate::publish::cursor::{HistoryTag, Position};
+    use crate::publish::encode::Encoding;
+    use crate::publish::{Filter, Pattern, Positions, Shape, Subscription};
+
+    /// A vehicle in a session, and a client that wants everything.
+    struct Flight {
+        events: mpsc::Sender<ToVehicleTask>,
+        client: Subscription,
+        records: u64,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Flight {
+        fn start() -> Flight {
+            let folder = tempfile::tempdir().unwrap();
+            let mut store = Store::open(&folder.path().join("history.sqlite"), Synchronous::Normal).unwrap();
+            let (id, epoch): (VehicleId, _) = ("alpha".parse().unwrap(), Epoch(1));
+            let key = store.open_epoch(&id, epoch, wall_now()).unwrap().key;
+            let (commits, mut written) = mpsc::channel(1);
+            tokio::spawn(async move {
+                while let Some(command) = written.recv().await {
+                    if let Command::Totals { reply, .. } = command {
+                        reply.send(Ok(Totals::default())).unwrap();
+                    }
+                }
+            });
+            let history = History::new(commits, watch::channel(Health::Good).1);
+            let commands = Commands::start(&folder.path().join("commands.sqlite"), Clock::start()).unwrap();
+            let hub = Arc::new(Hub::new(Arc::new(Positions::new(HistoryTag(1), Position(0)))));
+            let mut task =
+                VehicleTask::new(id, hub.clone(), history, commands, Arc::new(AtomicUsize::new(1)));
+            let schema = Schema {
+                stream: "humidity".to_owned(),
+                origin: Origin::Sensor,
+                class: Class::Live,
+                fields: vec![Field::new("n", FieldKind::I64)],
+            };
+            task.current = Some(CurrentSession {
+                number: SessionNumber(1),
+                epoch,
+                key,
+                schemas: SchemaTable::from([(SchemaId(0), Arc::new(schema))]),
+                verdicts: mpsc::channel(1).0,
+                outcomes: mpsc::channel(1).0,
+            });
+            let (events, messages) = mpsc::channel(1);
+            tokio::spawn(task.run(messages));
+            let any = ["*".to_owned()];
+            let filter = Filter::new(&any, &any, Arc::from([Pattern::anything()])).unwrap();
+            let shape = Shape { sub: String::new(), encoding: Encoding::Json, filter };
+            let client = hub.subscribe(shape, Arc::default());
+            Flight { events, client, records: 0, _folder: folder }
+        }
+
+        /// Sends a record.
+        async fn send(&mut self) {
+            let range = SequenceRange::new(self.records, self.records + 1);
+            let values = vec![Value::Int(range.start.cast_signed())];
+            let record = Record { schema: SchemaId(0), time: Timestamp(0), values };
+            let event =
+                GroundEvent::Frame { lane: Lane::Live, range, records: vec![record], frame: Arc::default() };
+            let event = ToVehicleTask::Event { session: SessionNumber(1), event, arrived: Arrived::now() };
+            self.events.send(event).await.unwrap();
+            self.records = range.end;
+        }
+
+        /// What the client is told until then, in whole writes: the type of each message.
+        async fn told_within(&mut self, millis: u64) -> Vec<Vec<String>> {
+            sleep(Duration::from_millis(millis)).await;
+            let writes = std::iter::from_fn(|| self.client.next(Instant::now(), &mut 0));
+            let kind = |message: &Message| {
+                let Message::Text(text) = message else { panic!("no text but {message:?}") };
+                let json: serde_json::Value = serde_json::from_str(text).unwrap();
+                json["type"].as_str().unwrap().to_owned()
+            };
+            writes.map(|write| write.iter().map(kind).collect()).collect()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn counters_come_with_the_records_of_each_second_and_by_themselves_after_the_last() {
+        let mut flight = Flight::start();
+        flight.send().await;
+        assert_eq!(flight.told_within(900).await, [vec!["vehicle"], vec!["ready"], vec!["stream", "record"]]);
+        for _ in 0..3 {
+            flight.send().await;
+            assert_eq!(flight.told_within(500).await, [["record"]]);
+            flight.send().await;
+            assert_eq!(flight.told_within(500).await, [["vehicle", "record"]]);
+        }
+        flight.send().await;
+        assert_eq!(flight.told_within(1490).await, [["record"]]);
+        assert_eq!(flight.told_within(20).await, [["vehicle"]]);
+        assert_eq!(flight.told_within(60_000).await, [[""; 0]; 0]);
+    }
 }

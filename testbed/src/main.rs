@@ -30,11 +30,7 @@ fn main() -> ExitCode {
         .with_ansi(progress::is_terminal())
         .init();
     let command = Arguments::parse().command;
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    if let Command::Fanout(_) = command {
-        builder.on_thread_park(load::fanout::gather);
-    }
-    let runtime = match builder.enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };

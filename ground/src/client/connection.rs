@@ -1,6 +1,7 @@
 //! One client's connection: what it asks for goes to [`super::operations`], what it is sent goes live records first.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -39,6 +40,8 @@ const TIMES_A_PING: u32 = 4;
 const MAX_UNANSWERED: u32 = 3;
 /// Batches that are sent before the client is listened to again.
 const BATCHES_A_TURN: usize = 4;
+/// How often what has been published meanwhile goes before what the client wants.
+const MAX_TURNS: usize = 8;
 /// How long a client has to take a last word.
 const CLOSE_LIMIT: Duration = Duration::from_millis(500);
 /// Messages of a client: a second, and how many it may save up.
@@ -124,7 +127,8 @@ impl Client {
         self.send(&ToClient::Hello { server_time, version, auth_required }).await?;
         self.tell_access().await?;
         let mut ticks = ticks();
-        let mut is_behind = false;
+        let wake = self.session.wake.clone();
+        let (mut is_behind, mut turns) = (false, 0);
         loop {
             tokio::select! {
                 biased;
@@ -132,11 +136,14 @@ impl Client {
                 _ = ticks.tick() => self.tick().await?,
                 // Priority 2: access ends.
                 () = until(self.deadline) => self.refuse_access().await?,
-                // Priority 3: what the client wants.
+                // Priority 3: what is published. It is what wakes a client; to look at its socket first costs as much again.
+                () = wake.notified(), if !is_behind && turns < MAX_TURNS => turns += 1,
+                // Priority 4: what the client wants.
                 message = self.socket.recv() => self.receive(message).await?,
-                // Priority 4: what is to be sent.
-                () = std::future::ready(()), if is_behind => {}
-                () = self.session.changed() => {}
+                // Priority 5: what it has asked for.
+                () = self.session.answered() => {}
+                // Priority 6: what is left to be sent.
+                () = ready(()), if is_behind || turns == MAX_TURNS => turns = 0,
             }
             is_behind = self.send_some().await?;
         }

@@ -67,8 +67,16 @@ impl Session {
 
     /// Waits until there may be something to send. May be dropped while it waits.
     pub async fn changed(&mut self) {
+        let wake = self.wake.clone();
         tokio::select! {
-            () = self.wake.notified() => {}
+            () = wake.notified() => {}
+            () = self.answered() => {}
+        }
+    }
+
+    /// Waits until there may be an answer to send. May be dropped while it waits.
+    pub(super) async fn answered(&mut self) {
+        tokio::select! {
             () = self.work.finished() => {}
             message = self.desk.next(self.grant.as_deref(), self.encoding) => self.work.tell(message),
         }

@@ -36,6 +36,8 @@ pub struct Feed {
     /// What its subscriptions have in common.
     pub shape: Shape,
     queue: Mutex<Queue>,
+    /// Beside the queue: those that have been woken read it while the others are.
+    subscribers: Mutex<Subscribers>,
 }
 
 /// Some messages in order.
@@ -62,8 +64,12 @@ struct Queue {
     open: Vec<Message>,
     /// Whether what is open is about to be closed.
     is_closing: bool,
-    subscribers: BTreeMap<u64, Arc<Notify>>,
-    next_subscriber: u64,
+}
+
+#[derive(Debug, Default)]
+struct Subscribers {
+    wakes: BTreeMap<u64, Arc<Notify>>,
+    next: u64,
 }
 
 /// A subscriber's place in the queue.
@@ -78,11 +84,8 @@ pub struct Place {
 pub enum Next {
     /// Messages.
     Piece(Piece),
-    /// So many records have been dropped or are too old; the subscriber is at the end of the queue.
-    Behind {
-        /// How many.
-        missed: u64,
-    },
+    /// It has been dropped or is too old: see [`Feed::skip`].
+    Behind,
     /// Nothing yet.
     Nothing,
 }
@@ -90,29 +93,29 @@ pub enum Next {
 impl Feed {
     /// A feed without subscribers.
     pub fn new(shape: Shape) -> Self {
-        Feed { shape, queue: Mutex::default() }
+        Feed { shape, queue: Mutex::default(), subscribers: Mutex::default() }
     }
 
     /// Adds a subscriber, to be notified of every piece from here on.
     pub fn join(&self, wake: Arc<Notify>) -> (u64, Place) {
-        let mut queue = self.lock();
-        let number = queue.next_subscriber;
-        queue.next_subscriber += 1;
-        queue.subscribers.insert(number, wake);
-        (number, queue.end())
+        let mut subscribers = lock(&self.subscribers);
+        let number = subscribers.next;
+        subscribers.next += 1;
+        subscribers.wakes.insert(number, wake);
+        (number, lock(&self.queue).end())
     }
 
     /// Takes a subscriber out; true when none is left.
     pub fn leave(&self, number: u64) -> bool {
-        let mut queue = self.lock();
-        queue.subscribers.remove(&number);
-        queue.subscribers.is_empty()
+        let mut subscribers = lock(&self.subscribers);
+        subscribers.wakes.remove(&number);
+        subscribers.wakes.is_empty()
     }
 
     /// Adds a message to the piece that is being made. Returns true when whoever pushes has to close it in the end, false when
     /// that is known.
     pub fn push(&self, now: Instant, up_to: Position, message: Message, is_record: bool) -> bool {
-        let mut queue = self.lock();
+        let mut queue = lock(&self.queue);
         queue.records += u64::from(is_record);
         queue.open.push(message);
         if queue.open.len() >= MAX_PIECE {
@@ -124,40 +127,39 @@ impl Feed {
 
     /// Adds a message that may wait until the next one that may not, or [`Feed::flush`].
     pub fn push_patient(&self, now: Instant, up_to: Position, message: Message) {
-        let mut queue = self.lock();
-        queue.open.push(message);
-        if queue.open.len() >= MAX_PIECE {
-            queue.close(now, up_to);
-            queue.wake();
+        let is_full = {
+            let mut queue = lock(&self.queue);
+            queue.open.push(message);
+            queue.open.len() >= MAX_PIECE
+        };
+        if is_full {
+            self.close(now, up_to);
         }
     }
 
     /// Ends the piece that is being made and wakes the subscribers.
     pub fn close(&self, now: Instant, up_to: Position) {
-        let mut queue = self.lock();
-        queue.close(now, up_to);
-        queue.wake();
+        lock(&self.queue).close(now, up_to);
+        lock(&self.subscribers).wakes.values().for_each(|wake| wake.notify_one());
     }
 
     /// Ends the piece that is being made, if there is something in it.
     pub fn flush(&self, now: Instant, up_to: Position) {
-        let mut queue = self.lock();
-        if !queue.open.is_empty() {
-            queue.close(now, up_to);
-            queue.wake();
+        let is_open = !lock(&self.queue).open.is_empty();
+        if is_open {
+            self.close(now, up_to);
         }
     }
 
     /// Drops what has waited too long for everybody.
     pub fn expire(&self, now: Instant) {
-        self.lock().expire(now);
+        lock(&self.queue).expire(now);
     }
 
-    /// What comes next for a subscriber at `place`, which moves behind it. Everything up to `published` has been pushed.
-    pub fn next(&self, place: &mut Place, now: Instant, published: Position) -> Next {
-        let mut queue = self.lock();
-        let end = queue.end();
-        if place.next == end.next {
+    /// What comes next for a subscriber at `place`, which moves behind it.
+    pub fn next(&self, place: &mut Place, now: Instant) -> Next {
+        let queue = lock(&self.queue);
+        if place.next == queue.end().next {
             return Next::Nothing;
         }
         let piece = place.next.checked_sub(queue.front).and_then(|at| queue.pieces.get(at as usize));
@@ -166,35 +168,31 @@ impl Feed {
                 *place = Place { next: place.next + 1, records: piece.records };
                 Next::Piece(piece.clone())
             }
-            None => {
-                // What the subscriber is told instead is newer than what is open.
-                queue.close(now, published);
-                let missed = queue.records - place.records;
-                *place = queue.end();
-                Next::Behind { missed }
-            }
+            None => Next::Behind,
         }
+    }
+
+    /// Moves a place to the end of the queue and returns how many records are left out. Everything up to `published` has been
+    /// pushed.
+    pub fn skip(&self, place: &mut Place, now: Instant, published: Position) -> u64 {
+        let mut queue = lock(&self.queue);
+        // What the subscriber is told instead is newer than what is open.
+        queue.close(now, published);
+        let missed = queue.records - place.records;
+        *place = queue.end();
+        missed
     }
 
     /// Whether a subscriber has been given everything.
     pub fn is_at_end(&self, place: &Place) -> bool {
-        let queue = self.lock();
+        let queue = lock(&self.queue);
         queue.open.is_empty() && queue.end().next == place.next
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        // No code under this lock can leave it half changed.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Queue {
     fn end(&self) -> Place {
         Place { next: self.front + self.pieces.len() as u64, records: self.records }
-    }
-
-    fn wake(&self) {
-        self.subscribers.values().for_each(|wake| wake.notify_one());
     }
 
     fn close(&mut self, now: Instant, up_to: Position) {
@@ -224,6 +222,11 @@ impl Queue {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No code under these locks can leave anything half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Pattern;
@@ -245,18 +248,16 @@ mod tests {
         let (feed, wake, now) = (feed(), Arc::new(Notify::new()), Instant::now());
         publish(&feed, now, 1, 1);
         let (number, mut place) = feed.join(wake.clone());
-        assert!(matches!(feed.next(&mut place, now, Position(0)), Next::Nothing) && feed.is_at_end(&place));
+        assert!(matches!(feed.next(&mut place, now), Next::Nothing) && feed.is_at_end(&place));
         for position in 2..4 {
             publish(&feed, now, position, 1);
         }
         wake.notified().await;
         for position in 2..4 {
-            let Next::Piece(piece) = feed.next(&mut place, now, Position(0)) else {
-                panic!("no piece {position}")
-            };
+            let Next::Piece(piece) = feed.next(&mut place, now) else { panic!("no piece {position}") };
             assert_eq!((piece.up_to, piece.messages.len()), (Position(position), 1));
         }
-        assert!(matches!(feed.next(&mut place, now, Position(0)), Next::Nothing));
+        assert!(matches!(feed.next(&mut place, now), Next::Nothing));
         assert!(feed.leave(number));
     }
 
@@ -268,16 +269,18 @@ mod tests {
             publish(&feed, start, n, 10);
         }
         let later = start + MAX_WAIT + Duration::from_millis(1);
-        assert!(matches!(feed.next(&mut late, later, Position(0)), Next::Behind { missed: 5 }));
-        assert!(matches!(feed.next(&mut late, later, Position(0)), Next::Nothing));
+        assert!(matches!(feed.next(&mut late, later), Next::Behind));
+        assert_eq!(feed.skip(&mut late, later, Position(4)), 5);
+        assert!(matches!(feed.next(&mut late, later), Next::Nothing));
 
         let (_, mut slow) = feed.join(Arc::default());
         for n in 0..6 {
             publish(&feed, later, 10 + n, 1 << 20);
         }
-        assert!(matches!(feed.next(&mut slow, later, Position(0)), Next::Behind { missed: 6 }));
+        assert!(matches!(feed.next(&mut slow, later), Next::Behind));
+        assert_eq!(feed.skip(&mut slow, later, Position(15)), 6);
         feed.expire(later + MAX_WAIT * 2);
-        assert_eq!(feed.lock().bytes, 0);
+        assert_eq!(lock(&feed.queue).bytes, 0);
     }
 
     #[tokio::test]
@@ -289,7 +292,7 @@ mod tests {
         }
         feed.close(now, Position(4096));
         let mut messages = 0;
-        while let Next::Piece(piece) = feed.next(&mut place, now, Position(0)) {
+        while let Next::Piece(piece) = feed.next(&mut place, now) {
             assert!(piece.messages.len() <= MAX_PIECE);
             messages += piece.messages.len();
         }

@@ -135,25 +135,40 @@ impl Hub {
         &self.counters
     }
 
-    /// A vehicle's state has changed. That only its counters and its clock have may wait for the next record, or for
-    /// [`Hub::tidy`]: clients are written to once for both.
+    /// A vehicle's state has changed.
     pub fn publish_vehicle(&self, vehicle: &VehicleId, status: &VehicleStatus) {
+        self.keep_vehicle(
+            vehicle,
+            status,
+            Some(|feed, now, at, message| {
+                feed.push(now, at, message, false);
+                feed.close(now, at);
+            }),
+        );
+    }
+
+    /// Only a vehicle's counters and its clock have changed, and records of it follow. When clients are to hear of it they do
+    /// with these, so that they are written to once for both; those who want none of them with the next, or by
+    /// [`Hub::tidy`].
+    pub fn publish_counters(&self, vehicle: &VehicleId, status: &VehicleStatus, is_told: bool) {
+        self.keep_vehicle(vehicle, status, is_told.then_some(Feed::push_patient));
+    }
+
+    fn keep_vehicle(
+        &self,
+        vehicle: &VehicleId,
+        status: &VehicleStatus,
+        tell: Option<fn(&Feed, Instant, Position, Message)>,
+    ) {
         let (mut state, now) = (self.lock(), Instant::now());
         let State { vehicles, feeds, .. } = &mut *state;
         let at = self.positions.last();
-        let is_known = vehicles.contains_key(vehicle.as_str());
         let (name, kept) = entry(vehicles, vehicle.as_str());
-        let may_wait = is_known && kept.status.is_same_session(status);
         kept.status.clone_from(status);
         kept.status_at = at;
+        let Some(tell) = tell else { return };
         for feed in feeds.values().filter(|feed| feed.shape.filter.wants_vehicle(&name)) {
-            let message = self.vehicle_message(feed, &name, status, at);
-            if may_wait {
-                feed.push_patient(now, at, message);
-            } else {
-                feed.push(now, at, message, false);
-                feed.close(now, at);
-            }
+            tell(feed, now, at, self.vehicle_message(feed, &name, status, at));
         }
     }
 

@@ -390,12 +390,6 @@ pub struct VehicleStatus {
 }
 
 impl VehicleStatus {
-    /// Whether all but clock and counters is the same.
-    pub(super) fn is_same_session(&self, other: &VehicleStatus) -> bool {
-        let session = |status: &VehicleStatus| (status.connected, status.since);
-        session(self) == session(other) && (&self.agent, &self.epoch) == (&other.agent, &other.epoch)
-    }
-
     /// Takes an estimate of the vehicle's clock in.
     pub fn set_clock(&mut self, estimate: ClockEstimate) {
         self.clock_offset_ms = Some(offset_ms(estimate));

@@ -84,18 +84,20 @@ impl Subscription {
             self.snapshot = None;
             return Some(Arc::new([self.ready()]));
         }
-        // Under the hub's lock, so that the feed begins where the snapshot ends.
-        let hub = self.hub.clone();
-        let _state = hub.lock();
-        match self.feed.next(&mut self.place, now, self.hub.positions().last()) {
+        match self.feed.next(&mut self.place, now) {
             feed::Next::Piece(piece) => {
                 self.delivered = piece.up_to;
                 Some(piece.messages)
             }
-            feed::Next::Behind { missed: count } => {
+            feed::Next::Behind => {
+                let hub = self.hub.clone();
+                // Under the hub's lock, so that the feed goes on where the snapshot ends.
+                let _state = hub.lock();
+                let published = hub.positions().last();
+                let count = self.feed.skip(&mut self.place, now, published);
                 *missed += count;
                 let told = self.missed(count);
-                self.snapshot = Some(Snapshot::new(self.delivered, self.hub.positions().last()));
+                self.snapshot = Some(Snapshot::new(self.delivered, published));
                 Some(Arc::new([told]))
             }
             feed::Next::Nothing => None,

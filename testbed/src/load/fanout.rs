@@ -1,15 +1,12 @@
 //! Many web clients of one vehicle, and as many of brokers that fan out to WebSockets, one server after the other.
 
-use std::cell::RefCell;
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::task::LocalSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::client::{Client, Seen};
+use super::client::Clients;
 use super::ground::GroundAndVehicle;
 use super::mosquitto::Mosquitto;
 use super::nats::Nats;
@@ -22,10 +19,6 @@ use crate::run::UsageResult;
 const READY_LIMIT: Duration = Duration::from_secs(120);
 /// How long the last messages may take.
 const SETTLE: Duration = Duration::from_secs(3);
-/// How often clients look whether something has come.
-const LOOK_INTERVAL: Duration = Duration::from_millis(2);
-/// Clients that connect at a time.
-const CONNECTING: usize = 100;
 
 /// What is asked of the servers.
 #[derive(Clone, Debug)]
@@ -95,14 +88,7 @@ pub struct PeerResult {
     pub server: UsageResult,
 }
 
-/// To be called whenever the runtime has nothing to do: lets messages gather for 2 ms. A client that sleeps until the next
-/// message has the server pay for waking it, once a message where both are on one machine; clients on other machines do
-/// not. The latencies have up to 2 ms of it.
-pub fn gather() {
-    std::thread::sleep(LOOK_INTERVAL);
-}
-
-/// Measures, on a runtime that calls [`gather`].
+/// Measures.
 pub async fn run(options: &FanoutOptions) -> Result<FanoutResult, LoadError> {
     allow_files(options.clients + options.stalled)?;
     if options.realtime {
@@ -130,31 +116,13 @@ pub async fn run(options: &FanoutOptions) -> Result<FanoutResult, LoadError> {
 
 async fn measure<S: Service>(options: &FanoutOptions) -> Result<PeerResult, LoadError> {
     tracing::info!(server = S::NAME, clients = options.clients, stalled = options.stalled, "measuring");
-    // Ends with the clients of this server.
-    LocalSet::new().run_until(measure_locally::<S>(options)).await
-}
-
-async fn measure_locally<S: Service>(options: &FanoutOptions) -> Result<PeerResult, LoadError> {
     let mut service = S::start(options.clients + options.stalled).await?;
     if let Some(process) = service.process().id().filter(|_| options.realtime) {
         priority::set(process, priority::SERVERS).await?;
     }
-    let connect = || Client::<S::Dialect>::connect(service.address());
-    let seen = Rc::new(RefCell::new(Seen::default()));
-    let mut stalled = Vec::new();
-    for _ in 0..options.stalled {
-        stalled.push(connect().await?.stall());
-    }
-    let mut left = options.clients;
-    while left > 0 {
-        let wave = (0..left.min(CONNECTING)).map(|_| connect());
-        for client in futures_util::future::join_all(wave).await {
-            tokio::task::spawn_local(client?.watch(seen.clone()));
-            left -= 1;
-        }
-    }
+    let clients = Clients::connect::<S::Dialect>(service.address(), options.clients, options.stalled).await?;
     let start = Instant::now();
-    while seen.borrow().ready < options.clients {
+    while clients.ready() < options.clients {
         if start.elapsed() > READY_LIMIT {
             return Err(LoadError::late("a subscription for everybody", service.process()));
         }
@@ -171,7 +139,7 @@ async fn measure_locally<S: Service>(options: &FanoutOptions) -> Result<PeerResu
         published += 1;
     }
     sleep(SETTLE).await;
-    let seen = seen.borrow();
+    let seen = clients.into_seen();
     if seen.gone > 0 {
         tracing::warn!(server = S::NAME, clients = seen.gone, "clients lost their connection");
     }
@@ -182,7 +150,7 @@ async fn measure_locally<S: Service>(options: &FanoutOptions) -> Result<PeerResu
         rate: options.rate,
         delivered,
         lost: (published * options.clients as u64).saturating_sub(delivered),
-        latency_ms: Percentiles::of(seen.latencies_ms.clone()).ok_or(LoadError::Nothing)?,
+        latency_ms: Percentiles::of(seen.latencies_ms).ok_or(LoadError::Nothing)?,
         server: crate::run::usage_of(service.process()),
     })
 }

@@ -1,15 +1,13 @@
 //! Many vehicles into one ground.
 
-use std::cell::RefCell;
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
-use super::client::{Client, Seen};
+use super::client::Clients;
 use super::ground::{Ground, Tern};
 use super::vehicle::Vehicle;
 use super::{LoadError, allow_files};
@@ -63,8 +61,7 @@ pub async fn run(options: &FleetOptions) -> Result<FleetResult, LoadError> {
 async fn measure(options: &FleetOptions) -> Result<FleetResult, LoadError> {
     allow_files(options.vehicles)?;
     let ground = Ground::start(&["--max-vehicles", &options.vehicles.to_string()]).await?;
-    let seen = Rc::new(RefCell::new(Seen::default()));
-    tokio::task::spawn_local(Client::<Tern>::connect(ground.address).await?.watch(seen.clone()));
+    let clients = Clients::connect::<Tern>(ground.address, 1, 0).await?;
     let mut vehicles = Vec::with_capacity(options.vehicles);
     for number in 0..options.vehicles {
         let name = format!("v{number}").parse().expect("a vehicle's name");
@@ -92,14 +89,15 @@ async fn measure(options: &FleetOptions) -> Result<FleetResult, LoadError> {
     };
     let within = count("tern_ground_publish_seconds_bucket{le=\"0.05\"}")?;
     let all = count("tern_ground_publish_seconds_count")?;
-    let seen = seen.borrow();
-    let latency_ms = Percentiles::of(seen.latencies_ms.clone()).ok_or(LoadError::Nothing)?;
+    let latencies_ms = clients.into_seen().latencies_ms;
+    let delivered = latencies_ms.len() as u64;
+    let latency_ms = Percentiles::of(latencies_ms).ok_or(LoadError::Nothing)?;
     Ok(FleetResult {
         vehicles: options.vehicles,
         rate: options.rate,
         sent,
         committed,
-        delivered: seen.latencies_ms.len() as u64,
+        delivered,
         latency_ms,
         published_within_50_ms: within / all,
         ground: crate::run::usage_of(&ground.process),

@@ -1,7 +1,7 @@
 //! How much one ground carries: many web clients of one vehicle ([`fanout`]), many vehicles into one ground ([`fleet`]).
 //!
-//! Vehicles and clients are this process, on one thread, over loopback; the ground is its real binary beside them, and so
-//! are the brokers that it is compared with. Times are by this process's clock at both ends.
+//! Vehicles and clients are this process, on a thread each, over loopback; the ground is its real binary beside them, and
+//! so are the brokers that it is compared with. Times are by this process's clock at both ends.
 
 mod client;
 pub mod fanout;

@@ -140,7 +140,7 @@ async fn counters_go_with_the_next_record_and_a_lost_session_is_told_at_once() {
     assert_eq!(kinds(&told(&mut client)), ["vehicle"], "it is new");
     let mut count = |records| {
         status.records = records;
-        setup.hub.publish_vehicle(&vehicle, &status);
+        setup.hub.publish_counters(&vehicle, &status, true);
     };
     count(1);
     assert_eq!(kinds(&told(&mut client)), [""; 0]);
