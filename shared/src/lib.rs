@@ -15,6 +15,7 @@ pub mod datagram;
 pub mod id;
 pub mod mavlink;
 pub mod message;
+pub mod pattern;
 pub mod quantity;
 pub mod quic;
 pub mod range;

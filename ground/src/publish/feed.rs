@@ -226,7 +226,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Pattern;
+    use tern_shared::pattern::Pattern;
+
     use super::*;
 
     fn feed() -> Feed {
