@@ -13,6 +13,7 @@ pub mod codec;
 pub mod command;
 pub mod datagram;
 pub mod id;
+pub mod intake;
 pub mod mavlink;
 pub mod message;
 pub mod pattern;
