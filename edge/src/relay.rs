@@ -17,6 +17,7 @@ use std::time::Duration;
 use tern_shared::batch::{Batch, BatchLimits, Batcher};
 use tern_shared::codec;
 use tern_shared::command::Moment;
+use tern_shared::intake::Intake;
 use tern_shared::range::SequenceRange;
 use tern_shared::record::{MAX_RECORD_BYTES, Record};
 use tern_shared::schema::Class;
@@ -123,7 +124,12 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     };
     let mut session = EdgeSession::new(identity, send);
     let microseconds = Microseconds::new(config.microseconds);
+    let intake = Intake::new(config.streams);
     for (&id, schema) in &opened.schemas {
+        // Only frames of an earlier start can use the schema of a stream that is never taken.
+        if opened.held.records == 0 && intake.due(&schema.stream, schema.class).is_none() {
+            continue;
+        }
         if microseconds.are_wanted_of(&schema.stream) {
             session.carry_microseconds(id);
         }
@@ -143,6 +149,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         clock,
         commands: Commands::new(&config.commands, moment, port, happened_sender),
         batcher: Batcher::new(BatchLimits::default()),
+        intake,
         registry: Registry::new(config.precision, opened.schemas),
         microseconds,
         next: opened.base,
@@ -211,6 +218,7 @@ struct Relay {
     clock: Clock,
     commands: Commands,
     batcher: Batcher,
+    intake: Intake,
     registry: Registry,
     microseconds: Microseconds,
     /// The next record's sequence number.
@@ -402,6 +410,10 @@ impl Relay {
     }
 
     fn handle_sample(&mut self, now: Now, sample: Sample) {
+        if !self.intake.takes(now.instant, &sample.schema.stream, sample.schema.class) {
+            self.stats.left_out_records += 1;
+            return;
+        }
         let registration = match self.registry.register(&sample.schema) {
             Ok(registration) => registration,
             Err(error) => return self.refuse(&error.to_string()),

@@ -33,6 +33,8 @@ pub struct RelayStats {
     pub accepted_records: u64,
     /// Records refused: too large, or of one stream too many.
     pub refused_records: u64,
+    /// Records left out as the configuration says.
+    pub left_out_records: u64,
     /// The ground's clock.
     pub clock: Option<ClockEstimate>,
 }
@@ -45,6 +47,7 @@ struct Line<'a> {
     link: Option<&'a str>,
     accepted_records: u64,
     refused_records: u64,
+    left_out_records: u64,
     spooled_records: u64,
     acknowledged_records: u64,
     backlog_records: u64,
@@ -112,6 +115,7 @@ pub fn line(
         link: relay.ground.as_deref(),
         accepted_records: relay.accepted_records,
         refused_records: relay.refused_records,
+        left_out_records: relay.left_out_records,
         spooled_records: spool.counts.committed_records,
         acknowledged_records: session.acknowledged_records,
         backlog_records: backlog_records(session, spool),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser};
 use tern_shared::id::VehicleId;
+use tern_shared::intake::StreamRule;
 
 use super::{ConfiguredRate, LogFormat, Precision};
 use crate::link::GroundUrl;
@@ -39,6 +40,10 @@ pub struct Args {
     /// space-separated list)
     #[arg(long, value_name = "STREAM", env = "TERN_EDGE_MICROSECONDS", value_delimiter = ' ')]
     pub microseconds: Vec<String>,
+    /// Which streams are taken in and how often, by the first pattern that fits (repeatable; a space-separated list):
+    /// mavlink/*/HEARTBEAT=0.5 (records a second), mavlink/*/STATUSTEXT=all, mavlink/*=0 (none) [default: all]
+    #[arg(long, value_name = "PATTERN=RATE", env = "TERN_EDGE_STREAMS", value_delimiter = ' ')]
+    pub streams: Vec<StreamRule>,
     /// Where the ground is: quic://HOST[:PORT], wss://HOST[:PORT]/vehicle, or ws:// on this computer. Repeatable, in
     /// order of preference; the environment takes a space-separated list
     #[arg(long, value_name = "URL", env = "TERN_EDGE_GROUND", value_delimiter = ' ')]

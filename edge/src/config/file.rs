@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tern_shared::id::{Token, VehicleId};
+use tern_shared::intake::StreamRules;
 use tern_shared::schema::MAX_NAME_BYTES;
 
 use super::budget::{ConfiguredRate, FileBudget};
@@ -31,6 +32,8 @@ pub(super) struct FileConfig {
     precision: Option<Precision>,
     #[serde(default)]
     microseconds: Vec<String>,
+    #[serde(default)]
+    streams: StreamRules,
     status_interval_ms: Option<u64>,
     metrics: Option<SocketAddr>,
     link_state_interval_ms: Option<u64>,
@@ -143,6 +146,7 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
         } else {
             args.microseconds.clone()
         })?,
+        streams: if args.streams.is_empty() { file.streams } else { stream_rules(args)? },
         link: resolve_link(file.link, args, insecure)?,
         budgets: file.budget.resolve(args)?,
         link_state_interval: link_state_interval(args, file.link_state_interval_ms)?,
@@ -283,6 +287,11 @@ fn stream_names(names: Vec<String>) -> Result<BTreeSet<String>, ConfigError> {
     }
 }
 
+fn stream_rules(args: &Args) -> Result<StreamRules, ConfigError> {
+    StreamRules::new(args.streams.clone())
+        .map_err(|error| ConfigError::Invalid { key: "streams", error: error.to_string() })
+}
+
 fn parse_sources(texts: &[String]) -> Result<Vec<SourceUrl>, ConfigError> {
     let invalid = |error: crate::source::InvalidSourceUrl| ConfigError::Invalid {
         key: "sources",
@@ -312,6 +321,7 @@ pub(super) fn to_toml(config: &Config) -> String {
         sources,
         precision,
         microseconds,
+        streams,
         link,
         batch_window,
         pins,
@@ -329,6 +339,7 @@ pub(super) fn to_toml(config: &Config) -> String {
         sources: sources.iter().map(ToString::to_string).collect(),
         precision: Some(*precision),
         microseconds: microseconds.iter().cloned().collect(),
+        streams: streams.clone(),
         metrics: *metrics,
         link_state_interval_ms: Some(link_state_interval.map_or(0, |interval| interval.as_millis() as u64)),
         budget: FileBudget::of(budgets),

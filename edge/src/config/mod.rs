@@ -18,6 +18,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tern_shared::id::{Token, VehicleId};
+use tern_shared::intake::StreamRules;
 use tern_shared::session::{Budgets, Pins};
 
 pub use args::Args;
@@ -41,6 +42,8 @@ pub struct Config {
     pub precision: Precision,
     /// Streams whose capture times cross the link in microseconds; those of others in milliseconds.
     pub microseconds: BTreeSet<String>,
+    /// Which streams are taken in, and how often.
+    pub streams: StreamRules,
     /// The link to the ground.
     pub link: LinkConfig,
     /// What the link may cost.

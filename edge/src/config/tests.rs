@@ -64,6 +64,26 @@ fn streams_of_microseconds_are_named_in_the_file_or_by_flags() {
 }
 
 #[test]
+fn streams_are_thinned_by_the_file_or_by_flags() {
+    let file = "streams = [\"mavlink/*/HEARTBEAT=0.5\", \"engine room=all\", \"*=0\"]\n".to_owned() + LEAST;
+    let rules = |flags: &[&str]| Vec::<String>::from(load(&file, flags).unwrap().streams);
+    assert_eq!(rules(&[]), ["mavlink/*/HEARTBEAT=0.5", "engine room=all", "*=0"]);
+    assert_eq!(rules(&["--streams", "a=1 b=0"]), ["a=1", "b=0"]);
+    assert!(Vec::<String>::from(load(LEAST, &[]).unwrap().streams).is_empty());
+    let printed = load(&file, &[]).unwrap().to_toml();
+    assert_eq!(load(&printed, &[]).unwrap().to_toml(), printed);
+    let error = load(&format!("streams = [\"a=1\", \"b=often\"]\n{LEAST}"), &[]).unwrap_err().to_string();
+    assert!(
+        error.contains("line 1") && error.contains("b=often") && error.contains("0.001 to 1000"),
+        "{error}"
+    );
+    let error = load(LEAST, &["--streams", "a=1 ".repeat(65).trim_end()]).unwrap_err().to_string();
+    assert!(error.contains("streams: 65 rules"), "{error}");
+    let flag = Args::try_parse_from(["tern-edge", "--streams", "HEARTBEAT"]).unwrap_err().to_string();
+    assert!(flag.contains("--streams") && flag.contains("PATTERN=RATE"), "{flag}");
+}
+
+#[test]
 fn what_protects_against_loss_can_be_pinned() {
     assert_eq!(load(LEAST, &[]).unwrap().pins, Pins::default());
     let pinned = LEAST.to_owned() + "[protection]\ntick_ms = 120\nwindow = 16\nsymbols_percent = 0\n";

@@ -6,6 +6,7 @@ use tern_shared::batch::BatchLimits;
 use tern_shared::codec::SchemaTable;
 use tern_shared::codec::predictive::Decoder;
 use tern_shared::id::SchemaId;
+use tern_shared::intake::StreamRules;
 use tern_shared::message::{Acknowledgement, PROTOCOL_VERSION, ProbeReply, ToGround, ToVehicle, Welcome};
 use tern_shared::record::Value;
 use tern_shared::schema::{Field, FieldKind, Origin, Schema};
@@ -28,11 +29,18 @@ struct Accepted {
     _stream_has_room: watch::Sender<bool>,
 }
 
-fn relay() -> (Relay, Inputs, Ground) {
-    relay_with_microseconds(&[])
+/// What of the configuration differs between tests.
+#[derive(Default)]
+struct Settings {
+    microseconds: &'static [&'static str],
+    streams: StreamRules,
 }
 
-fn relay_with_microseconds(streams: &[&str]) -> (Relay, Inputs, Ground) {
+fn relay() -> (Relay, Inputs, Ground) {
+    relay_with(Settings::default())
+}
+
+fn relay_with(settings: Settings) -> (Relay, Inputs, Ground) {
     let (spool_sender, spool_events) = mpsc::channel(SPOOL_EVENTS);
     let missing = OpenError::Unavailable { path: PathBuf::new(), reason: "a test".to_owned() };
     let (spool, opened) = SpoolHandle::unavailable(&missing, spool_sender).unwrap();
@@ -60,8 +68,9 @@ fn relay_with_microseconds(streams: &[&str]) -> (Relay, Inputs, Ground) {
         clock,
         commands,
         batcher: Batcher::new(BatchLimits::default()),
+        intake: Intake::new(settings.streams),
         registry: Registry::new(Precision::Sensor, SchemaTable::new()),
-        microseconds: Microseconds::new(streams.iter().map(|&name| name.to_owned()).collect()),
+        microseconds: Microseconds::new(settings.microseconds.iter().map(|&name| name.to_owned()).collect()),
         next: 0,
         session: EdgeSession::new(identity, send),
         spool,
@@ -83,6 +92,11 @@ fn relay_with_microseconds(streams: &[&str]) -> (Relay, Inputs, Ground) {
     let inputs =
         Inputs { samples, sources: JoinSet::new(), connections, spool_events, command_news, scrapes };
     (relay, inputs, Ground { connections: connections_sender, samples: samples_sender })
+}
+
+fn schema(stream: &str) -> Arc<Schema> {
+    let fields = vec![Field::new("value", FieldKind::I64)];
+    Arc::new(Schema { stream: stream.to_owned(), origin: Origin::Sensor, class: Class::Live, fields })
 }
 
 impl Ground {
@@ -154,12 +168,8 @@ async fn the_ground_clock_is_known_as_well_as_the_round_trip_allows_and_no_bette
 
 #[tokio::test(start_paused = true)]
 async fn microseconds_are_carried_of_the_streams_that_were_named() {
-    let (mut relay, inputs, ground) = relay_with_microseconds(&["weather", "no such stream"]);
-    let schema = |stream: &str| {
-        let fields = vec![Field::new("value", FieldKind::I64)];
-        let schema = Schema { stream: stream.to_owned(), origin: Origin::Sensor, class: Class::Live, fields };
-        Arc::new(schema)
-    };
+    let settings = Settings { microseconds: &["weather", "no such stream"], ..Settings::default() };
+    let (mut relay, inputs, ground) = relay_with(settings);
     let schemas = [schema("battery"), schema("weather")];
     let table: SchemaTable = (0..).map(SchemaId).zip(schemas.clone()).collect();
     let time = Timestamp(1_790_000_000_123_456);
@@ -186,4 +196,42 @@ async fn microseconds_are_carried_of_the_streams_that_were_named() {
     assert_eq!(times, [(0, 1_790_000_000_123_000), (1, 1_790_000_000_123_456)]);
     let minute = Instant(Duration::from_secs(60));
     assert_eq!(relay.microseconds.unknown(minute).into_iter().collect::<Vec<_>>(), ["no such stream"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_streams_leave_out_is_counted_and_reaches_neither_spool_nor_ground() {
+    let rules = ["battery=1", "weather=all", "*=0"].map(str::to_owned);
+    let streams = StreamRules::try_from(rules.to_vec()).unwrap();
+    let (mut relay, inputs, ground) = relay_with(Settings { streams, ..Settings::default() });
+    let schemas = ["camera", "battery", "weather"].map(schema);
+    let mut declared = Vec::new();
+    let test = async {
+        let mut accepted = ground.accept().await;
+        for _ in 0..20 {
+            for schema in &schemas {
+                let sample =
+                    Sample { schema: schema.clone(), time: Timestamp(0), values: vec![Value::Int(1)] };
+                ground.samples.send(sample).await.unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            while let Ok(message) = accepted.incoming.try_recv() {
+                if let ToGround::Schemas(schemas) = ToGround::decode(&message.bytes).unwrap() {
+                    declared.extend(schemas.iter().map(|schema| format!("{:?}", schema.body)));
+                }
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = test => {}
+        _ = relay.run(inputs, None, std::future::pending()) => panic!("the relay ended"),
+    }
+    assert!(
+        declared.len() == 2 && declared[0].contains("battery") && declared[1].contains("weather"),
+        "{declared:?}"
+    );
+    // Of two seconds' batteries, those at 0 and 1 s.
+    relay.flush(relay.clock.now());
+    assert_eq!((relay.stats.accepted_records, relay.stats.left_out_records), (20 + 2, 20 + 18));
+    assert_eq!((relay.next, relay.stats.refused_records), (22, 0));
 }

@@ -14,12 +14,13 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, HeaderValue, header};
 use subtle::ConstantTimeEq as _;
 use tern_shared::id::Token;
+use tern_shared::pattern::Pattern;
 use tern_shared::time::Timestamp;
 
 use crate::clock::wall_now;
 use crate::json::epoch_seconds;
+use crate::publish::matches_any;
 use crate::publish::message::{ErrorCode, Problem, ToClient};
-use crate::publish::{Pattern, matches_any};
 
 pub use jwt::{JwtError, JwtKeys};
 pub use limits::{AddressPlace, Limits};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::ws::Message;
 use tern_shared::id::VehicleId;
+use tern_shared::pattern::Pattern;
 use tokio::sync::{broadcast, mpsc};
 
 use super::Clients;
@@ -14,7 +15,7 @@ use crate::command::{Caller, CommandRequest, CommandStatus, Commands, ControlReq
 use crate::publish::encode::Encoding;
 use crate::publish::message::{ErrorCode, Problem, ToClient};
 use crate::publish::operation::{CommandOperation, ControlOperation};
-use crate::publish::{Pattern, matches_any, patterns};
+use crate::publish::{matches_any, patterns};
 
 /// Requests of a connection that wait for the audit log.
 const MAX_WAITING: usize = 16;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::extract::ws::Message;
+use tern_shared::pattern::Pattern;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -11,9 +12,9 @@ use super::Clients;
 use super::commands::Desk;
 use super::work::Work;
 use crate::access::Grant;
+use crate::publish::Subscription;
 use crate::publish::cursor::Cursor;
 use crate::publish::encode::Encoding;
-use crate::publish::{Pattern, Subscription};
 
 /// A client.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tern_shared::id::{Token, VehicleId};
+use tern_shared::pattern::Pattern;
 
 use super::{
     Config, ConfigError, HistoryConfig, JwtConfig, LogConfig, LogFormat, QuicConfig, RunArgs, Synchronous,
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::access::ClientToken;
 use crate::page::TileServer;
-use crate::publish::{Pattern, patterns};
+use crate::publish::patterns;
 
 /// The file as it is written: everything may be left out.
 #[derive(Debug, Default, Serialize, Deserialize)]

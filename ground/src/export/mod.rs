@@ -15,13 +15,13 @@ use std::path::{Path, PathBuf};
 
 use tern_shared::codec::{self, SchemaTable};
 use tern_shared::id::{SchemaId, VehicleId};
+use tern_shared::pattern::{Pattern, PatternTooLong};
 use tern_shared::record::Record;
 use tern_shared::schema::Schema;
 use tern_shared::time::Timestamp;
 
 use crate::config::{ExportArgs, ExportFormat};
 use crate::history::{EpochKey, HistoryError, HistoryReader, TimeSpan};
-use crate::publish::{InvalidFilter, Pattern};
 
 /// What to write.
 #[derive(Clone, Debug)]
@@ -80,7 +80,7 @@ pub enum ExportError {
     },
     /// The pattern is too long.
     #[error("--stream: {0}")]
-    Pattern(#[from] InvalidFilter),
+    Pattern(#[from] PatternTooLong),
     /// The output file cannot be made.
     #[error("cannot write {}: {error}", path.display())]
     Create {

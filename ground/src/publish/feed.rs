@@ -229,7 +229,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Pattern;
+    use tern_shared::pattern::Pattern;
+
     use super::*;
 
     fn feed() -> Feed {

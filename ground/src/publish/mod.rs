@@ -20,7 +20,7 @@ mod thinning;
 mod typescript;
 
 pub use feed::Shape;
-pub use filter::{Filter, InvalidFilter, Pattern, Selection, matches_any, patterns};
+pub use filter::{Filter, InvalidFilter, Selection, matches_any, patterns};
 pub use hub::{Arrival, Hub, PublishedRecord};
 pub use positions::Positions;
 pub use subscription::Subscription;

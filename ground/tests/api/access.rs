@@ -1,7 +1,7 @@
 //! Who sees what.
 
 use tern_ground::access::ClientToken;
-use tern_ground::publish::Pattern;
+use tern_shared::pattern::Pattern;
 
 use super::*;
 

@@ -195,6 +195,8 @@ async fn prepare(peer: Peer, options: &PeersOptions) -> Result<Measurement, Peer
         // They are about Tern.
         scenario.bounds = Default::default();
     }
+    // The others carry every sample.
+    scenario.edge.streams = Default::default();
     let folder = folder::make()?;
     let path = Path::open(options.link, &scenario.link, scenario.seed)?;
     let (system, feed) = start(peer, &path, &scenario, folder.path()).await?;

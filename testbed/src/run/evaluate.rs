@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::matching::first_arrivals;
+use super::matching::{first_arrivals, left_out};
 use super::record::Recording;
 use super::result::{BoundResult, OutageResult, RunResult, UsageResult};
 use super::trace::Trace;
@@ -41,11 +41,14 @@ pub(super) fn evaluate(
     [edge, ground]: [UsageResult; 2],
 ) -> RunResult {
     let (first_arrivals, duplicates) = first_arrivals(recording.samples(), recording.arrivals());
+    let left_out = left_out(recording.samples(), &first_arrivals, &scenario.edge.streams);
     let trips: Vec<Trip> = recording
         .samples()
         .iter()
         .zip(&first_arrivals)
-        .map(|(sample, &arrived)| Trip { sent: sample.at, arrived })
+        .zip(&left_out)
+        .filter(|(_, left_out)| !**left_out)
+        .map(|((sample, &arrived), _)| Trip { sent: sample.at, arrived })
         .collect();
     let latencies: Vec<Duration> = trips.iter().filter_map(Trip::latency).collect();
     let late = latencies.iter().filter(|&&latency| latency > LATE).count();

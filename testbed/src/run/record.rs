@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use tern_shared::schema::Class;
+
 use crate::client::Arrival;
 use crate::path::PathTraffic;
 
@@ -12,6 +14,7 @@ pub(super) struct Sample {
     /// The same, seconds since the Unix epoch.
     pub(super) wall_s: f64,
     pub(super) stream: String,
+    pub(super) class: Class,
 }
 
 /// Samples, arrivals and counters by their time.

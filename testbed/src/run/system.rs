@@ -197,6 +197,9 @@ fn edge_arguments(
         "--status-interval-ms".into(),
         "1000".into(),
     ]);
+    for rule in Vec::<String>::from(scenario.edge.streams.clone()) {
+        arguments.extend(["--streams".into(), rule.into()]);
+    }
     if let Some(window_ms) = scenario.edge.batch_window_ms {
         arguments.extend(["--batch-window-ms".into(), window_ms.to_string().into()]);
     }

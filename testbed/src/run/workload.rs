@@ -9,6 +9,7 @@ use rand::SeedableRng;
 use rand::distr::{Alphanumeric, SampleString};
 use rand::rngs::StdRng;
 use tern_shared::mavlink::frame::{Candidate, inspect};
+use tern_shared::schema::{Class, MavlinkOrigin, Schema};
 use tokio::sync::mpsc;
 
 use super::record::Sample;
@@ -21,8 +22,6 @@ const STAMP_BYTES: usize = 8;
 pub(crate) const NUMBER_BYTES: usize = 8;
 /// The pause between a flight's end and its next beginning.
 const LOOP_PAUSE: Duration = Duration::from_millis(20);
-/// The stream of frames that the dialect does not know, as the edge calls it.
-const OPAQUE_STREAM: &str = "mavlink/opaque";
 /// The stream of synthetic samples.
 const STREAM: &str = "synthetic";
 
@@ -51,8 +50,17 @@ enum Kind {
 /// A recorded flight in memory.
 #[derive(Debug)]
 pub(crate) struct Flight {
-    /// When each frame is due after the start, what stream it is of, and the frame.
-    frames: Vec<(Duration, String, Vec<u8>)>,
+    frames: Vec<RecordedFrame>,
+}
+
+#[derive(Debug)]
+struct RecordedFrame {
+    /// After the start.
+    due: Duration,
+    /// As the edge calls it.
+    stream: String,
+    class: Class,
+    bytes: Vec<u8>,
 }
 
 /// Why a flight cannot be flown.
@@ -82,9 +90,9 @@ impl Feed {
                 Some(Duration::from_secs(self.sent as u64) / synthetic.samples_per_second.get())
             }
             Kind::Flight(Flight { frames }) => {
-                let (last, ..) = frames.last()?;
+                let last = frames.last()?.due;
                 let rounds = (self.sent / frames.len()) as u32;
-                Some((*last + LOOP_PAUSE) * rounds + frames[self.sent % frames.len()].0)
+                Some((last + LOOP_PAUSE) * rounds + frames[self.sent % frames.len()].due)
             }
         }
     }
@@ -93,7 +101,7 @@ impl Feed {
     pub(super) fn send(&mut self) -> io::Result<Sample> {
         let number = self.sent;
         self.sent += 1;
-        let (stream, content) = match &self.kind {
+        let (stream, class, content) = match &self.kind {
             Kind::Synthetic(synthetic) => {
                 let text =
                     Alphanumeric.sample_string(&mut self.rng, synthetic.sample_bytes as usize - NUMBER_BYTES);
@@ -103,14 +111,14 @@ impl Feed {
                     }
                     Sink::Plain(_) => format!("{number:0NUMBER_BYTES$}{text}"),
                 };
-                (STREAM.to_owned(), content.into_bytes())
+                (STREAM.to_owned(), Class::Live, content.into_bytes())
             }
             Kind::Flight(Flight { frames }) => {
-                let (_, stream, frame) = &frames[number % frames.len()];
-                (stream.clone(), frame.clone())
+                let frame = &frames[number % frames.len()];
+                (frame.stream.clone(), frame.class, frame.bytes.clone())
             }
         };
-        let sample = Sample { at: Instant::now(), wall_s: epoch_seconds(), stream };
+        let sample = Sample { at: Instant::now(), wall_s: epoch_seconds(), stream, class };
         match &self.sink {
             Sink::Edge(socket) => socket.send(&content).map(|_| ())?,
             Sink::Plain(sender) => sender.try_send(content).map_err(io::Error::other)?,
@@ -128,7 +136,7 @@ impl Flight {
 
     /// What is no entry (recorders are cut off, and garble) is left out; `None` when nothing is one.
     fn parse(bytes: &[u8]) -> Option<Flight> {
-        let mut frames: Vec<(Duration, String, Vec<u8>)> = Vec::new();
+        let mut frames: Vec<RecordedFrame> = Vec::new();
         let mut first_micros = None;
         let mut at = 0;
         let mut is_lost = false;
@@ -147,12 +155,14 @@ impl Flight {
             let first = *first_micros.get_or_insert(micros);
             // Recorders' clocks jump back; what was recorded later is sent later.
             let due = Duration::from_micros(micros.saturating_sub(first));
-            let due = frames.last().map_or(due, |(before, ..)| due.max(*before));
-            let stream = match frame.layout {
-                Some(layout) => format!("mavlink/{}/{}/{}", frame.system, frame.component, layout.name),
-                None => OPAQUE_STREAM.to_owned(),
-            };
-            frames.push((due, stream, frame.raw.to_vec()));
+            let due = frames.last().map_or(due, |before| due.max(before.due));
+            let origin =
+                MavlinkOrigin { system: frame.system, component: frame.component, message: frame.message };
+            let Schema { stream, class, .. } = frame
+                .layout
+                .and_then(|_| Schema::of_mavlink(origin))
+                .unwrap_or_else(Schema::of_mavlink_opaque);
+            frames.push(RecordedFrame { due, stream, class, bytes: frame.raw.to_vec() });
             at += STAMP_BYTES + frame.raw.len();
         }
         (!frames.is_empty()).then_some(Flight { frames })
@@ -172,9 +182,9 @@ mod tests {
     fn a_flight_begins_again_when_it_has_ended() {
         let flight = concat!(env!("CARGO_MANIFEST_DIR"), "/flights/sitl_mission_250hz.tlog");
         let flight = Flight::read(Path::new(flight)).unwrap();
-        let (count, last) = (flight.frames.len(), flight.frames.last().unwrap().0);
+        let (count, last) = (flight.frames.len(), flight.frames.last().unwrap().due);
         assert!(count > 5_000 && last > Duration::from_secs(200));
-        assert!(flight.frames.iter().any(|(_, stream, _)| stream == "mavlink/1/1/ATTITUDE"));
+        assert!(flight.frames.iter().any(|frame| frame.stream == "mavlink/1/1/ATTITUDE"));
         let mut feed = feed(Kind::Flight(flight));
         assert_eq!(feed.next_due(), Some(Duration::ZERO));
         feed.sent = count;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 pub use bound::{BoundName, Bounds};
 use serde::Deserialize;
+use tern_shared::intake::StreamRules;
 
 use crate::link::{
     InvalidOutage, InvalidProfile, Outage, OutageSchedule, PathProfile, UnknownProfile, builtin_profile,
@@ -78,13 +79,16 @@ pub struct Synthetic {
 }
 
 /// How the edge is set up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EdgeSettings {
     /// Its `--rate-bits-per-second`.
     pub rate_bits_per_second: u64,
     /// Its `--batch-window-ms`.
     pub batch_window_ms: Option<u32>,
+    /// Its `--streams`: what it leaves out is no sample of the run.
+    #[serde(default)]
+    pub streams: StreamRules,
     /// How it reaches the ground.
     #[serde(default)]
     pub transport: Transport,
@@ -274,6 +278,7 @@ mod tests {
         assert!(wrong("\"geo-bgan\"", "\"mars\"").contains("no link profile"));
         assert!(wrong("samples_per_second = 50", "samples_per_second = 5000").contains("1 to 1000"));
         assert!(wrong("[edge]", "[edge]\ntransport = \"tcp\"").contains("`quic` or `websocket`"));
+        assert!(wrong("[edge]", "[edge]\nstreams = [\"*=often\"]").contains("0.001 to 1000"));
         assert!(wrong("latency_p50_ms", "latency_p49_ms").contains("latency_p49_ms"));
     }
 }

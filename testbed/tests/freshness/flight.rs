@@ -6,6 +6,7 @@ use std::time::Duration;
 use tern_shared::batch::{Batch, BatchLimits, Batcher};
 use tern_shared::codec;
 use tern_shared::id::{Epoch, Token};
+use tern_shared::intake::Intake;
 use tern_shared::message::Lane;
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::Record;
@@ -34,6 +35,7 @@ pub(crate) struct Flight {
     now: Instant,
     length: Duration,
     samples: Samples,
+    intake: Intake,
     batcher: Batcher,
     edge: EdgeSession,
     /// By first sequence number.
@@ -76,8 +78,11 @@ impl Flight {
         };
         let carrier = Carrier::Datagrams { max_bytes: 1200 };
         let mut edge = EdgeSession::new(identity, config);
+        let intake = Intake::new(scenario.edge.streams.clone());
         for (&id, schema) in &samples.schemas {
-            edge.handle_schema(id, schema.clone());
+            if intake.due(&schema.stream, schema.class).is_some() {
+                edge.handle_schema(id, schema.clone());
+            }
         }
         let now = Instant::default();
         edge.handle_connected(Now { instant: now, wall: Timestamp(EPOCH_MICROS) }, carrier);
@@ -93,6 +98,7 @@ impl Flight {
         Flight {
             now,
             length: scenario.length,
+            intake,
             batcher: Batcher::new(BatchLimits::default()),
             edge,
             spool: BTreeMap::new(),
@@ -147,9 +153,13 @@ impl Flight {
     }
 
     fn take_sample(&mut self) {
-        let (schema, values) = self.samples.take();
+        let (id, values) = self.samples.take();
+        let schema = &self.samples.schemas[&id];
+        if !self.intake.takes(self.now, &schema.stream, schema.class) {
+            return;
+        }
         let time = Timestamp(self.moment().wall.0.div_euclid(1000) * 1000);
-        if let Some(batch) = self.batcher.push(self.now, Record { schema, time, values }, false) {
+        if let Some(batch) = self.batcher.push(self.now, Record { schema: id, time, values }, false) {
             self.handle_batch(batch);
         }
     }

@@ -4,10 +4,10 @@ use std::time::Duration;
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value as Json, json};
+use tern_shared::pattern::Pattern;
 
 use super::*;
 use crate::clock::wall_now;
-use crate::publish::Pattern;
 
 const SECRET: &[u8; 32] = b"0123456789abcdef0123456789abcdef";
 /// A key of 2048 bits, and a token that it signed: {"sub":"ops","exp":4102444800,"tern":{"view":["*"]}}.

@@ -1,13 +1,14 @@
 use axum::extract::ws::Message;
 use serde_json::{Value as Json, json};
 use tern_shared::id::SchemaId;
+use tern_shared::pattern::Pattern;
 use tern_shared::record::Value;
 use tern_shared::schema::{Field, FieldKind, Origin};
 
 use super::*;
+use crate::publish::Filter;
 use crate::publish::cursor::HistoryTag;
 use crate::publish::encode::Encoding;
-use crate::publish::{Filter, Pattern};
 
 /// A hub, a client of it, and what makes records.
 pub(crate) struct Setup {
