@@ -313,6 +313,7 @@ fn tell(verdicts: &mpsc::Sender<Verdict>, verdict: Verdict) {
 #[cfg(test)]
 mod tests {
     use axum::extract::ws::Message;
+    use tern_shared::pattern::Pattern;
     use tern_shared::range::SequenceRange;
     use tern_shared::record::{Record, Value};
     use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
@@ -325,7 +326,7 @@ mod tests {
     use crate::history::{Command, Health, Store, Totals};
     use crate::publish::cursor::{HistoryTag, Position};
     use crate::publish::encode::Encoding;
-    use crate::publish::{Filter, Pattern, Positions, Shape, Subscription};
+    use crate::publish::{Filter, Positions, Shape, Subscription};
 
     /// A vehicle in a session, and a client that wants everything.
     struct Flight {
