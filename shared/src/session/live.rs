@@ -172,26 +172,6 @@ impl LiveLane {
         (rest, live)
     }
 
-    /// Cuts the records off the newest frame's end that the ground cannot read yet, and returns them, for the backlog.
-    pub(super) fn cut_unknown(
-        &mut self,
-        schemas: &SchemaTable,
-        is_known: impl Fn(SchemaId) -> bool,
-    ) -> Option<SequenceRange> {
-        let frame = self.queue.pop_back()?;
-        let batch = Batch::new(codec::decode(&frame.bytes, schemas).unwrap_or_default());
-        let known = batch.records().iter().take_while(|record| is_known(record.schema)).count();
-        if known == batch.records().len() {
-            self.queue.push_back(frame);
-            return None;
-        }
-        let (front, back) = parts(&frame, &batch, known, schemas);
-        if known > 0 {
-            self.queue.push_back(front);
-        }
-        Some(back.range)
-    }
-
     /// Encodes the newest frame that waits, or as many of its newest records as fit `suited_bytes`; the others wait on. A
     /// record by itself may take `max_bytes`: what does not fit even these is returned, for the backlog.
     pub(super) fn encode(
@@ -225,7 +205,7 @@ impl LiveLane {
             if batch[0].records().len() < 2 {
                 return Some(Err(frame.range));
             }
-            let (older, newer) = parts(&frame, &batch[0], batch[0].records().len() / 2, schemas);
+            let (older, newer) = halves(&frame, &batch[0], schemas);
             self.queue.push_back(older);
             frame = newer;
             records = codec::decode(&frame.bytes, schemas).unwrap_or_default();
@@ -233,9 +213,9 @@ impl LiveLane {
     }
 }
 
-/// A frame's records as two frames, the first of so many records.
-fn parts(frame: &Frame, batch: &Batch, first: usize, schemas: &SchemaTable) -> (Frame, Frame) {
-    let (front, back) = batch.records().split_at(first);
+/// A frame's records as two frames.
+fn halves(frame: &Frame, batch: &Batch, schemas: &SchemaTable) -> (Frame, Frame) {
+    let (front, back) = batch.records().split_at(batch.records().len() / 2);
     let middle = frame.range.start + front.len() as u64;
     let part = |records: &[Record], range| {
         let bytes = codec::encode(&Batch::new(records.to_vec()), schemas).into();

@@ -5,7 +5,6 @@
 //! stream each is a message; on datagrams what is live and backlog go as packets that may be lost, cut to fit, and the
 //! rest on the stream beside them.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::budget::Thinning;
@@ -14,7 +13,6 @@ use super::packets::{Content, millis_of};
 use super::queues::QueueFill;
 use super::send::{EdgeSession, Phase};
 use super::transmit::{Channel, Transmit};
-use crate::id::SchemaId;
 use crate::message::{
     BacklogPacket, FrameMessage, Gap, Hello, Lane, LivePacket, MAX_EARLY_MESSAGES, MAX_FRAME_BYTES,
     MAX_MESSAGE_BYTES, Object, PROTOCOL_VERSION, PacketHeader, Payload, SchemaAnnouncement, SchemaBody,
@@ -303,10 +301,6 @@ impl EdgeSession {
     /// The newest live frame with what it protects of those before, as a packet.
     fn live_packet(&mut self, now: Now) -> Option<ToGround> {
         let dark = self.is_dark(now.instant);
-        if let Some(unknown) = self.cut_unknown(now.instant, dark) {
-            self.ledger.put_back(unknown);
-            return None;
-        }
         let datagrams = self.datagrams.as_mut()?;
         let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
         let chain = datagrams.shield.chain(dark);
@@ -326,16 +320,6 @@ impl EdgeSession {
         lost.into_iter().for_each(|content| self.handle_lost(content));
         self.ledger.sent(self.leaves(now, wire_bytes), range, None);
         Some(ToGround::Live(LivePacket { header, payload_number, payload, symbols }))
-    }
-
-    /// In the dark, what the ground cannot read when the link is back would make all of a packet wait.
-    fn cut_unknown(&mut self, now: Instant, dark: bool) -> Option<SequenceRange> {
-        let known: BTreeSet<SchemaId> =
-            self.schemas.keys().copied().filter(|id| !dark || self.is_known(now, *id)).collect();
-        if known.len() == self.schemas.len() {
-            return None;
-        }
-        self.live.cut_unknown(&self.schemas, |id| known.contains(&id))
     }
 
     /// Coded symbols that are due by themselves, as a packet.

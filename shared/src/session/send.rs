@@ -27,6 +27,7 @@ use crate::message::{
     Welcome,
 };
 use crate::range::SequenceRange;
+use crate::record::Record;
 use crate::schema::Schema;
 use crate::time::{Instant, Now, Timestamp};
 
@@ -318,16 +319,16 @@ impl EdgeSession {
             self.live_share.bytes() - self.overhead_bytes() as f64
         });
         let thinning = self.budget.thinning();
-        let mut records = batch.into_records();
-        // Behind the others, where the live lane can cut them off.
-        records.sort_by_key(|record| !self.is_known(now.instant, record.schema));
-        let (rest, live) = self.live.divide(records, &self.schemas, bytes.max(0.0), thinning);
+        let (known, unknown): (Vec<Record>, Vec<Record>) =
+            batch.into_records().into_iter().partition(|record| self.is_known(now.instant, record.schema));
+        let (mut rest, live) = self.live.divide(known, &self.schemas, bytes.max(0.0), thinning);
+        rest.extend(unknown);
         (Batch::new(rest), Batch::new(live))
     }
 
     /// Whether the ground can read this stream as soon as the link is up again: what was declared in the dark comes late,
     /// as a reliable stream repeats it ever more seldom, and would hold up all records that share its frames.
-    pub(super) fn is_known(&self, now: Instant, schema: SchemaId) -> bool {
+    fn is_known(&self, now: Instant, schema: SchemaId) -> bool {
         let is_dark = self.phase == Phase::Open && self.is_dark(now);
         let Some(datagrams) = self.datagrams.as_ref().filter(|_| is_dark) else { return true };
         let round_trip = datagrams.round_trip.unwrap_or(FIRST_ROUND_TRIP);
