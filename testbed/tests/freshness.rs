@@ -111,7 +111,7 @@ fn after_an_outage_fresh_data_comes_first_and_is_not_held_up_by_the_backlog() {
     for (samples, seed) in parts.into_iter().chain(whole) {
         let ages = fly(name, samples, 120, seed);
         let (_, up) = ages.outages[0];
-        let (first, view, worst) = ages.after_outage(up);
+        let (first, view, worst, _) = ages.after_outage(up);
         let row = ages.row(name, "");
         assert!(first <= 500.0 && view <= 600.0 && worst <= 900.0, "{}\n{row}", Ages::HEADING);
         assert_eq!(ages.lost(), 0, "{row}");

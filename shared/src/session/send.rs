@@ -477,7 +477,7 @@ impl EdgeSession {
             let ledger = &self.ledger;
             self.backlog.retain_objects(|range| ledger.is_in_flight(range));
         }
-        self.want_backlog();
+        self.want_backlog(now.instant);
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) and then [`poll_transmit`](Self::poll_transmit) next, if
@@ -495,7 +495,7 @@ impl EdgeSession {
     /// [`Channel::Stream`](super::Channel::Stream) can be taken; when one waits for room,
     /// [`poll_timeout`](Self::poll_timeout) says when to ask again.
     pub fn poll_transmit(&mut self, now: Now, stream_has_room: bool) -> Option<Transmit> {
-        self.want_backlog();
+        self.want_backlog(now.instant);
         let transmit = self.next_transmit(now, stream_has_room)?;
         if let Some(datagrams) = &mut self.datagrams {
             datagrams.unheard_since.get_or_insert(now.instant);
@@ -714,9 +714,12 @@ impl EdgeSession {
         self.config.overhead_bytes.unwrap_or(carrier)
     }
 
-    fn want_backlog(&mut self) {
+    fn want_backlog(&mut self, now: Instant) {
         let idle = self.control.gaps.is_empty() && !self.fetching && !self.closing;
-        if self.phase != Phase::Open || !idle || self.budget.thinning() > Thinning::None {
+        let may_leave = idle && self.budget.thinning() == Thinning::None;
+        // In the dark nothing of it leaves, and what lies between its frames and was sent comes back later: read then, all
+        // of it is in order.
+        if self.phase != Phase::Open || !may_leave || self.is_dark(now) {
             return;
         }
         // What the live lane had no room for goes before what is older.

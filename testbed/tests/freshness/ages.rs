@@ -36,7 +36,7 @@ pub(crate) struct Ages {
 impl Ages {
     pub(crate) const HEADING: &str = "\
 scenario                   load         p50   p99 p99.9   max   over 1 s  lost   up B/s pack/s down B/s  live p50  p99  \
-first fresh  under 1 s  worst";
+first fresh  under 1 s  worst  drained";
 
     /// Milliseconds, sorted, of samples taken while the link was up; of all, or of those that came on the live lane.
     fn millis(&self, live_only: bool) -> Vec<f64> {
@@ -72,9 +72,9 @@ first fresh  under 1 s  worst";
     }
 
     /// After the outage that ended at `up`, in milliseconds: until the first sample that is newer than all before
-    /// arrives, until one does that is under a second old, and the age of the oldest of those taken from then on until
-    /// what the outage left is there.
-    pub(crate) fn after_outage(&self, up: Duration) -> (f64, f64, f64) {
+    /// arrives, until one does that is under a second old, the age of the oldest of those taken from then on until what
+    /// the outage left is there, and until that.
+    pub(crate) fn after_outage(&self, up: Duration) -> (f64, f64, f64, f64) {
         let since_up = |at: Option<Duration>| at.map_or(f64::NAN, |at| millis(at - up));
         let arrived_before = |sample: &Sample| sample.arrived().is_some_and(|arrived| arrived < up);
         let new = self.samples.iter().rposition(arrived_before).map_or(0, |seen| seen + 1);
@@ -89,7 +89,7 @@ first fresh  under 1 s  worst";
                 && drained.is_none_or(|drained| sample.taken <= drained)
         };
         let worst = self.samples.iter().filter(meanwhile).filter_map(Sample::age).max();
-        (since_up(first), since_up(view), worst.map_or(f64::NAN, millis))
+        (since_up(first), since_up(view), worst.map_or(f64::NAN, millis), since_up(drained))
     }
 
     pub(crate) fn row(&self, name: &str, load: &str) -> String {
@@ -110,8 +110,8 @@ first fresh  under 1 s  worst";
             quantile(&live, 0.99),
         );
         for (_, up) in &self.outages {
-            let (first, view, worst) = self.after_outage(*up);
-            row += &format!(" {first:12.0} {view:10.0} {worst:6.0}");
+            let (first, view, worst, drained) = self.after_outage(*up);
+            row += &format!(" {first:12.0} {view:10.0} {worst:6.0} {drained:8.0}");
         }
         row
     }

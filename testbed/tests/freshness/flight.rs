@@ -1,11 +1,11 @@
 //! One flight in virtual time: a vehicle's session with its spool, a link, and the ground's session with its history.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tern_shared::batch::{Batch, BatchLimits, Batcher};
 use tern_shared::codec;
-use tern_shared::id::{Epoch, Token};
+use tern_shared::id::{Epoch, SchemaId, Token};
 use tern_shared::intake::Intake;
 use tern_shared::message::Lane;
 use tern_shared::range::{RangeSet, SequenceRange};
@@ -36,6 +36,7 @@ pub(crate) struct Flight {
     length: Duration,
     samples: Samples,
     intake: Intake,
+    declared: BTreeSet<SchemaId>,
     batcher: Batcher,
     edge: EdgeSession,
     /// By first sequence number.
@@ -54,8 +55,16 @@ pub(crate) struct Flight {
 struct Path {
     link: Link<Vec<u8>>,
     round_trip: Duration,
-    /// What of the stream was lost, and when it goes again.
-    again: VecDeque<(Instant, Vec<u8>)>,
+    /// What of the stream was lost.
+    lost: Vec<Lost>,
+}
+
+/// A part of a stream, as QUIC repeats it: when something later is acknowledged, else ever more seldom.
+struct Lost {
+    packet: Vec<u8>,
+    sent: Instant,
+    patience: Duration,
+    again: Instant,
 }
 
 impl Flight {
@@ -78,12 +87,6 @@ impl Flight {
         };
         let carrier = Carrier::Datagrams { max_bytes: 1200 };
         let mut edge = EdgeSession::new(identity, config);
-        let intake = Intake::new(scenario.edge.streams.clone());
-        for (&id, schema) in &samples.schemas {
-            if intake.due(&schema.stream, schema.class).is_some() {
-                edge.handle_schema(id, schema.clone());
-            }
-        }
         let now = Instant::default();
         edge.handle_connected(Now { instant: now, wall: Timestamp(EPOCH_MICROS) }, carrier);
         let seeds = PathSeeds::of(scenario.seed);
@@ -92,13 +95,14 @@ impl Flight {
         let make = |profile: &tern_testbed::link::LinkProfile, seed| Path {
             link: Link::new(profile.clone(), path.outages.clone(), seed),
             round_trip,
-            again: VecDeque::new(),
+            lost: Vec::new(),
         };
         let down_times = path.outages.down_times(Instant(scenario.length));
         Flight {
             now,
             length: scenario.length,
-            intake,
+            intake: Intake::new(scenario.edge.streams.clone()),
+            declared: BTreeSet::new(),
             batcher: Batcher::new(BatchLimits::default()),
             edge,
             spool: BTreeMap::new(),
@@ -157,6 +161,9 @@ impl Flight {
         let schema = &self.samples.schemas[&id];
         if !self.intake.takes(self.now, &schema.stream, schema.class) {
             return;
+        }
+        if self.declared.insert(id) {
+            self.edge.handle_schema(id, schema.clone());
         }
         let time = Timestamp(self.moment().wall.0.div_euclid(1000) * 1000);
         if let Some(batch) = self.batcher.push(self.now, Record { schema: id, time, values }, false) {
@@ -275,32 +282,39 @@ impl Flight {
 
 impl Path {
     fn has_room(&self) -> bool {
-        self.again.len() < 8
+        self.lost.len() < 8
     }
 
     fn send(&mut self, now: Instant, channel: Channel, message: Vec<u8>) {
         let mut packet = vec![0; OVERHEAD_BYTES];
         packet[0] = if channel == Channel::Stream { STREAM } else { DATAGRAM };
         packet.extend(message);
-        self.offer(now, packet);
+        self.offer(now, packet, self.round_trip * 3 / 2);
     }
 
-    fn offer(&mut self, now: Instant, packet: Vec<u8>) {
+    fn offer(&mut self, now: Instant, packet: Vec<u8>, patience: Duration) {
         let copy = (packet[0] == STREAM).then(|| packet.clone());
         let fate = self.link.send(now, packet);
-        if let (Some(copy), Fate::Lost(_) | Fate::QueueFull) = (copy, fate) {
-            self.again.push_back((now + self.round_trip * 3 / 2, copy));
+        if let (Some(packet), Fate::Lost(_) | Fate::QueueFull) = (copy, fate) {
+            self.lost.push(Lost { packet, sent: now, patience, again: now + patience });
         }
     }
 
     fn poll(&mut self, now: Instant) -> Option<Vec<u8>> {
-        while let Some((_, packet)) = self.again.pop_front_if(|(at, _)| *at <= now) {
-            self.offer(now, packet);
+        while let Some(due) = self.lost.iter().position(|lost| lost.again <= now) {
+            let lost = self.lost.remove(due);
+            self.offer(now, lost.packet, lost.patience * 2);
         }
-        self.link.poll(now).map(|packet| packet[OVERHEAD_BYTES..].to_vec())
+        let packet = self.link.poll(now)?;
+        let half = self.round_trip / 2;
+        for lost in self.lost.iter_mut().filter(|lost| lost.sent + half < now) {
+            lost.again = lost.again.min(now + half);
+        }
+        Some(packet[OVERHEAD_BYTES..].to_vec())
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        [self.link.poll_timeout(), self.again.front().map(|(at, _)| *at)].into_iter().flatten().min()
+        let again = self.lost.iter().map(|lost| lost.again).min();
+        [self.link.poll_timeout(), again].into_iter().flatten().min()
     }
 }
