@@ -236,6 +236,7 @@ fn streams_that_begin_in_the_dark_do_not_hold_up_the_others_when_the_link_is_bac
     let mut edge = edge(0, Some(64_000));
     edge.handle_schema(SchemaId(0), schema(0).1);
     edge.handle_connected(at(0), carrier);
+    edge.handle_frame(frame(0, 0, 3));
     let mut ground = GroundSession::new("ground".into(), carrier);
     for message in sent(&mut edge, at(0)) {
         ground.handle_message(at(0), &message);
@@ -256,6 +257,37 @@ fn streams_that_begin_in_the_dark_do_not_hold_up_the_others_when_the_link_is_bac
     let (rest, live) = edge.divide(at(6_000), Batch::new(records.to_vec()));
     let streams = |batch: &Batch| batch.records().iter().map(|record| record.schema.0).collect::<Vec<_>>();
     assert_eq!((streams(&rest), streams(&live)), (vec![1], vec![0]));
+}
+
+#[test]
+fn streams_that_begin_together_are_declared_in_a_packet_and_once_more_in_a_datagram() {
+    let mut edge = edge(0, Some(64_000));
+    let carrier = Carrier::Datagrams { max_bytes: 1200 };
+    edge.handle_connected(at(0), carrier);
+    let mut ground = GroundSession::new("ground".into(), carrier);
+    for message in sent(&mut edge, at(0)) {
+        ground.handle_message(at(0), &message);
+    }
+    ground.welcome(at(600), RangeSet::new(), []);
+    while let Some(message) = ground.poll_transmit().map(|transmit| transmit.bytes) {
+        edge.handle_message(at(1_000), &message);
+    }
+    (0..3).for_each(|id| edge.handle_schema(SchemaId(id), schema(id).1));
+    let declared = |edge: &mut EdgeSession, now: Now| {
+        std::iter::from_fn(|| edge.poll_transmit(now, true))
+            .filter_map(|transmit| match ToGround::decode(&transmit.bytes) {
+                Ok(ToGround::Schemas(schemas)) => Some((transmit.channel, schemas.len())),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(declared(&mut edge, at(2_000)), [], "nothing uses them yet");
+    edge.handle_frame(frame(0, 1, 3));
+    let mut all = Vec::new();
+    for millis in (2_100..4_000).step_by(10) {
+        all.extend(declared(&mut edge, at(millis)));
+    }
+    assert_eq!(all, [(Channel::Stream, 3), (Channel::Datagram, 3)]);
 }
 
 /// Records of 500 bytes that only the spool has, from `first` on, and the edge's request for them.

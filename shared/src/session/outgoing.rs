@@ -54,6 +54,8 @@ const OBJECT_BYTES: std::ops::RangeInclusive<usize> = 1024..=32 * 1024;
 const OBJECTS_TIME: Duration = Duration::from_secs(6);
 /// ... within these bounds, bytes.
 const OBJECTS_BYTES: std::ops::RangeInclusive<usize> = 8 * 1024..=4 * 1024 * 1024;
+/// What a repeated declaration of schemas may take of the link: on a narrow one, records would wait for it.
+const REPEAT_TIME: Duration = Duration::from_millis(200);
 /// What the ground may say to a frame, bytes on the wire.
 const ANSWERS_BYTES: u64 = 500;
 /// What a packet's header, its payload's and its symbols' take at most, bytes.
@@ -125,7 +127,8 @@ impl EdgeSession {
         // Symbols that the connection does not take are no reason to wake up.
         let datagrams = self.datagrams.as_ref().filter(|_| self.takes_live());
         let tail = datagrams.and_then(|datagrams| datagrams.shield.owes_at(now));
-        [backlog, probe, tail].into_iter().flatten().min()
+        let repeat = self.control.repeats.front().map(|(due, _)| *due);
+        [backlog, probe, tail, repeat].into_iter().flatten().min()
     }
 
     /// The link is what messages wait for: until `ready`, or until the rate has to be looked at.
@@ -203,13 +206,11 @@ impl EdgeSession {
         match self.phase {
             Phase::Down | Phase::Leaving | Phase::Refused => false,
             Phase::Greeting { sent: false } => true,
-            Phase::Greeting { .. } => {
-                self.control.early < EARLY_MESSAGES && (!self.control.schemas.is_empty() || telemetry)
-            }
+            Phase::Greeting { .. } => self.control.early < EARLY_MESSAGES && telemetry,
             Phase::Open => {
-                !self.control.schemas.is_empty()
-                    || !self.control.answers.is_empty()
+                !self.control.answers.is_empty()
                     || self.control.next_probe.is_some_and(|due| due <= now)
+                    || self.control.repeats.front().is_some_and(|(due, _)| *due <= now)
                     || self.may_tell_gaps()
                     || telemetry
                     || self.closing
@@ -227,7 +228,10 @@ impl EdgeSession {
                 self.phase = Phase::Greeting { sent: true };
                 Some(self.hello())
             }
-            Phase::Greeting { .. } | Phase::Open if !self.control.schemas.is_empty() => {
+            // Just ahead of what uses them, so that those that begin together share a packet.
+            Phase::Greeting { .. } | Phase::Open
+                if !self.control.schemas.is_empty() && (self.may_live() || self.may_backlog(now.instant)) =>
+            {
                 let early = self.control.early < EARLY_MESSAGES || self.phase == Phase::Open;
                 early.then(|| ToGround::Schemas(self.announce(now.instant)))
             }
@@ -240,6 +244,9 @@ impl EdgeSession {
         let stream = self.datagrams.is_none();
         if stream && (!stream_has_room || self.is_dark(now.instant)) {
             return None;
+        }
+        if let Some((_, schemas)) = self.control.repeats.pop_front_if(|(due, _)| *due <= now.instant) {
+            return Some((Channel::Datagram, ToGround::Schemas(schemas)));
         }
         while self.may_live() {
             let message = if stream { self.live_frame(now) } else { self.live_packet(now) };
@@ -422,7 +429,21 @@ impl EdgeSession {
             self.control.declared.insert(id, now);
             announcements.push(announcement);
         }
+        self.repeat_later(now, &announcements);
         announcements
+    }
+
+    /// Has schemas declared once more, in a datagram of the next tick: until the stream has repeated one that was lost, which
+    /// takes it two round trips, all records that share its frames would wait.
+    fn repeat_later(&mut self, now: Instant, schemas: &[SchemaAnnouncement]) {
+        let may_help = self.phase == Phase::Open && !self.is_dark(now);
+        let Some(datagrams) = self.datagrams.as_ref().filter(|_| may_help) else { return };
+        let bytes: usize = schemas.iter().map(SchemaAnnouncement::encoded_bytes).sum();
+        let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
+        if bytes <= room && bytes + self.overhead_bytes() <= self.bytes_in(REPEAT_TIME) {
+            let due = now + datagrams.shield.tick();
+            self.control.repeats.push_back((due, schemas.to_vec()));
+        }
     }
 
     fn hello(&self) -> ToGround {

@@ -23,8 +23,8 @@ use crate::datagram::loss::LossReport;
 use crate::datagram::rate::AutoRate;
 use crate::id::{Epoch, SchemaId, Token, VehicleId};
 use crate::message::{
-    Acknowledgement, ClockEstimate, Feedback, GapReason, PROTOCOL_VERSION, Refusal, RefusalReason, ToVehicle,
-    Welcome,
+    Acknowledgement, ClockEstimate, Feedback, GapReason, PROTOCOL_VERSION, Refusal, RefusalReason,
+    SchemaAnnouncement, ToVehicle, Welcome,
 };
 use crate::range::SequenceRange;
 use crate::record::Record;
@@ -205,6 +205,8 @@ pub(super) struct Control {
     pub(super) schemas: BTreeSet<SchemaId>,
     /// When those were declared that are.
     pub(super) declared: BTreeMap<SchemaId, Instant>,
+    /// What was declared lately and is said once more, and when.
+    pub(super) repeats: VecDeque<(Instant, Vec<SchemaAnnouncement>)>,
     /// Messages sent on this connection before the welcome.
     pub(super) early: usize,
     pub(super) answers: Answers,
