@@ -12,8 +12,9 @@ use crate::message::{MAX_FRAGMENTS, MAX_FRAME_BYTES};
 use crate::range::SequenceRange;
 use crate::time::Timestamp;
 
-/// The longest time that the records of an object span: longer saves nothing.
-const OBJECT_SPAN: Duration = Duration::from_secs(10);
+/// The longest time that the records of an object span, longer saves nothing, and the shortest: in between it is as long as
+/// they are old, so that what is new does not wait for the parts of what is not.
+const OBJECT_SPAN: std::ops::RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(10);
 /// What the codec makes of stored frames at most when it merges them, in halves: enough to fill an object, little
 /// enough that few frames are read in vain.
 const STORED_PER_OBJECT: usize = 3;
@@ -96,6 +97,11 @@ impl BacklogLane {
         self.fetched.front().map(|frame| frame.range)
     }
 
+    /// The oldest of those.
+    pub(super) fn oldest_fetched(&self) -> Option<SequenceRange> {
+        self.fetched.back().map(|frame| frame.range)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.fetched.is_empty()
     }
@@ -119,12 +125,18 @@ impl BacklogLane {
     }
 
     /// Merges the newest frames into one of about `max_bytes`.
-    pub(super) fn merge(&mut self, schemas: &SchemaTable, max_bytes: usize) -> Option<Merged> {
+    pub(super) fn merge(
+        &mut self,
+        now: Timestamp,
+        schemas: &SchemaTable,
+        max_bytes: usize,
+    ) -> Option<Merged> {
         let mut frames: Vec<Frame> = vec![self.fetched.pop_front()?];
         let (mut stored, newest) = (frames[0].bytes.len(), frames[0].newest);
+        let span = spans(now, newest).clamp(*OBJECT_SPAN.start(), *OBJECT_SPAN.end());
         while let Some(next) = self.fetched.front()
             && next.range.end <= frames[frames.len() - 1].range.start
-            && spans(next.newest, newest) <= OBJECT_SPAN
+            && spans(next.newest, newest) <= span
             && stored + next.bytes.len() <= max_bytes * STORED_PER_OBJECT / 2
             && frames.len() < MAX_PARTS
         {

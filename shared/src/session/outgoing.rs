@@ -369,7 +369,7 @@ impl EdgeSession {
 
     /// The newest records of the backlog, booked as sent.
     fn merge_backlog(&mut self, now: Now, max_bytes: usize) -> Option<(Vec<SequenceRange>, Object)> {
-        let merged = self.backlog.merge(&self.schemas, max_bytes)?;
+        let merged = self.backlog.merge(now.wall, &self.schemas, max_bytes)?;
         let leaves = self.leaves(now, merged.frame.len());
         for range in &merged.ranges {
             self.ledger.sent(leaves, *range, None);
@@ -383,11 +383,15 @@ impl EdgeSession {
         Some((merged.ranges, Object { offset, skips, frame: merged.frame }))
     }
 
+    /// What an object of the backlog may have, about.
+    pub(super) fn object_bytes(&self) -> usize {
+        self.bytes_in(OBJECT_TIME).clamp(*OBJECT_BYTES.start(), *OBJECT_BYTES.end())
+    }
+
     /// A part of the newest object of the backlog, as a packet.
     fn backlog_packet(&mut self, now: Now) -> Option<ToGround> {
         if self.backlog.is_object_due() && self.may_begin_object() {
-            let max_bytes = self.bytes_in(OBJECT_TIME).clamp(*OBJECT_BYTES.start(), *OBJECT_BYTES.end());
-            let (ranges, object) = self.merge_backlog(now, max_bytes)?;
+            let (ranges, object) = self.merge_backlog(now, self.object_bytes())?;
             let room = self.datagrams.as_ref()?.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
             let suited = self.bytes_in(FRAGMENT_TIME).saturating_sub(self.overhead_bytes());
             self.backlog.begin(ranges, object.encode(), suited.clamp(MIN_FRAGMENT_BYTES.min(room), room));

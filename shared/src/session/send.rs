@@ -724,10 +724,13 @@ impl EdgeSession {
         if self.phase != Phase::Open || !may_leave || self.is_dark(now) {
             return;
         }
+        let Some(range) = self.ledger.newest_pending() else { return };
         // What the live lane had no room for goes before what is older.
-        if let Some(range) = self.ledger.newest_pending()
-            && self.backlog.newest_fetched().is_none_or(|fetched| fetched.end <= range.start)
-        {
+        let is_newest = self.backlog.newest_fetched().is_none_or(|fetched| fetched.end <= range.start);
+        // A few records between others that are on their way fill no object.
+        let is_next = self.backlog.oldest_fetched().is_some_and(|fetched| range.end <= fetched.start)
+            && self.backlog.fetched_bytes() < self.object_bytes();
+        if is_newest || is_next {
             self.fetching = true;
             let max_bytes = self.bytes_in(FETCH_TIME).clamp(*FETCH_BYTES.start(), *FETCH_BYTES.end());
             self.events.push_back(EdgeEvent::FetchBacklog { range, max_bytes });
