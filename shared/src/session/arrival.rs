@@ -128,6 +128,8 @@ impl Arrivals {
                 break;
             }
         }
+        // What arrived below the last hole goes without saying.
+        missing.pop_if(|(_, hole)| *hole == 0);
         let held = now.since(newest.arrived);
         Some(PacketReport {
             largest: newest.number,

@@ -727,9 +727,10 @@ impl EdgeSession {
         let Some(range) = self.ledger.newest_pending() else { return };
         // What the live lane had no room for goes before what is older.
         let is_newest = self.backlog.newest_fetched().is_none_or(|fetched| fetched.end <= range.start);
-        // A few records between others that are on their way fill no object.
+        // A few records between others that are on their way fill no object. Reading far ahead is for nothing when the link
+        // narrows.
         let is_next = self.backlog.oldest_fetched().is_some_and(|fetched| range.end <= fetched.start)
-            && self.backlog.fetched_bytes() < self.object_bytes();
+            && self.backlog.fetched_bytes() < self.object_bytes() / 4;
         if is_newest || is_next {
             self.fetching = true;
             let max_bytes = self.bytes_in(FETCH_TIME).clamp(*FETCH_BYTES.start(), *FETCH_BYTES.end());
