@@ -9,7 +9,7 @@ use tern_testbed::check::CheckOptions;
 use tern_testbed::codec::{CodecOptions, LossPolicy, Streams};
 use tern_testbed::demo::DemoOptions;
 use tern_testbed::link::{Outage, OutageSchedule, PathProfile, builtin_profile, parse_duration};
-use tern_testbed::load::fanout::{Broker, FanoutOptions};
+use tern_testbed::load::fanout::{self, FanoutOptions};
 use tern_testbed::load::fleet::FleetOptions;
 use tern_testbed::path::LinkKind;
 use tern_testbed::peers::{Peer, PeersOptions};
@@ -50,6 +50,9 @@ pub(crate) enum Command {
     Fanout(FanoutArguments),
     /// Measures a ground with many vehicles.
     Fleet(FleetArguments),
+    /// Is the peer `bare` of `fanout`.
+    #[command(hide = true)]
+    Bare { clients: SocketAddr, publisher: SocketAddr },
 }
 
 #[derive(Debug, Args)]
@@ -228,7 +231,7 @@ pub(crate) struct FanoutArguments {
     realtime: bool,
     /// Then measure these the same way.
     #[arg(long, value_name = "NAME,...", value_enum, value_delimiter = ',')]
-    peers: Vec<Broker>,
+    peers: Vec<fanout::Peer>,
     /// Where to write the result, a JSON object.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -283,16 +286,17 @@ impl Command {
             | Command::Codec(_)
             | Command::Device(_)
             | Command::Fanout(_)
-            | Command::Fleet(_) => None,
+            | Command::Fleet(_)
+            | Command::Bare { .. } => None,
         }
     }
 }
 
 impl FanoutArguments {
     pub(crate) fn into_options(self) -> FanoutOptions {
-        let FanoutArguments { clients, stalled, rate, seconds, realtime, peers: brokers, json } = self;
+        let FanoutArguments { clients, stalled, rate, seconds, realtime, peers, json } = self;
         let length = Duration::from_secs(seconds);
-        FanoutOptions { clients, stalled, rate, length, realtime, brokers, json }
+        FanoutOptions { clients, stalled, rate, length, realtime, peers, json }
     }
 }
 

@@ -63,6 +63,10 @@ fn main() -> ExitCode {
                 let options = arguments.into_options();
                 tell(&load::fleet::run(&options).await?, options.json.as_deref())
             }
+            Command::Bare { clients, publisher } => {
+                load::bare::serve(clients, publisher)?;
+                Ok(ExitCode::SUCCESS)
+            }
         }
     });
     result.unwrap_or_else(|error: Failure| fail(&*error))

@@ -15,8 +15,8 @@ fn every_client_gets_every_message_beside_one_that_stopped_reading() {
     let work = Workdir::new();
     let file = work.path("fanout.json");
     let mut testbed = Command::new(env!("CARGO_BIN_EXE_tern-testbed"));
-    testbed.args(["fanout", "--clients", "50", "--stalled", "1", "--rate", "5", "--seconds", "1", "--json"]);
-    assert!(testbed.arg(&file).status().unwrap().success());
+    testbed.args(["fanout", "--clients", "50", "--stalled", "1", "--rate", "5", "--seconds", "1"]);
+    assert!(testbed.args(["--peers", "bare", "--json"]).arg(&file).status().unwrap().success());
     let result: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let keys: Vec<&String> = result.as_object().unwrap().keys().collect();
     assert_eq!(
@@ -25,6 +25,8 @@ fn every_client_gets_every_message_beside_one_that_stopped_reading() {
         "{result}"
     );
     let count = |key: &str| result[key].as_u64().unwrap();
+    let bare = &result["peers"][0];
+    assert!(bare["name"] == "bare" && bare["lost"] == 0, "{result}");
     assert_eq!((count("clients"), count("stalled"), count("lost")), (50, 1, 0), "{result}");
     // A machine that stood still sent fewer.
     let delivered = count("delivered");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+use super::bare::Bare;
 use super::client::Clients;
 use super::ground::GroundAndVehicle;
 use super::mosquitto::Mosquitto;
@@ -33,15 +34,17 @@ pub struct FanoutOptions {
     pub length: Duration,
     /// Whether clients and servers have real-time priority, clients the higher one.
     pub realtime: bool,
-    /// The brokers that are measured after the ground.
-    pub brokers: Vec<Broker>,
+    /// What is measured after the ground.
+    pub peers: Vec<Peer>,
     /// Where the result goes.
     pub json: Option<PathBuf>,
 }
 
-/// A broker that has a WebSocket listener.
+/// What else fans out to WebSockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Broker {
+pub enum Peer {
+    /// One write a client and message, which is what this machine takes for it at least.
+    Bare,
     /// nats-server, core NATS.
     Nats,
     /// mosquitto, MQTT 3.1.1 with QoS 0.
@@ -65,11 +68,11 @@ pub struct FanoutResult {
     pub latency_ms: Percentiles,
     /// What the ground took.
     pub ground: UsageResult,
-    /// The brokers.
+    /// The others.
     pub peers: Vec<PeerResult>,
 }
 
-/// What came of a broker.
+/// What came of another.
 #[derive(Clone, Debug, Serialize)]
 pub struct PeerResult {
     /// Which.
@@ -84,7 +87,7 @@ pub struct PeerResult {
     pub lost: u64,
     /// From the publisher's sending to the client's reading.
     pub latency_ms: Percentiles,
-    /// What the broker took.
+    /// What the server took.
     pub server: UsageResult,
 }
 
@@ -96,10 +99,11 @@ pub async fn run(options: &FanoutOptions) -> Result<FanoutResult, LoadError> {
     }
     let ground = measure::<GroundAndVehicle>(options).await?;
     let mut peers = Vec::new();
-    for broker in &options.brokers {
-        peers.push(match broker {
-            Broker::Nats => measure::<Nats>(options).await?,
-            Broker::Mosquitto => measure::<Mosquitto>(options).await?,
+    for peer in &options.peers {
+        peers.push(match peer {
+            Peer::Bare => measure::<Bare>(options).await?,
+            Peer::Nats => measure::<Nats>(options).await?,
+            Peer::Mosquitto => measure::<Mosquitto>(options).await?,
         });
     }
     Ok(FanoutResult {

@@ -3,6 +3,7 @@
 //! Vehicles and clients are this process, on a thread each, over loopback; the ground is its real binary beside them, and
 //! so are the brokers that it is compared with. Times are by this process's clock at both ends.
 
+pub mod bare;
 mod client;
 pub mod fanout;
 pub mod fleet;

@@ -3,7 +3,7 @@
 use crate::client::epoch_seconds;
 
 /// A record's message on `/ws`, bytes.
-const BYTES: usize = 200;
+pub(super) const BYTES: usize = 200;
 
 /// Samples one after the other.
 #[derive(Debug, Default)]
