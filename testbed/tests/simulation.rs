@@ -89,3 +89,9 @@ fn seed_126_parts_of_frames_fill_the_live_lane() {
 fn seed_15_a_session_that_leaves_does_not_spin() {
     run(15..16);
 }
+
+/// What was saved up while a debt waited to be paid did not count, so that a live frame waited for a link that was idle.
+#[test]
+fn seed_127167_an_idle_link_saves_up_all_it_may() {
+    run(127_167..127_168);
+}

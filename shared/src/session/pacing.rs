@@ -121,9 +121,11 @@ impl Pacer {
 
     /// A message of this many bytes on the wire left.
     pub(super) fn charge(&mut self, wire_bytes: usize) {
-        if self.bucket.is_some() {
-            self.debt = self.debt.saturating_add(u32::try_from(wire_bytes).unwrap_or(u32::MAX));
-        }
+        let Some(bucket) = &self.bucket else { return };
+        let now = Instant(bucket.clock().0.get());
+        self.debt = self.debt.saturating_add(u32::try_from(wire_bytes).unwrap_or(u32::MAX));
+        // At once: what is saved up while a debt waits to be paid is no more than a bucket, less the debt.
+        self.pay(now);
     }
 }
 
