@@ -114,17 +114,17 @@ impl Budget {
     }
 
     /// So much was sent or heard, by estimate.
-    pub(super) fn handle_estimate(&mut self, wire_bytes: usize) {
+    pub(super) fn handle_estimate(&mut self, now: Instant, wire_bytes: usize) {
         let bytes = wire_bytes as u64;
         self.estimated += bytes;
         self.flight_bytes += bytes;
         self.month.bytes += bytes;
-        self.pacer.charge(wire_bytes);
+        self.pacer.charge(now, wire_bytes);
         self.tell();
     }
 
     /// The transport has counted so much in all since the start of the edge.
-    pub(super) fn handle_counted(&mut self, total_bytes: u64) {
+    pub(super) fn handle_counted(&mut self, now: Instant, total_bytes: u64) {
         let counted = total_bytes.saturating_sub(self.counted);
         let correction = counted.wrapping_sub(self.estimated) as i64;
         self.counted = self.counted.max(total_bytes);
@@ -133,7 +133,7 @@ impl Budget {
         self.month.bytes = self.month.bytes.saturating_add_signed(correction);
         self.uncharged += correction;
         if self.uncharged > 0 {
-            self.pacer.charge(self.uncharged as usize);
+            self.pacer.charge(now, self.uncharged as usize);
             self.uncharged = 0;
         }
         self.tell();
@@ -265,6 +265,8 @@ fn days_before(year: u32) -> u32 {
 mod tests {
     use super::*;
 
+    const START: Instant = Instant(std::time::Duration::ZERO);
+
     fn budget(flight_bytes: Option<u64>, month_bytes: Option<u64>) -> Budget {
         Budget::new(Budgets { bytes_per_second: None, flight_bytes, month_bytes })
     }
@@ -290,7 +292,7 @@ mod tests {
         let mut budget = budget(Some(1_000_000), None);
         let mut stages = Vec::new();
         for _ in 0..1000 {
-            budget.handle_estimate(1000);
+            budget.handle_estimate(START, 1000);
             stages.extend(std::iter::from_fn(|| budget.poll_change()));
         }
         let stages: Vec<(Thinning, u64)> =
@@ -307,21 +309,21 @@ mod tests {
         let mut budget = budget(Some(100_000), Some(1_000_000));
         budget.restore(MonthSpent { month: Month(24_310), bytes: 950_000 });
         assert_eq!((budget.thinning(), budget.left_bytes()), (Thinning::HalfLive, Some(50_000)));
-        budget.handle_estimate(90_000);
+        budget.handle_estimate(START, 90_000);
         assert_eq!((budget.thinning(), budget.left_bytes()), (Thinning::Spent, Some(0)));
     }
 
     #[test]
     fn what_the_transport_counts_sets_estimates_right() {
         let mut budget = budget(Some(1_000_000), None);
-        budget.handle_estimate(5000);
-        budget.handle_counted(8000);
+        budget.handle_estimate(START, 5000);
+        budget.handle_counted(START, 8000);
         assert_eq!(budget.flight_bytes(), 8000);
-        budget.handle_estimate(5000);
+        budget.handle_estimate(START, 5000);
         // What was handed over last has not left yet.
-        budget.handle_counted(9000);
+        budget.handle_counted(START, 9000);
         assert_eq!(budget.flight_bytes(), 9000);
-        budget.handle_counted(13_000);
+        budget.handle_counted(START, 13_000);
         assert_eq!(budget.flight_bytes(), 13_000);
     }
 
@@ -345,9 +347,9 @@ mod tests {
         while now.0.as_secs() < 600 {
             match budget.ready(now) {
                 Ok(()) => {
-                    budget.handle_estimate(200);
+                    budget.handle_estimate(now, 200);
                     counted += 300;
-                    budget.handle_counted(counted);
+                    budget.handle_counted(now, counted);
                 }
                 Err(later) => now = later,
             }

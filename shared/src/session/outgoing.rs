@@ -88,7 +88,7 @@ impl EdgeSession {
         self.control.early += usize::from(matches!(self.phase, Phase::Greeting { .. }));
         let packets = 1 + bytes.len() / PACKET_BYTES;
         let wire_bytes = bytes.len() + packets * self.overhead_bytes();
-        self.pacer.charge(wire_bytes);
+        self.pacer.charge(now.instant, wire_bytes);
         self.line.charge(now.instant, self.rate_bits_per_second(), wire_bytes);
         match &message {
             ToGround::Live(packet) if !packet.payload.is_empty() => {
@@ -101,7 +101,7 @@ impl EdgeSession {
         if let Some(datagrams) = self.datagrams.as_mut().filter(|_| is_live) {
             datagrams.shield.charge(wire_bytes);
         }
-        self.budget.handle_estimate(wire_bytes);
+        self.budget.handle_estimate(now.instant, wire_bytes);
         self.stats.wire_bytes += wire_bytes as u64;
         if let Some(auto_rate) = &mut self.auto_rate {
             let next = self.datagrams.as_ref().map(|datagrams| datagrams.packets.next_number());

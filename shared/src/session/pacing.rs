@@ -15,7 +15,7 @@ use crate::time::Instant;
 /// goes next stays with us.
 const BURST: NonZeroU32 = NonZeroU32::new(1500).expect("1500 is not zero");
 /// The same where the rate is found out from how delay grows: what arrives at once looks like a queue.
-const BURST_TIME: Duration = Duration::from_millis(50);
+const BURST_TIME: Duration = Duration::from_millis(20);
 /// ... but at least so many bytes.
 const BURST_MIN: u64 = 100;
 /// How much ahead of the link's being idle backlog may leave: timers are late by as much.
@@ -120,9 +120,10 @@ impl Pacer {
     }
 
     /// A message of this many bytes on the wire left.
-    pub(super) fn charge(&mut self, wire_bytes: usize) {
-        let Some(bucket) = &self.bucket else { return };
-        let now = Instant(bucket.clock().0.get());
+    pub(super) fn charge(&mut self, now: Instant, wire_bytes: usize) {
+        if self.bucket.is_none() {
+            return;
+        }
         self.debt = self.debt.saturating_add(u32::try_from(wire_bytes).unwrap_or(u32::MAX));
         // At once: what is saved up while a debt waits to be paid is no more than a bucket, less the debt.
         self.pay(now);
@@ -146,7 +147,7 @@ mod tests {
         while now.0 < Duration::from_secs(seconds) {
             match pacer.ready(now) {
                 Ok(()) => {
-                    pacer.charge(size);
+                    pacer.charge(now, size);
                     bytes += size;
                 }
                 Err(later) => {
@@ -183,7 +184,7 @@ mod tests {
             pacer.set_rate(now, if turn % 2 == 0 { 20_000 } else { 24_000 });
             match pacer.ready(now) {
                 Ok(()) => {
-                    pacer.charge(700);
+                    pacer.charge(now, 700);
                     bytes += 700;
                 }
                 Err(_) => now = now + Duration::from_millis(7),
@@ -196,7 +197,7 @@ mod tests {
     #[test]
     fn without_a_rate_nothing_waits() {
         let mut pacer = Pacer::new(None);
-        pacer.charge(1 << 30);
+        pacer.charge(Instant::default(), 1 << 30);
         assert_eq!(pacer.ready(Instant::default()), Ok(()));
     }
 }

@@ -428,7 +428,7 @@ impl EdgeSession {
             Err(error) => return self.give_up(format!("the ground sent nonsense: {error}")),
         };
         self.heard = now.instant;
-        self.budget.handle_estimate(bytes.len() + self.overhead_bytes());
+        self.budget.handle_estimate(now.instant, bytes.len() + self.overhead_bytes());
         if let Some(datagrams) = &mut self.datagrams {
             datagrams.unheard_since = None;
             if std::mem::take(&mut datagrams.silent) {
@@ -521,7 +521,7 @@ impl EdgeSession {
         let estimate = self.clock.estimate(now);
         let offset_micros = estimate.map_or(0, |estimate| estimate.offset_micros);
         self.budget.handle_time(now.wall.offset_by(offset_micros), estimate.is_some());
-        self.budget.handle_counted(total_bytes);
+        self.budget.handle_counted(now.instant, total_bytes);
     }
 
     /// Counters.
