@@ -9,7 +9,7 @@ use std::time::Duration;
 use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
 use tern_shared::id::{Epoch, SchemaId, Token};
-use tern_shared::message::{Acknowledgement, GapReason, Lane, ToGround, ToVehicle};
+use tern_shared::message::{Acknowledgement, GapReason, Lane, Refusal, RefusalReason, ToGround, ToVehicle};
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
@@ -81,6 +81,21 @@ fn open_with(edge: &mut EdgeSession, committed: RangeSet) -> GroundSession {
     ground.welcome(at(0), committed, []);
     while let Some(message) = ground.poll_transmit().map(|transmit| transmit.bytes) {
         edge.handle_message(at(0), &message);
+    }
+    ground
+}
+
+/// Opens a session on datagrams with a ground that holds nothing, at time 0; it is heard at 2 s.
+fn open_on_datagrams(edge: &mut EdgeSession) -> GroundSession {
+    let carrier = Carrier::Datagrams { max_bytes: 1200 };
+    let mut ground = GroundSession::new("ground".into(), carrier);
+    edge.handle_connected(at(0), carrier);
+    for message in sent(edge, at(0)) {
+        ground.handle_message(at(0), &message);
+    }
+    ground.welcome(at(300), RangeSet::new(), []);
+    while let Some(message) = ground.poll_transmit().map(|transmit| transmit.bytes) {
+        edge.handle_message(at(2_000), &message);
     }
     ground
 }
@@ -232,19 +247,10 @@ fn single_losses_are_recovered_without_asking() {
 
 #[test]
 fn streams_that_begin_in_the_dark_do_not_hold_up_the_others_when_the_link_is_back() {
-    let carrier = Carrier::Datagrams { max_bytes: 1200 };
     let mut edge = edge(0, Some(64_000));
     edge.handle_schema(SchemaId(0), schema(0).1);
-    edge.handle_connected(at(0), carrier);
     edge.handle_frame(frame(0, 0, 3));
-    let mut ground = GroundSession::new("ground".into(), carrier);
-    for message in sent(&mut edge, at(0)) {
-        ground.handle_message(at(0), &message);
-    }
-    ground.welcome(at(600), RangeSet::new(), []);
-    while let Some(message) = ground.poll_transmit().map(|transmit| transmit.bytes) {
-        edge.handle_message(at(2_000), &message);
-    }
+    open_on_datagrams(&mut edge);
     let records = [1, 0].map(|id| {
         let values = vec![Value::Text("text".into())];
         Record { schema: SchemaId(id), time: at(0).wall, values }
@@ -259,35 +265,50 @@ fn streams_that_begin_in_the_dark_do_not_hold_up_the_others_when_the_link_is_bac
     assert_eq!((streams(&rest), streams(&live)), (vec![1], vec![0]));
 }
 
+/// The schemas that leave at this time, by message.
+fn declared(edge: &mut EdgeSession, now: Now) -> Vec<(Channel, usize)> {
+    std::iter::from_fn(|| edge.poll_transmit(now, true))
+        .filter_map(|transmit| match ToGround::decode(&transmit.bytes) {
+            Ok(ToGround::Schemas(schemas)) => Some((transmit.channel, schemas.len())),
+            _ => None,
+        })
+        .collect()
+}
+
 #[test]
 fn streams_that_begin_together_are_declared_in_a_packet_and_once_more_in_a_datagram() {
     let mut edge = edge(0, Some(64_000));
-    let carrier = Carrier::Datagrams { max_bytes: 1200 };
-    edge.handle_connected(at(0), carrier);
-    let mut ground = GroundSession::new("ground".into(), carrier);
-    for message in sent(&mut edge, at(0)) {
-        ground.handle_message(at(0), &message);
-    }
-    ground.welcome(at(600), RangeSet::new(), []);
-    while let Some(message) = ground.poll_transmit().map(|transmit| transmit.bytes) {
-        edge.handle_message(at(1_000), &message);
-    }
+    open_on_datagrams(&mut edge);
     (0..3).for_each(|id| edge.handle_schema(SchemaId(id), schema(id).1));
-    let declared = |edge: &mut EdgeSession, now: Now| {
-        std::iter::from_fn(|| edge.poll_transmit(now, true))
-            .filter_map(|transmit| match ToGround::decode(&transmit.bytes) {
-                Ok(ToGround::Schemas(schemas)) => Some((transmit.channel, schemas.len())),
-                _ => None,
-            })
-            .collect::<Vec<_>>()
-    };
     assert_eq!(declared(&mut edge, at(2_000)), [], "nothing uses them yet");
     edge.handle_frame(frame(0, 1, 3));
-    let mut all = Vec::new();
-    for millis in (2_100..4_000).step_by(10) {
-        all.extend(declared(&mut edge, at(millis)));
-    }
+    let all: Vec<_> = (2_100..4_000).step_by(10).flat_map(|millis| declared(&mut edge, at(millis))).collect();
     assert_eq!(all, [(Channel::Stream, 3), (Channel::Datagram, 3)]);
+}
+
+#[test]
+fn nothing_is_declared_again_after_a_goodbye_or_a_refusal() {
+    let ends: [fn(&mut EdgeSession, &mut GroundSession); 2] = [
+        |edge, _| edge.close(),
+        |edge, ground| {
+            ground.refuse(Refusal { reason: RefusalReason::Unavailable, message: String::new() });
+            while let Some(message) = ground.poll_transmit().map(|transmit| transmit.bytes) {
+                edge.handle_message(at(2_010), &message);
+            }
+        },
+    ];
+    for end in ends {
+        let mut edge = edge(0, Some(64_000));
+        let mut ground = open_on_datagrams(&mut edge);
+        edge.handle_schema(SchemaId(0), schema(0).1);
+        edge.handle_frame(frame(0, 0, 3));
+        let mut all: Vec<_> = (2_000..2_010).flat_map(|millis| declared(&mut edge, at(millis))).collect();
+        end(&mut edge, &mut ground);
+        all.extend((2_010..4_000).flat_map(|millis| declared(&mut edge, at(millis))));
+        assert_eq!(all, [(Channel::Stream, 1)]);
+        let wakes_at = edge.poll_timeout(at(4_000));
+        assert!(wakes_at.is_none_or(|wakes_at| wakes_at > at(4_000).instant), "{wakes_at:?}");
+    }
 }
 
 /// Records of 500 bytes that only the spool has, from `first` on, and the edge's request for them.

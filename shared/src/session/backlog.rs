@@ -12,8 +12,8 @@ use crate::message::{MAX_FRAGMENTS, MAX_FRAME_BYTES};
 use crate::range::SequenceRange;
 use crate::time::Timestamp;
 
-/// The longest time that the records of an object span, longer saves nothing, and the shortest: in between it is as long as
-/// they are old, so that what is new does not wait for the parts of what is not.
+/// How long a time the records of an object span: as long as the newest of them is old, so that what is new does not wait for
+/// the parts of what is not, but at least the first and at most the second of these, beyond which nothing more is saved.
 const OBJECT_SPAN: std::ops::RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(10);
 /// What the codec makes of stored frames at most when it merges them, in halves: enough to fill an object, little
 /// enough that few frames are read in vain.

@@ -127,8 +127,7 @@ impl EdgeSession {
         // Symbols that the connection does not take are no reason to wake up.
         let datagrams = self.datagrams.as_ref().filter(|_| self.takes_live());
         let tail = datagrams.and_then(|datagrams| datagrams.shield.owes_at(now));
-        let repeat = self.control.repeats.front().map(|(due, _)| *due);
-        [backlog, probe, tail, repeat].into_iter().flatten().min()
+        [backlog, probe, tail, self.repeat_at()].into_iter().flatten().min()
     }
 
     /// The link is what messages wait for: until `ready`, or until the rate has to be looked at.
@@ -210,7 +209,7 @@ impl EdgeSession {
             Phase::Open => {
                 !self.control.answers.is_empty()
                     || self.control.next_probe.is_some_and(|due| due <= now)
-                    || self.control.repeats.front().is_some_and(|(due, _)| *due <= now)
+                    || self.repeat_at().is_some_and(|due| due <= now)
                     || self.may_tell_gaps()
                     || telemetry
                     || self.closing
@@ -245,7 +244,9 @@ impl EdgeSession {
         if stream && (!stream_has_room || self.is_dark(now.instant)) {
             return None;
         }
-        if let Some((_, schemas)) = self.control.repeats.pop_front_if(|(due, _)| *due <= now.instant) {
+        if self.repeat_at().is_some_and(|due| due <= now.instant)
+            && let Some((_, schemas)) = self.control.repeats.pop_front()
+        {
             return Some((Channel::Datagram, ToGround::Schemas(schemas)));
         }
         while self.may_live() {
@@ -448,6 +449,11 @@ impl EdgeSession {
             let due = now + datagrams.shield.tick();
             self.control.repeats.push_back((due, schemas.to_vec()));
         }
+    }
+
+    /// When schemas are next declared once more.
+    fn repeat_at(&self) -> Option<Instant> {
+        self.control.repeats.front().filter(|_| self.phase == Phase::Open).map(|(due, _)| *due)
     }
 
     fn hello(&self) -> ToGround {

@@ -125,7 +125,7 @@ impl Pacer {
             return;
         }
         self.debt = self.debt.saturating_add(u32::try_from(wire_bytes).unwrap_or(u32::MAX));
-        // At once: what is saved up while a debt waits to be paid is no more than a bucket, less the debt.
+        // At once: a full bucket saves up no more, though it has a debt to pay.
         self.pay(now);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -16,6 +16,8 @@ use super::sample::{self, Samples};
 use super::service::{Service, connect, free_address};
 use crate::process::{Process, sibling};
 
+/// Messages that wait for a thread; the publisher waits when there are more.
+const MAX_WAITING: usize = 1024;
 /// The first message of a client, and to it.
 const READY: &str = "ready";
 
@@ -85,9 +87,9 @@ impl Dialect for Texts {
 pub fn serve(clients: SocketAddr, publisher: SocketAddr) -> std::io::Result<()> {
     let clients = TcpListener::bind(clients)?;
     let publisher = TcpListener::bind(publisher)?;
-    let (mut shares, mut frames) = (Vec::new(), Vec::<Sender<Arc<[u8]>>>::new());
+    let (mut shares, mut frames) = (Vec::new(), Vec::<SyncSender<Arc<[u8]>>>::new());
     for _ in 0..thread::available_parallelism()?.get() {
-        let (share, (sender, receiver)) = (Share::default(), channel());
+        let (share, (sender, receiver)) = (Share::default(), sync_channel(MAX_WAITING));
         shares.push(share.clone());
         frames.push(sender);
         thread::spawn(move || fan_out(&share, &receiver));
