@@ -41,6 +41,8 @@ axes = ["steering", "throttle"]
     rover?.close();
   });
   afterEach(async () => {
+    // A test that failed may have left it cut.
+    system.satellite.mend();
     for (const page of pages.splice(0)) await page.context().close();
     expect(complaints.splice(0)).toEqual([]);
   });
@@ -70,7 +72,7 @@ axes = ["steering", "throttle"]
     const switched = lamp.switched;
     system.satellite.cut();
     // One that left before the ground knew could be at the vehicle: it would not be called expired.
-    await page.waitForSelector('[data-vehicle="alpha"]:not([data-link="up"])');
+    await page.waitForSelector('[data-vehicle="alpha"][data-link="down"]');
     await page.locator('[data-device="lamp"] .switch').click();
     await until("a countdown", async () => /\d+ s left/.test(await page.locator(".command-log li").first().innerText()));
     await picture(page, "waiting");
