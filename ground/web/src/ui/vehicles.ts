@@ -34,7 +34,7 @@ interface Row {
 export class VehicleList {
   readonly element: HTMLElement;
   private readonly list = el("ul.vehicles");
-  private readonly empty = el("p.quiet", {}, "No vehicle has connected yet.");
+  private readonly empty = el("p.quiet", { hidden: "" }, "No vehicle has connected yet.");
   private rows: Row[] = [];
   private version = -1;
 
@@ -52,6 +52,8 @@ export class VehicleList {
   draw(now: number): void {
     if (this.version !== this.store.version) this.rebuild();
     for (const row of this.rows) this.drawRow(row, now);
+    // Before the ground has answered, nobody knows.
+    setAttribute(this.empty, "hidden", this.store.isOnline && this.rows.length === 0 ? null : "");
   }
 
   private drawRow({ vehicle, item, choose, state, facts }: Row, now: number): void {
@@ -74,7 +76,6 @@ export class VehicleList {
       return known ?? this.row(vehicle);
     });
     this.list.replaceChildren(...this.rows.map((row) => row.item));
-    setAttribute(this.empty, "hidden", vehicles.length > 0 ? "" : null);
   }
 
   private row(vehicle: Vehicle): Row {
