@@ -7,7 +7,7 @@ use super::head::{Continues, Head, MAX_PARTS};
 use super::layout::Layouts;
 use super::range_coder::{self, BitCoder};
 use super::state::{Parts, State, Tables};
-use super::{Kept, MAX_LASTING_STATES, MAX_STATES};
+use super::{Kept, MAX_LASTING_STATES, MAX_PASSING_STATES};
 use crate::batch::Batch;
 use crate::codec::{self, SchemaTable};
 use crate::id::SchemaId;
@@ -165,11 +165,7 @@ impl Encoder {
 
     /// What the frame continues, the first record of that, and its state.
     fn base(&self, first: u64, base: Base) -> (Continues, Option<u64>, State) {
-        // The decoder keeps the newest of those that it decoded, which may be all that were sent.
-        let acknowledged = || {
-            let lasting = self.kept.iter().rev().filter(|(_, kept)| kept.lasting);
-            lasting.take(MAX_LASTING_STATES).find(|(_, kept)| kept.acknowledged)
-        };
+        let acknowledged = || self.kept.iter().rev().find(|(_, kept)| kept.acknowledged);
         let found = match base {
             Base::Key => None,
             Base::Previous => {
@@ -186,12 +182,15 @@ impl Encoder {
         }
     }
 
-    /// Keeps to [`MAX_STATES`]: the newest acknowledged state stays, then the oldest go first.
+    /// Keeps the states that the decoder keeps when every frame reaches it. One older than these is gone there, even if it
+    /// was acknowledged.
     fn forget(&mut self) {
-        while self.kept.len() > MAX_STATES {
-            let acknowledged = self.kept.iter().rev().find(|(_, kept)| kept.acknowledged).map(|(&at, _)| at);
-            let Some(oldest) = self.kept.keys().copied().find(|at| Some(*at) != acknowledged) else { return };
-            self.kept.remove(&oldest);
+        for (lasting, room) in [(true, MAX_LASTING_STATES), (false, MAX_PASSING_STATES)] {
+            let mut alike = self.kept.iter().filter(|(_, kept)| kept.lasting == lasting);
+            if alike.clone().count() > room {
+                let oldest = alike.next().map(|(&at, _)| at);
+                oldest.map(|at| self.kept.remove(&at));
+            }
         }
     }
 }
