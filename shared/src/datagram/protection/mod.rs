@@ -9,7 +9,8 @@
 //! 2. **Symbols.** Among the ticks of the budget, so many packets are lost: one mean burst, the expected losses, and
 //!    six standard deviations. The others must bring as many symbols. Where the link cannot carry that, it is filled to
 //!    90 %; where a symbol a packet takes less than 2 % of it, there is one.
-//! 3. **Window.** The budget's ticks: what is older comes too late to be fresh.
+//! 3. **Window.** The budget's ticks: what is older comes too late to be fresh. With bursts half as many again, as a long
+//!    one outlasts the budget, and what no symbol covers any more comes round trips later.
 //!
 //! What that gives, by a simulation of a million packets (`cargo test -p tern-shared --lib protection -- --ignored
 //! --nocapture`; "synthetic" is 50 samples a second of 45 bytes but on Certus 10, and on Iridium 2 of 25; "small" 50 of
@@ -99,6 +100,8 @@ const BURSTS_PER_BUDGET: f64 = 10.0;
 const BURST_MIN: f64 = 1.5;
 /// How many standard deviations of the number of losses are covered.
 const DEVIATIONS: f64 = 6.0;
+/// The window where losses come in bursts, in budgets.
+const WINDOW_OF_BURSTS: f64 = 1.5;
 /// Share of the link that live packets fill at most.
 pub(crate) const LOAD_MAX: f64 = 0.9;
 /// Symbols a tick where ticks are too few for any number of them to bring everything back in time.
@@ -115,11 +118,13 @@ impl Protection {
         let symbols = wanted_symbols(loss, burst, ticks)
             .max(cheap_symbols(conditions, tick_s))
             .min(affordable_symbols(conditions, tick_s));
+        let is_bursty = burst >= BURST_MIN;
+        let window = if is_bursty { ticks * WINDOW_OF_BURSTS } else { ticks };
         Protection {
             tick: Duration::from_secs_f64(tick_s),
-            window: ticks.ceil().clamp(8.0, f64::from(MAX_WINDOW)) as u8,
+            window: window.ceil().clamp(8.0, f64::from(MAX_WINDOW)) as u8,
             symbols_percent: (symbols * 100.0).clamp(10.0, 300.0) as u16,
-            fills_idle_ticks: burst >= BURST_MIN,
+            fills_idle_ticks: is_bursty,
         }
     }
 }
@@ -191,7 +196,7 @@ mod tests {
             [with_loss(0, 10), with_loss(10, 10), with_loss(50, 11), with_loss(50, 30)];
         assert_eq!(clean.tick, Duration::from_millis(100));
         assert_eq!((single.tick, single.window), (Duration::from_millis(60), 10));
-        assert_eq!((bursts.tick, bursts.window), (TICK_MIN, 30));
+        assert_eq!((bursts.tick, bursts.window), (TICK_MIN, 45));
         assert!(
             single.symbols_percent < heavy.symbols_percent && heavy.symbols_percent < bursts.symbols_percent
         );
