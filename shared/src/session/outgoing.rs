@@ -69,8 +69,9 @@ impl EdgeSession {
             self.control.next_probe = self.control.next_probe.map(|due| due.min(soon));
         }
         self.follow_rate(now.instant);
+        let backlog_waits = self.has_backlog(now.instant);
         if let Some(datagrams) = &mut self.datagrams {
-            datagrams.shield.handle_time(now.instant);
+            datagrams.shield.handle_time(now.instant, backlog_waits);
         }
         if self.budget.thinning() == Thinning::Spent {
             return None;

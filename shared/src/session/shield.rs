@@ -59,8 +59,8 @@ pub(super) struct Shield {
     coding: CodingSender,
     /// The next payload's number.
     next_payload: u32,
-    /// What may be spent on symbols: [`LOAD_MAX`] of the link, less what payloads and symbols took. Symbols that keep a
-    /// live payload waiting do more harm than good.
+    /// What may be spent on symbols: [`Protection::load_percent`] of the link, less what payloads and symbols took.
+    /// Symbols that keep a live payload waiting do more harm than good.
     allowance: Allowance,
     /// Symbols that should have gone with the payloads so far.
     owed: f64,
@@ -201,8 +201,9 @@ impl Shield {
     }
 
     /// Time passes.
-    pub(super) fn handle_time(&mut self, now: Instant) {
-        self.allowance.handle_time(now, LOAD_MAX * self.conditions.rate_bits_per_second as f64 / 8.0);
+    pub(super) fn handle_time(&mut self, now: Instant, backlog_waits: bool) {
+        let load = if backlog_waits { LOAD_MAX } else { f64::from(self.protection.load_percent) / 100.0 };
+        self.allowance.handle_time(now, load * self.conditions.rate_bits_per_second as f64 / 8.0);
     }
 
     /// A packet of live payload or symbols left.
@@ -338,7 +339,7 @@ mod tests {
         }
         shield.owed = 0.0;
         shield.tail = None;
-        shield.handle_time(at(1000));
+        shield.handle_time(at(1000), false);
         shield
     }
 

@@ -8,7 +8,7 @@
 //!    single losses, 45 % with bursts of three, and never more than half.
 //! 2. **Symbols.** Among the ticks of the budget, so many packets are lost: one mean burst, the expected losses, and
 //!    six standard deviations. The others must bring as many symbols. Where the link cannot carry that, it is filled to
-//!    90 %; where a symbol a packet takes less than 2 % of it, there is one.
+//!    90 %, and with bursts to 97 % for half of them; where a symbol a packet takes less than 2 % of it, there is one.
 //! 3. **Window.** The budget's ticks: what is older comes too late to be fresh. With bursts half as many again, as a long
 //!    one outlasts the budget, and what no symbol covers any more comes round trips later.
 //!
@@ -24,21 +24,22 @@
 //! geo-bgan         flight       60     10    42 %    2179  350  458   547  0.0001 %
 //! geo-bgan-loss5   synthetic    54     11   107 %    7190  386  501   577  0
 //! geo-bgan-loss5   flight       54     11   145 %    3415  357  465   530  0
-//! geo-bgan-burst5  synthetic    20     30    46 %    7147  350  801     -  0.5 %
-//! geo-bgan-burst5  small        20     30   143 %    7082  348  534   780  0.018 %
-//! geo-bgan-burst5  flight       20     30   199 %    7115  347  508   714  0.005 %
-//! leo-certus       synthetic    40     15    30 %    1913  133  850     -  0.8 %
-//!   asked                                            1924  134  638  1329  0.3 %
-//! leo-certus       flight       40     15    16 %    2469  118    -     -  1.6 %
-//!   asked                                            2491  120  501   956  0.08 %
-//! leo-starlink     synthetic    37     16   100 %    8105   44   71   240  0
-//! leo-starlink     flight       37     16   100 %    3611   44   71   239  0
+//! geo-bgan-burst5  synthetic    20     45    61 %    7693  352  699  1214  0.24 %
+//! geo-bgan-burst5  small        20     45   143 %    7091  348  534   781  0.018 %
+//! geo-bgan-burst5  flight       20     45   199 %    7140  347  508   714  0.005 %
+//! leo-certus       synthetic    40     23    30 %    1937  134  853  2418  0.8 %
+//!   asked                                            1948  135  638  1328  0.3 %
+//! leo-certus       flight       40     23    16 %    2471  118    -     -  1.5 %
+//!   asked                                            2493  120  501   956  0.08 %
+//! leo-starlink     synthetic    37     24   100 %    8303   44   71   240  0
+//! leo-starlink     flight       37     24   100 %    3625   44   71   239  0
 //! iridium-2400     synthetic   500      8    50 %     225 1054 1918  2951  62 %
 //! ```
 //!
 //! Without a protection, what the link loses would be late: 1 to 5 %. The choices matter as follows. With four
 //! deviations instead of six, 0.003 % are late at 1 % of loss and 0.03 % in bursts, for 5 to 20 % fewer bytes. With
-//! seven bursts a budget instead of ten, p99.9 rises by 40 to 90 ms. A window of twice the length gives the same ages.
+//! seven bursts a budget instead of ten, p99.9 rises by 40 to 90 ms. With single losses a window of twice the length
+//! gives the same ages.
 //!
 //! Two limits remain. Bursts of 5 % need more than one symbol a packet, for which large samples leave no room
 //! (synthetic). And on a link as narrow as Certus, packets cannot be so dense that a long burst is short: there the
@@ -79,6 +80,8 @@ pub struct Protection {
     pub window: u8,
     /// Symbols for every 100 ticks, 10 to 300.
     pub symbols_percent: u16,
+    /// What live packets and their symbols may fill of the link while no backlog waits.
+    pub load_percent: u8,
     /// Whether symbols that are due leave also at a tick that has no payload: where losses come in bursts, a pause
     /// between packets would prolong them.
     pub fills_idle_ticks: bool,
@@ -100,10 +103,17 @@ const BURSTS_PER_BUDGET: f64 = 10.0;
 const BURST_MIN: f64 = 1.5;
 /// How many standard deviations of the number of losses are covered.
 const DEVIATIONS: f64 = 6.0;
-/// The window where losses come in bursts, in budgets.
-const WINDOW_OF_BURSTS: f64 = 1.5;
+/// Up to which share of lost ticks symbols bring back what is lost. It leaves room for measured bursts, whose mean varies,
+/// to be a quarter longer than three packets at 5 %, which make it 0.7.
+const LOST_MAX: f64 = 0.8;
 /// Share of the link that live packets fill at most.
 pub(crate) const LOAD_MAX: f64 = 0.9;
+/// The same where that leaves room for few symbols against bursts: they take what is kept for the backlog while none waits.
+const LOAD_FULL: f64 = 0.97;
+/// Which share of the symbols that are wanted is few.
+const FEW: f64 = 0.5;
+/// The window where losses come in bursts, in budgets.
+const WINDOW_OF_BURSTS: f64 = 1.5;
 /// Symbols a tick where ticks are too few for any number of them to bring everything back in time.
 const FEW_TICKS_SYMBOLS: f64 = 0.5;
 
@@ -115,13 +125,17 @@ impl Protection {
         let budget_s = (AGE_MAX_S - conditions.one_way_delay.as_secs_f64()).clamp(0.2, 0.6);
         let tick_s = tick_s(conditions, loss, burst, budget_s);
         let ticks = budget_s / tick_s;
-        let symbols = wanted_symbols(loss, burst, ticks)
-            .max(cheap_symbols(conditions, tick_s))
-            .min(affordable_symbols(conditions, tick_s));
         let is_bursty = burst >= BURST_MIN;
+        let needed = needed_symbols(loss, burst, ticks);
+        let wanted = needed.unwrap_or(FEW_TICKS_SYMBOLS).max(cheap_symbols(conditions, tick_s));
+        let affordable = affordable_symbols(conditions, tick_s, LOAD_MAX);
+        let are_few = is_bursty && needed.is_some_and(|needed| affordable < FEW * needed);
+        let (load, most) = if are_few { (LOAD_FULL, FEW * wanted) } else { (LOAD_MAX, wanted) };
+        let symbols = affordable_symbols(conditions, tick_s, load).min(most);
         let window = if is_bursty { ticks * WINDOW_OF_BURSTS } else { ticks };
         Protection {
             tick: Duration::from_secs_f64(tick_s),
+            load_percent: (load * 100.0) as u8,
             window: window.ceil().clamp(8.0, f64::from(MAX_WINDOW)) as u8,
             symbols_percent: (symbols * 100.0).clamp(10.0, 300.0) as u16,
             fills_idle_ticks: is_bursty,
@@ -140,15 +154,15 @@ fn tick_s(conditions: &Conditions, loss: f64, burst: f64, budget_s: f64) -> f64 
     needed_s.max(headers_s).clamp(TICK_MIN.as_secs_f64(), TICK_MAX.as_secs_f64())
 }
 
-/// Symbols a tick that bring back what is lost within `ticks`.
-fn wanted_symbols(loss: f64, burst: f64, ticks: f64) -> f64 {
+/// Symbols a tick that bring back what is lost within `ticks`; `None` where these are too few for any number of symbols.
+fn needed_symbols(loss: f64, burst: f64, ticks: f64) -> Option<f64> {
     if loss == 0.0 {
-        return 0.1;
+        return Some(0.1);
     }
     // Losses come `burst` at a time, which widens the spread of their number.
     let deviation = (ticks * loss * (2.0 * burst - 1.0)).sqrt();
     let lost = burst + ticks * loss + DEVIATIONS * deviation;
-    if lost < 0.75 * ticks { lost / (ticks - lost) } else { FEW_TICKS_SYMBOLS }
+    (lost < LOST_MAX * ticks).then(|| lost / (ticks - lost))
 }
 
 /// Symbols a tick that cost next to nothing: 2 % of the link, and not more than one.
@@ -156,9 +170,9 @@ fn cheap_symbols(conditions: &Conditions, tick_s: f64) -> f64 {
     (0.02 * bytes_per_second(conditions) * tick_s / symbol_bytes(conditions)).min(1.0)
 }
 
-/// Symbols a tick for which there is room beside payload and headers.
-fn affordable_symbols(conditions: &Conditions, tick_s: f64) -> f64 {
-    let free = LOAD_MAX * bytes_per_second(conditions) - f64::from(conditions.payload_bytes_per_second);
+/// Symbols a tick for which there is room beside payload and headers, on a link that is filled to `load`.
+fn affordable_symbols(conditions: &Conditions, tick_s: f64, load: f64) -> f64 {
+    let free = load * bytes_per_second(conditions) - f64::from(conditions.payload_bytes_per_second);
     (free * tick_s - f64::from(conditions.packet_overhead_bytes)) / symbol_bytes(conditions)
 }
 
@@ -209,6 +223,18 @@ mod tests {
         assert_eq!(Protection::choose(&iridium).tick, TICK_MAX);
         let full = Conditions { payload_bytes_per_second: 7_000, payload_bytes_max: 500, ..BGAN };
         assert_eq!(Protection::choose(&full).symbols_percent, 10);
+    }
+
+    #[test]
+    fn symbols_take_what_is_kept_for_the_backlog_where_they_are_few() {
+        let protect = |payload_bytes_per_second, payload_bytes_max| {
+            let loss = LossReport { loss_per_mille: 50, burst_tenths: 30 };
+            Protection::choose(&Conditions { loss, payload_bytes_per_second, payload_bytes_max, ..BGAN })
+        };
+        assert_eq!(protect(800, 30).load_percent, 90);
+        let large = protect(2800, 60);
+        // 7760 bytes a second, less 2800 and 50 headers of 55, for 50 times as many symbols of 65.
+        assert_eq!((large.load_percent, large.symbols_percent), (97, 68));
     }
 
     #[test]
