@@ -167,7 +167,7 @@ impl Relay {
             limits: Limits::new(config.max_clients_per_address),
             shutdown: shutdown_seen.clone(),
             alive,
-            threads: Threads::start(config.client_threads).map_err(StartError::Thread)?,
+            threads: Threads::start(config.client_threads, hub.rounds()).map_err(StartError::Thread)?,
             places: Arc::new(Semaphore::new(config.max_clients)),
             counters: Counters::default(),
         });

@@ -4,11 +4,13 @@
 //! places are taken the oldest gives way, so that peers that stall keep nobody out. Answers that take longer by their nature
 //! (server-sent events, exports) are bounded by those who give them.
 
+mod wire;
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
@@ -27,6 +29,8 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use crate::relay::until_true;
+use wire::WireStream;
+pub use wire::{Sent, Wire};
 
 /// The most connections that are not WebSockets.
 pub const MAX_HTTP_CONNECTIONS: usize = 256;
@@ -44,12 +48,18 @@ pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
     stays: Arc<AtomicBool>,
+    wire: Weak<Wire>,
 }
 
 impl Peer {
     /// Lets the connection stay for as long as its answer takes. Whoever calls this bounds such answers.
     pub fn stay(&self) {
         self.stays.store(true, Ordering::Relaxed);
+    }
+
+    /// Its connection, for as long as that is there. `None` with TLS.
+    pub fn wire(&self) -> Option<Arc<Wire>> {
+        self.wire.upgrade()
     }
 
     fn stays(&self) -> bool {
@@ -83,7 +93,7 @@ pub async fn serve(
                 {
                     oldest.abort();
                 }
-                let peer = Peer { address, stays: Arc::default() };
+                let peer = Peer { address, stays: Arc::default(), wire: Weak::new() };
                 let connection = connection(router.clone(), stream, peer.clone(), tls.clone());
                 by_age.push_back((connections.spawn(connection), peer));
             }
@@ -123,7 +133,11 @@ async fn connection(router: Router, stream: TcpStream, peer: Peer, tls: Option<T
                 let failed = |error| io::Error::other(format!("TLS handshake failed: {error}"));
                 http(router, tls.accept(stream).await.map_err(failed)?, peer.clone()).await
             }
-            None => http(router, stream, peer.clone()).await,
+            None => {
+                let wire = Wire::new(stream);
+                let peer = Peer { wire: Arc::downgrade(&wire), ..peer.clone() };
+                http(router, WireStream(wire), peer).await
+            }
         }
     };
     tokio::pin!(served);

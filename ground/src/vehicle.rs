@@ -374,7 +374,7 @@ mod tests {
             let any = ["*".to_owned()];
             let filter = Filter::new(&any, &any, Arc::from([Pattern::anything()])).unwrap();
             let shape = Shape { sub: String::new(), encoding: Encoding::Json, filter };
-            let client = hub.subscribe(shape, Arc::default());
+            let client = hub.subscribe(shape, Arc::new(tokio::sync::Notify::new()));
             Flight { events, client, records: 0, _folder: folder }
         }
 

@@ -27,6 +27,7 @@ use crate::publish::encode::{Encoding, decode};
 use crate::publish::message::{ErrorCode, Problem, ToClient};
 use crate::publish::operation::{FromClient, MAX_ID_BYTES, Named};
 use crate::relay::until_true;
+use crate::serve::Wire;
 
 /// How long a client has for its token. It holds one of the places for clients meanwhile.
 const AUTH_LIMIT: Duration = Duration::from_secs(10);
@@ -64,6 +65,21 @@ enum End {
     Refused(u16),
 }
 
+/// What a client's task has to do.
+#[derive(Debug)]
+enum Turn {
+    /// See whether anybody is there.
+    Tick,
+    /// End the access.
+    Deadline,
+    /// Send what is published.
+    Published,
+    /// Do what the client wants.
+    Message(Option<Result<Message, axum::Error>>),
+    /// Send what the client has asked for, or what is left.
+    Rest,
+}
+
 /// A connection.
 pub(super) struct Client {
     socket: WebSocket,
@@ -78,6 +94,7 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(
         socket: WebSocket,
+        wire: Option<Arc<Wire>>,
         clients: Arc<Clients>,
         encoding: Encoding,
         grant: Option<Arc<Grant>>,
@@ -85,7 +102,7 @@ impl Client {
         let quota = Quota::per_second(MESSAGES_PER_SECOND).allow_burst(MAX_MESSAGES_AT_ONCE);
         let mut client = Client {
             socket,
-            session: Session::new(clients, encoding, None),
+            session: Session::new(clients, encoding, None, wire),
             deadline: Some(Instant::now() + AUTH_LIMIT),
             messages: RateLimiter::direct_with_clock(quota, MonotonicClock),
             ticks: 0,
@@ -107,6 +124,7 @@ impl Client {
                 Err(end) => end,
             },
         };
+        self.session.take_back();
         debug!(?ended, "web client gone");
         let code = match ended {
             End::Shutdown => Some(close_code::AWAY),
@@ -127,25 +145,34 @@ impl Client {
         self.send(&ToClient::Hello { server_time, version, auth_required }).await?;
         self.tell_access().await?;
         let mut ticks = ticks();
-        let wake = self.session.wake.clone();
+        let line = self.session.line.clone();
         let (mut is_behind, mut turns) = (false, 0);
         loop {
-            tokio::select! {
+            // In the order of their priority.
+            let turn = tokio::select! {
                 biased;
-                // Priority 1: is anybody there?
-                _ = ticks.tick() => self.tick().await?,
-                // Priority 2: access ends.
-                () = until(self.deadline) => self.refuse_access().await?,
-                // Priority 3: what is published. It is what wakes a client; to look at its socket first costs as much again.
-                () = wake.notified(), if !is_behind && turns < MAX_TURNS => turns += 1,
-                // Priority 4: what the client wants.
-                message = self.socket.recv() => self.receive(message).await?,
-                // Priority 5: what it has asked for.
-                () = self.session.answered() => {}
-                // Priority 6: what is left to be sent.
-                () = ready(()), if is_behind || turns == MAX_TURNS => turns = 0,
+                _ = ticks.tick() => Turn::Tick,
+                () = until(self.deadline) => Turn::Deadline,
+                // It is what wakes a client; to look at its socket first costs as much again.
+                () = line.woken(), if !is_behind && turns < MAX_TURNS => Turn::Published,
+                message = self.socket.recv() => Turn::Message(message),
+                () = self.session.answered() => Turn::Rest,
+                () = ready(()), if is_behind || turns == MAX_TURNS => Turn::Rest,
+            };
+            self.session.take_back();
+            match turn {
+                Turn::Tick => self.tick().await?,
+                Turn::Deadline => self.refuse_access().await?,
+                Turn::Published => turns += 1,
+                Turn::Message(message) => self.receive(message).await?,
+                Turn::Rest => turns = 0,
             }
             is_behind = self.send_some().await?;
+            if !is_behind && self.session.may_lend() {
+                // Flushes what was begun straight, too.
+                self.send_all(&[]).await?;
+                self.session.lend();
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod commands;
 mod connection;
+mod line;
 mod operations;
 mod session;
 mod threads;
@@ -124,6 +125,7 @@ pub async fn upgrade(
     } else {
         Encoding::Json
     };
+    let wire = peer.wire();
     upgrade
         .max_message_size(MAX_CLIENT_MESSAGE_BYTES)
         .max_frame_size(MAX_CLIENT_MESSAGE_BYTES)
@@ -133,7 +135,7 @@ pub async fn upgrade(
             let serve = clients.clone();
             serve.threads.spawn(async move {
                 let _alive = clients.alive.clone();
-                Client::new(socket, clients, encoding, grant).run().await;
+                Client::new(socket, wire, clients, encoding, grant).run().await;
                 drop(place);
             });
         })

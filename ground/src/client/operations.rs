@@ -64,7 +64,7 @@ impl Session {
         }
         let shape = Shape { sub, encoding: self.encoding, filter };
         let hub = &self.clients.hub;
-        let mut subscription = hub.subscribe(shape.clone(), self.wake.clone());
+        let mut subscription = hub.subscribe(shape.clone(), self.line.clone());
         if let Some((cursor, live)) = resume {
             let until = subscription.live_after();
             let own = hub.cursor(until);

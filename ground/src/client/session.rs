@@ -5,16 +5,17 @@ use std::sync::atomic::Ordering;
 
 use axum::extract::ws::Message;
 use tern_shared::pattern::Pattern;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Clients;
 use super::commands::Desk;
+use super::line::Line;
 use super::work::Work;
 use crate::access::Grant;
 use crate::publish::Subscription;
 use crate::publish::cursor::Cursor;
 use crate::publish::encode::Encoding;
+use crate::serve::Wire;
 
 /// A client.
 #[derive(Debug)]
@@ -26,18 +27,41 @@ pub struct Session {
     pub(super) subscriptions: Vec<Subscription>,
     pub(super) work: Work,
     pub(super) desk: Desk,
-    /// Notified when a subscription has something.
-    pub(super) wake: Arc<Notify>,
+    /// Told when a subscription has something.
+    pub(super) line: Arc<Line>,
     /// Which subscription is asked first, so that a busy one leaves the others their turn.
     turn: usize,
 }
 
 impl Session {
-    /// A client without subscriptions.
-    pub fn new(clients: Arc<Clients>, encoding: Encoding, grant: Option<Arc<Grant>>) -> Self {
-        let (subscriptions, work, wake) = (Vec::new(), Work::default(), Arc::default());
+    /// A client without subscriptions. On `wire`, what is published may be sent as WebSocket frames by somebody else
+    /// while nothing else is to be sent, see [`Session::lend`].
+    pub fn new(
+        clients: Arc<Clients>,
+        encoding: Encoding,
+        grant: Option<Arc<Grant>>,
+        wire: Option<Arc<Wire>>,
+    ) -> Self {
         let desk = Desk::new(&clients.commands);
-        Session { clients, encoding, grant, subscriptions, work, desk, wake, turn: 0 }
+        let line = Arc::new(Line::new(clients.clone(), wire));
+        let (subscriptions, work) = Default::default();
+        Session { clients, encoding, grant, subscriptions, work, desk, line, turn: 0 }
+    }
+
+    /// Whether what is published can be sent by somebody else: nothing but that is to be sent.
+    pub(super) fn may_lend(&self) -> bool {
+        self.line.is_direct() && self.work.is_idle() && !self.subscriptions.is_empty()
+    }
+
+    /// Has what is published sent by somebody else. Everything else is flushed. Until [`Session::take_back`] the
+    /// subscriptions stay as they are.
+    pub(super) fn lend(&self) {
+        self.line.lend(&self.subscriptions);
+    }
+
+    /// From here on what is published is sent from [`Session::next_batch`].
+    pub(super) fn take_back(&mut self) {
+        self.line.take_back(&mut self.subscriptions);
     }
 
     /// What is sent next: answers, then live records; what was read from the history fills the pauses. `None` when there is
@@ -68,9 +92,9 @@ impl Session {
 
     /// Waits until there may be something to send. May be dropped while it waits.
     pub async fn changed(&mut self) {
-        let wake = self.wake.clone();
+        let line = self.line.clone();
         tokio::select! {
-            () = wake.notified() => {}
+            () = line.woken() => {}
             () = self.answered() => {}
         }
     }

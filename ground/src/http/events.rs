@@ -54,7 +54,7 @@ pub async fn events(
     let grant = admit(&clients, &peer, &headers)?;
     let place = clients.place(&peer)?;
     let expires = grant.expires;
-    let mut session = Session::new(clients.clone(), Encoding::Json, Some(grant));
+    let mut session = Session::new(clients.clone(), Encoding::Json, Some(grant), None);
     session.operate(wanted.operation(&headers)?)?;
     let (sender, chunks) = mpsc::channel(BATCHES);
     let mut shutdown = clients.shutdown.clone();

@@ -1,8 +1,13 @@
 //! The two encodings of messages to clients: JSON in text frames, MessagePack in binary ones.
 
+use std::sync::Arc;
+
 use axum::extract::ws::{Message, Utf8Bytes};
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 /// How deep what a client sends may be nested; serde_json has a bound of its own, 128.
 const MAX_DEPTH: usize = 64;
@@ -37,6 +42,32 @@ impl Encoding {
             }
         }
     }
+}
+
+/// Messages as WebSocket frames, one after the other: a server's have no mask, so that they are the same for all clients.
+/// The messages that are returned with them are parts of the same memory.
+pub fn framed(messages: &[Message]) -> (Bytes, Arc<[Message]>) {
+    let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(messages.len()));
+    for message in messages {
+        let (content, data) = match message {
+            Message::Text(text) => (Bytes::from(text.clone()), Data::Text),
+            Message::Binary(content) => (content.clone(), Data::Binary),
+            _ => continue,
+        };
+        let frame = Frame::message(content, OpCode::Data(data), true);
+        frame.format(&mut bytes).expect("memory takes what is written to it");
+        ends.push(bytes.len());
+    }
+    let frames = Bytes::from(bytes);
+    let parts = messages.iter().zip(ends).map(|(message, end)| {
+        let content = frames.slice(end - size(message)..end);
+        match message {
+            Message::Text(_) => Message::Text(content.try_into().expect("it was text before")),
+            _ => Message::Binary(content),
+        }
+    });
+    let messages = parts.collect();
+    (frames, messages)
 }
 
 /// Bytes of a message's content.

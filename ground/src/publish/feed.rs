@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::ws::Message;
-use tokio::sync::Notify;
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::cursor::Position;
-use super::encode::{Encoding, size};
+use super::encode::{Encoding, framed};
 use super::filter::Filter;
+use super::rounds::{Rounds, Subscriber};
 
 /// The longest that a message waits for a client.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(2);
@@ -18,6 +19,8 @@ pub(super) const MAX_WAIT: Duration = Duration::from_secs(2);
 const MAX_BYTES: usize = 4 << 20;
 /// Messages of a piece: what a client is sent before something else may go first.
 const MAX_PIECE: usize = 64;
+/// Subscribers that are told before those of another feed have their turn.
+const TOLD_AT_ONCE: usize = 64;
 
 /// What makes subscriptions get the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,8 +39,9 @@ pub struct Feed {
     /// What its subscriptions have in common.
     pub shape: Shape,
     queue: Mutex<Queue>,
-    /// Beside the queue: those that have been woken read it while the others are.
+    /// Beside the queue: those that have been told read it while the others are.
     subscribers: Mutex<Subscribers>,
+    rounds: Arc<Rounds>,
 }
 
 /// Some messages in order.
@@ -51,7 +55,8 @@ pub struct Piece {
     pub records: u64,
     /// The messages.
     pub messages: Arc<[Message]>,
-    bytes: usize,
+    /// The same as WebSocket frames.
+    pub frames: Bytes,
 }
 
 #[derive(Debug, Default)]
@@ -68,8 +73,12 @@ struct Queue {
 
 #[derive(Debug, Default)]
 struct Subscribers {
-    wakes: BTreeMap<u64, Arc<Notify>>,
+    all: BTreeMap<u64, Arc<dyn Subscriber>>,
     next: u64,
+    /// Those before this one have been told in the round that is going on, if one is.
+    told: Option<u64>,
+    /// Whether something has come since the round began.
+    again: bool,
 }
 
 /// A subscriber's place in the queue.
@@ -91,25 +100,25 @@ pub enum Next {
 }
 
 impl Feed {
-    /// A feed without subscribers.
-    pub fn new(shape: Shape) -> Self {
-        Feed { shape, queue: Mutex::default(), subscribers: Mutex::default() }
+    /// A feed without subscribers, which are to be told in these rounds.
+    pub fn new(shape: Shape, rounds: Arc<Rounds>) -> Self {
+        Feed { shape, queue: Mutex::default(), subscribers: Mutex::default(), rounds }
     }
 
-    /// Adds a subscriber, to be notified of every piece from here on.
-    pub fn join(&self, wake: Arc<Notify>) -> (u64, Place) {
+    /// Adds a subscriber, to be told of every piece from here on.
+    pub fn join(&self, subscriber: Arc<dyn Subscriber>) -> (u64, Place) {
         let mut subscribers = lock(&self.subscribers);
         let number = subscribers.next;
         subscribers.next += 1;
-        subscribers.wakes.insert(number, wake);
+        subscribers.all.insert(number, subscriber);
         (number, lock(&self.queue).end())
     }
 
     /// Takes a subscriber out; true when none is left.
     pub fn leave(&self, number: u64) -> bool {
         let mut subscribers = lock(&self.subscribers);
-        subscribers.wakes.remove(&number);
-        subscribers.wakes.is_empty()
+        subscribers.all.remove(&number);
+        subscribers.all.is_empty()
     }
 
     /// Adds a message to the piece that is being made. Returns true when whoever pushes has to close it in the end, false when
@@ -126,7 +135,7 @@ impl Feed {
     }
 
     /// Adds a message that may wait until the next one that may not, or [`Feed::flush`].
-    pub fn push_patient(&self, now: Instant, up_to: Position, message: Message) {
+    pub fn push_patient(self: &Arc<Self>, now: Instant, up_to: Position, message: Message) {
         let is_full = {
             let mut queue = lock(&self.queue);
             queue.open.push(message);
@@ -137,14 +146,35 @@ impl Feed {
         }
     }
 
-    /// Ends the piece that is being made and wakes the subscribers.
-    pub fn close(&self, now: Instant, up_to: Position) {
+    /// Ends the piece that is being made and has the subscribers told.
+    pub fn close(self: &Arc<Self>, now: Instant, up_to: Position) {
         lock(&self.queue).close(now, up_to);
-        lock(&self.subscribers).wakes.values().for_each(|wake| wake.notify_one());
+        let mut subscribers = lock(&self.subscribers);
+        match subscribers.told {
+            Some(_) => subscribers.again = true,
+            None if subscribers.all.is_empty() => {}
+            None => {
+                subscribers.told = Some(0);
+                self.rounds.begin(self.clone());
+            }
+        }
+    }
+
+    /// Those that are told next, and whether there are more after them.
+    pub(super) fn next_to_tell(&self) -> (Vec<Arc<dyn Subscriber>>, bool) {
+        let mut subscribers = lock(&self.subscribers);
+        let Subscribers { all, told, again, .. } = &mut *subscribers;
+        let mut rest = all.range(told.unwrap_or_default()..);
+        let some = rest.by_ref().take(TOLD_AT_ONCE).map(|(_, subscriber)| subscriber.clone()).collect();
+        *told = rest.next().map(|(&number, _)| number);
+        if told.is_none() && std::mem::take(again) {
+            *told = Some(0);
+        }
+        (some, told.is_some())
     }
 
     /// Ends the piece that is being made, if there is something in it.
-    pub fn flush(&self, now: Instant, up_to: Position) {
+    pub fn flush(self: &Arc<Self>, now: Instant, up_to: Position) {
         let is_open = !lock(&self.queue).open.is_empty();
         if is_open {
             self.close(now, up_to);
@@ -183,10 +213,21 @@ impl Feed {
         missed
     }
 
+    /// Whether a subscriber has been given every piece.
+    pub fn is_current(&self, place: &Place) -> bool {
+        lock(&self.queue).end().next == place.next
+    }
+
     /// Whether a subscriber has been given everything.
     pub fn is_at_end(&self, place: &Place) -> bool {
         let queue = lock(&self.queue);
         queue.open.is_empty() && queue.end().next == place.next
+    }
+}
+
+impl Piece {
+    fn bytes(&self) -> usize {
+        self.frames.len() + size_of_val(&*self.messages)
     }
 }
 
@@ -200,10 +241,11 @@ impl Queue {
         if self.open.is_empty() {
             return;
         }
-        let messages: Arc<[Message]> = self.open.drain(..).collect();
-        let bytes = messages.iter().map(|message| size(message) + size_of::<Message>()).sum();
-        self.bytes += bytes;
-        self.pieces.push_back(Piece { published: now, up_to, records: self.records, messages, bytes });
+        let (frames, messages) = framed(&self.open);
+        self.open.clear();
+        let piece = Piece { published: now, up_to, records: self.records, messages, frames };
+        self.bytes += piece.bytes();
+        self.pieces.push_back(piece);
         self.expire(now);
     }
 
@@ -211,7 +253,7 @@ impl Queue {
         while let Some(front) = self.pieces.front()
             && (self.bytes > MAX_BYTES || now.duration_since(front.published) > MAX_WAIT)
         {
-            self.bytes -= front.bytes;
+            self.bytes -= front.bytes();
             self.pieces.pop_front();
             self.front += 1;
         }
@@ -230,29 +272,35 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use tern_shared::pattern::Pattern;
+    use tokio::sync::Notify;
 
     use super::*;
 
-    fn feed() -> Feed {
+    fn feed() -> Arc<Feed> {
         let any = ["*".to_owned()];
         let filter = Filter::new(&any, &any, Arc::from([Pattern::anything()])).unwrap();
-        Feed::new(Shape { sub: String::new(), encoding: Encoding::Json, filter })
+        Arc::new(Feed::new(Shape { sub: String::new(), encoding: Encoding::Json, filter }, Arc::default()))
     }
 
-    fn publish(feed: &Feed, now: Instant, position: u64, bytes: usize) {
+    fn subscriber() -> Arc<Notify> {
+        Arc::default()
+    }
+
+    fn publish(feed: &Arc<Feed>, now: Instant, position: u64, bytes: usize) {
         feed.push(now, Position(position), Message::text("x".repeat(bytes)), true);
         feed.close(now, Position(position));
     }
 
     #[tokio::test]
     async fn a_subscriber_gets_pieces_in_order_and_is_woken() {
-        let (feed, wake, now) = (feed(), Arc::new(Notify::new()), Instant::now());
+        let (feed, wake, now) = (feed(), subscriber(), Instant::now());
         publish(&feed, now, 1, 1);
         let (number, mut place) = feed.join(wake.clone());
         assert!(matches!(feed.next(&mut place, now), Next::Nothing) && feed.is_at_end(&place));
         for position in 2..4 {
             publish(&feed, now, position, 1);
         }
+        while feed.rounds.tell_some() {}
         wake.notified().await;
         for position in 2..4 {
             let Next::Piece(piece) = feed.next(&mut place, now) else { panic!("no piece {position}") };
@@ -265,7 +313,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_too_old_or_too_much_is_counted_and_left_out() {
         let (feed, start) = (feed(), Instant::now());
-        let (_, mut late) = feed.join(Arc::default());
+        let (_, mut late) = feed.join(subscriber());
         for n in 0..5 {
             publish(&feed, start, n, 10);
         }
@@ -274,7 +322,7 @@ mod tests {
         assert_eq!(feed.skip(&mut late, later, Position(4)), 5);
         assert!(matches!(feed.next(&mut late, later), Next::Nothing));
 
-        let (_, mut slow) = feed.join(Arc::default());
+        let (_, mut slow) = feed.join(subscriber());
         for n in 0..6 {
             publish(&feed, later, 10 + n, 1 << 20);
         }
@@ -285,9 +333,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn everybody_is_told_once_a_round_and_of_what_comes_meanwhile_in_another() {
+        let (feed, now) = (feed(), Instant::now());
+        let rounds = feed.rounds.clone();
+        let subscribers: Vec<_> = (0..3 * TOLD_AT_ONCE).map(|_| subscriber()).collect();
+        let numbers: Vec<_> = subscribers.iter().map(|subscriber| feed.join(subscriber.clone()).0).collect();
+        let told = |rounds: &Rounds| (0..).take_while(|_| rounds.tell_some()).count();
+        publish(&feed, now, 1, 1);
+        assert_eq!(told(&rounds), 3);
+        publish(&feed, now, 2, 1);
+        assert!(rounds.tell_some());
+        publish(&feed, now, 3, 1);
+        publish(&feed, now, 4, 1);
+        assert_eq!(told(&rounds), 2 + 3);
+        publish(&feed, now, 5, 1);
+        let left: Vec<_> = numbers.into_iter().map(|number| feed.leave(number)).collect();
+        assert_eq!(left.iter().filter(|is_last| **is_last).count(), 1);
+        assert_eq!((told(&rounds), told(&rounds)), (1, 0));
+    }
+
+    #[tokio::test]
     async fn a_large_frame_comes_in_pieces_that_all_are_kept() {
         let (feed, now) = (feed(), Instant::now());
-        let (_, mut place) = feed.join(Arc::default());
+        let (_, mut place) = feed.join(subscriber());
         for n in 0..4096 {
             feed.push(now, Position(n), Message::text("x".repeat(400)), true);
         }

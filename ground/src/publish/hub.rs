@@ -20,6 +20,7 @@ use super::feed::{Feed, Shape};
 use super::filter::Selection;
 use super::message::{self, StreamAbout, ToClient, VehicleStatus};
 use super::positions::Positions;
+use super::rounds::{Rounds, Subscriber};
 use super::snapshot::Snapshot;
 use super::subscription::Subscription;
 use super::thinning::{Thinned, Thinning};
@@ -72,6 +73,7 @@ pub struct Hub {
     state: Mutex<State>,
     /// Told when a record has to be published later than now.
     thinned: Notify,
+    rounds: Arc<Rounds>,
 }
 
 #[derive(Debug, Default)]
@@ -122,7 +124,13 @@ impl PublishedRecord {
 impl Hub {
     /// A hub without vehicles.
     pub fn new(positions: Arc<Positions>) -> Self {
-        Hub { positions, counters: Counters::default(), state: Mutex::default(), thinned: Notify::new() }
+        let (counters, state, thinned, rounds) = Default::default();
+        Hub { positions, counters, state, thinned, rounds }
+    }
+
+    /// In which subscribers are told: somebody has to run them.
+    pub fn rounds(&self) -> &Arc<Rounds> {
+        &self.rounds
     }
 
     /// Where records get their positions.
@@ -158,7 +166,7 @@ impl Hub {
         &self,
         vehicle: &VehicleId,
         status: &VehicleStatus,
-        tell: Option<fn(&Feed, Instant, Position, Message)>,
+        tell: Option<fn(&Arc<Feed>, Instant, Position, Message)>,
     ) {
         let (mut state, now) = (self.lock(), Instant::now());
         let State { vehicles, feeds, .. } = &mut *state;
@@ -307,14 +315,14 @@ impl Hub {
         }
     }
 
-    /// Subscribes to what a shape wants: a snapshot, then everything from here on. `wake` is notified when there is
-    /// something.
-    pub fn subscribe(self: &Arc<Self>, shape: Shape, wake: Arc<Notify>) -> Subscription {
+    /// Subscribes to what a shape wants: a snapshot, then everything from here on, of which `subscriber` is
+    /// told.
+    pub fn subscribe(self: &Arc<Self>, shape: Shape, subscriber: Arc<dyn Subscriber>) -> Subscription {
         // All under the lock that publishing holds: nothing is missed between snapshot and feed and nothing comes twice.
         let mut state = self.lock();
         let State { vehicles, feeds, .. } = &mut *state;
         let feed = feeds.entry(shape.clone()).or_insert_with(|| {
-            let feed = Arc::new(Feed::new(shape));
+            let feed = Arc::new(Feed::new(shape, self.rounds.clone()));
             for (vehicle, kept) in vehicles.iter_mut() {
                 for (stream, kept) in &mut kept.streams {
                     if feed.shape.filter.wants_stream(vehicle, stream) {
@@ -326,7 +334,7 @@ impl Hub {
         });
         // What the snapshot tells is newer.
         feed.flush(Instant::now(), self.positions.last());
-        let (number, place) = feed.join(wake);
+        let (number, place) = feed.join(subscriber);
         let snapshot = Snapshot::new(Position::START, self.positions.last());
         Subscription::new(self.clone(), feed.clone(), number, place, snapshot)
     }

@@ -13,14 +13,16 @@ mod hub;
 pub mod message;
 pub mod operation;
 mod positions;
+mod rounds;
 mod snapshot;
 mod subscription;
 mod thinning;
 #[cfg(test)]
 mod typescript;
 
-pub use feed::Shape;
+pub use feed::{Feed, Next, Shape};
 pub use filter::{Filter, InvalidFilter, Selection, matches_any, patterns};
 pub use hub::{Arrival, Hub, PublishedRecord};
 pub use positions::Positions;
-pub use subscription::Subscription;
+pub use rounds::{Rounds, Subscriber};
+pub use subscription::{Progress, Subscription};

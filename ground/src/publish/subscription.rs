@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Hub;
 use super::cursor::{Cursor, Position};
-use super::feed::{self, Feed, Place};
+use super::feed::{Feed, Next, Place};
 use super::message::ToClient;
 use super::snapshot::Snapshot;
 use crate::clock::wall_now;
@@ -22,14 +22,31 @@ pub struct Subscription {
     hub: Arc<Hub>,
     feed: Arc<Feed>,
     number: u64,
-    place: Place,
-    /// Everything up to here has been given out.
-    delivered: Position,
+    progress: Progress,
     snapshot: Option<Snapshot>,
     /// Where the feed began.
     live_after: Position,
     /// What the client has from before that, while the rest of it is filled.
     filling: Option<Cursor>,
+}
+
+/// How far a client has been sent a feed.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    place: Place,
+    /// Everything up to here has been given out.
+    delivered: Position,
+}
+
+impl Progress {
+    /// What comes next.
+    pub fn next(&mut self, feed: &Feed, now: Instant) -> Next {
+        let next = feed.next(&mut self.place, now);
+        if let Next::Piece(piece) = &next {
+            self.delivered = piece.up_to;
+        }
+        next
+    }
 }
 
 impl Subscription {
@@ -39,8 +56,7 @@ impl Subscription {
             hub,
             feed,
             number,
-            place,
-            delivered: Position::START,
+            progress: Progress { place, delivered: Position::START },
             snapshot: Some(snapshot),
             live_after,
             filling: None,
@@ -48,7 +64,7 @@ impl Subscription {
     }
 
     /// The feed, and with it what the subscription is to.
-    pub fn feed(&self) -> &Feed {
+    pub fn feed(&self) -> &Arc<Feed> {
         &self.feed
     }
 
@@ -68,9 +84,24 @@ impl Subscription {
         self.filling.as_ref()
     }
 
+    /// How far the client has been sent the feed.
+    pub fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    /// Says how far the client has been sent the feed by somebody else.
+    pub fn set_progress(&mut self, progress: Progress) {
+        self.progress = progress;
+    }
+
+    /// Whether there is nothing else to send than what the feed will have next.
+    pub fn is_current(&self) -> bool {
+        self.snapshot.is_none() && self.filling.is_none() && self.feed.is_current(&self.progress.place)
+    }
+
     /// Whether everything has been given out.
     pub(super) fn is_idle(&self) -> bool {
-        self.snapshot.is_none() && self.filling.is_none() && self.feed.is_at_end(&self.place)
+        self.is_current() && self.feed.is_at_end(&self.progress.place)
     }
 
     /// What comes next, `None` when there is nothing yet. Adds what the client was too slow for to `missed`.
@@ -80,34 +111,31 @@ impl Subscription {
             if !chunk.is_empty() {
                 return Some(chunk.into());
             }
-            self.delivered = snapshot.until();
+            self.progress.delivered = snapshot.until();
             self.snapshot = None;
             return Some(Arc::new([self.ready()]));
         }
-        match self.feed.next(&mut self.place, now) {
-            feed::Next::Piece(piece) => {
-                self.delivered = piece.up_to;
-                Some(piece.messages)
-            }
-            feed::Next::Behind => {
+        match self.progress.next(&self.feed, now) {
+            Next::Piece(piece) => Some(piece.messages),
+            Next::Behind => {
                 let hub = self.hub.clone();
                 // Under the hub's lock, so that the feed goes on where the snapshot ends.
                 let _state = hub.lock();
                 let published = hub.positions().last();
-                let count = self.feed.skip(&mut self.place, now, published);
+                let count = self.feed.skip(&mut self.progress.place, now, published);
                 *missed += count;
                 let told = self.missed(count);
-                self.snapshot = Some(Snapshot::new(self.delivered, published));
+                self.snapshot = Some(Snapshot::new(self.progress.delivered, published));
                 Some(Arc::new([told]))
             }
-            feed::Next::Nothing => None,
+            Next::Nothing => None,
         }
     }
 
     fn ready(&self) -> Message {
         let shape = &self.feed.shape;
         let server_time = epoch_seconds(wall_now());
-        let cursor = self.filling.clone().unwrap_or_else(|| self.hub.cursor(self.delivered));
+        let cursor = self.filling.clone().unwrap_or_else(|| self.hub.cursor(self.progress.delivered));
         shape.encoding.encode(&ToClient::Ready { sub: &shape.sub, server_time, cursor })
     }
 
@@ -115,10 +143,10 @@ impl Subscription {
         let shape = &self.feed.shape;
         let from = match self.filling.take() {
             Some(mut have) => {
-                have.add(self.live_after, self.delivered);
+                have.add(self.live_after, self.progress.delivered);
                 Cursor { live_after: None, ..have }
             }
-            None => self.hub.cursor(self.delivered),
+            None => self.hub.cursor(self.progress.delivered),
         };
         shape.encoding.encode(&ToClient::Missed { sub: &shape.sub, count, from })
     }

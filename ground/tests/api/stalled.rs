@@ -29,6 +29,20 @@ fn long_frame(first: u64) -> ToGround {
     })
 }
 
+/// A client that has subscribed, of which the kernel keeps little.
+async fn with_small_buffer(ground: &Ground) -> Socket<TcpStream> {
+    let address = ground.relay.address();
+    let socket = TcpSocket::new_v4().unwrap();
+    // The less the kernel keeps for it, the sooner it is behind.
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = socket.connect(address).await.unwrap();
+    let (socket, _) = tokio_tungstenite::client_async(format!("ws://{address}/ws"), stream).await.unwrap();
+    let mut client = Socket(socket);
+    client.say(json!({"type": "subscribe"})).await;
+    until_kind(&mut client, "ready").await;
+    client
+}
+
 #[tokio::test]
 async fn a_client_that_stops_reading_costs_others_nothing_and_is_told_what_it_missed() {
     let ground = start(|_| ()).await;
@@ -38,15 +52,7 @@ async fn a_client_that_stops_reading_costs_others_nothing_and_is_told_what_it_mi
     vehicle.tell(&ToGround::Schemas(vec![announcement])).await;
     let (mut reader, _) = ground.browser().await;
 
-    let address = ground.relay.address();
-    let socket = TcpSocket::new_v4().unwrap();
-    // The less the kernel keeps for it, the sooner it is behind.
-    socket.set_recv_buffer_size(4096).unwrap();
-    let stream = socket.connect(address).await.unwrap();
-    let (stalled, _) = tokio_tungstenite::client_async(format!("ws://{address}/ws"), stream).await.unwrap();
-    let mut stalled = Socket(stalled);
-    stalled.say(json!({"type": "subscribe"})).await;
-    until_kind(&mut stalled, "ready").await;
+    let mut stalled = with_small_buffer(&ground).await;
 
     let all = RECORDS * FRAMES;
     let mut read = 0;
@@ -74,4 +80,29 @@ async fn a_client_that_stops_reading_costs_others_nothing_and_is_told_what_it_mi
     resumed.say(json!({"type": "resume", "cursor": missed["from"]})).await;
     let filled = until_kind(&mut resumed, "filled").await;
     assert_eq!(sequences(&filled, &json!("fill")), (live.len() as u64..all + RECORDS).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_is_published_and_what_is_asked_for_keep_apart() {
+    let ground = start(|_| ()).await;
+    let mut vehicle = ground.vehicle().await;
+    vehicle.welcomed().await;
+    let announcement = SchemaAnnouncement { id: SchemaId(0), body: SchemaBody::Full(words()) };
+    vehicle.tell(&ToGround::Schemas(vec![announcement])).await;
+    let mut client = with_small_buffer(&ground).await;
+    let mut told = Vec::new();
+    for (number, first) in (0..RECORDS * 40).step_by(RECORDS as usize).enumerate() {
+        // Both go at once. The connection takes neither as a whole.
+        vehicle.tell(&long_frame(first)).await;
+        let id = format!("none-{number}");
+        client.say(json!({"type": "unsubscribe", "id": id})).await;
+        let (mut is_answered, mut is_newest) = (false, false);
+        while !(is_answered && is_newest) {
+            let message = client.json().await;
+            is_answered |= message["id"] == *id;
+            is_newest |= message["seq"] == first + RECORDS - 1;
+            told.push(message);
+        }
+    }
+    assert_eq!(sequences(&told, &Json::Null), (0..RECORDS * 40).collect::<Vec<_>>());
 }

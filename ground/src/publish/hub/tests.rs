@@ -61,7 +61,7 @@ impl Setup {
     }
 
     pub(crate) fn subscribe(&self, shape: Shape) -> Subscription {
-        self.hub.subscribe(shape, Arc::default())
+        self.hub.subscribe(shape, Arc::new(Notify::new()))
     }
 }
 
