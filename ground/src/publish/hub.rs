@@ -76,6 +76,9 @@ pub struct Hub {
     rounds: Arc<Rounds>,
 }
 
+/// How a message gets into a feed.
+type Tell = fn(&Arc<Feed>, Instant, Position, Message);
+
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) vehicles: BTreeMap<Arc<str>, VehicleState>,
@@ -162,12 +165,7 @@ impl Hub {
         self.keep_vehicle(vehicle, status, is_told.then_some(Feed::push_patient));
     }
 
-    fn keep_vehicle(
-        &self,
-        vehicle: &VehicleId,
-        status: &VehicleStatus,
-        tell: Option<fn(&Arc<Feed>, Instant, Position, Message)>,
-    ) {
+    fn keep_vehicle(&self, vehicle: &VehicleId, status: &VehicleStatus, tell: Option<Tell>) {
         let (mut state, now) = (self.lock(), Instant::now());
         let State { vehicles, feeds, .. } = &mut *state;
         let at = self.positions.last();
