@@ -50,7 +50,8 @@ impl Session {
 
     /// Whether what is published can be sent by somebody else: nothing but that is to be sent.
     pub(super) fn may_lend(&self) -> bool {
-        self.line.is_direct() && self.work.is_idle() && !self.subscriptions.is_empty()
+        let are_live = self.subscriptions.iter().all(Subscription::is_live);
+        self.line.is_direct() && self.work.is_idle() && are_live && !self.subscriptions.is_empty()
     }
 
     /// Has what is published sent by somebody else. Everything else is flushed. Until [`Session::take_back`] the

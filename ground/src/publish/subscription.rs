@@ -94,14 +94,19 @@ impl Subscription {
         self.progress = progress;
     }
 
-    /// Whether there is nothing else to send than what the feed will have next.
+    /// Whether there is nothing to send but what the feed has.
+    pub fn is_live(&self) -> bool {
+        self.snapshot.is_none() && self.filling.is_none()
+    }
+
+    /// Whether every piece of the feed has been given out.
     pub fn is_current(&self) -> bool {
-        self.snapshot.is_none() && self.filling.is_none() && self.feed.is_current(&self.progress.place)
+        self.feed.is_current(&self.progress.place)
     }
 
     /// Whether everything has been given out.
     pub(super) fn is_idle(&self) -> bool {
-        self.is_current() && self.feed.is_at_end(&self.progress.place)
+        self.is_live() && self.feed.is_at_end(&self.progress.place)
     }
 
     /// What comes next, `None` when there is nothing yet. Adds what the client was too slow for to `missed`.
