@@ -712,21 +712,113 @@ class Quantities:
         source.owner, source.value, source.at, source.order = owner, value, at, self.updates
 
 
+PRIMER = """\
+0123456789 ABCDEFGHIJKLMNOPQRSTUVWXYZ abcdefghijklmnopqrstuvwxyz
+status of the sensor: ok, error 0, warning, on, off, open, closed, low, high, ready, not found
+ArduPilot Ready
+Initialising
+Calibrating barometer
+Barometer 1 calibration complete
+GPS 1: detected as u-blox at 230400 baud
+EKF3 IMU0 initialised
+EKF3 IMU1 tilt alignment complete
+EKF3 IMU0 is using GPS
+EKF3 IMU1 origin set
+AHRS: EKF3 active
+PreArm: Need Position Estimate
+PreArm: Compass not calibrated
+Arming motors
+Disarming motors
+Mission: 1 Takeoff
+Reached command #2
+Reached waypoint #3
+Flight mode changed to RTL
+Battery 1 is low 10.55V
+Battery failsafe
+Radio failsafe
+EKF variance
+Landing detected
+Armed by external command
+Disarmed by landing
+connection lost"""
+
+
+class History:
+    """What texts were, and where in it what comes now came before."""
+
+    def __init__(self):
+        self.ring, self.end, self.places = [0] * 4096, 0, [0] * 1024
+        self.expected = self.same = 0
+
+    def before(self, place, back):
+        return self.ring[(place - back) % 4096]
+
+    def push(self, byte):
+        goes_on = self.same and self.ring[self.expected] == byte
+        self.ring[self.end] = byte
+        self.end = (self.end + 1) % 4096
+        newest = self.before(self.end, 3) << 16 | self.before(self.end, 2) << 8 | self.before(self.end, 1)
+        h = newest * 0x9E3779B1 % (1 << 32) >> 22
+        if goes_on:
+            self.expected = (self.expected + 1) % 4096
+            self.same = min(7, self.same + 1)
+        else:
+            self.expected, self.same = self.places[h], 0
+            while self.same < 7 and self.before(self.expected, self.same + 1) == self.before(self.end, self.same + 1):
+                self.same += 1
+            if self.same < 3:
+                self.same = 0
+        self.places[h] = self.end
+
+
+class Told:
+    """Stands for a coder where the bits are known: those of the primer."""
+
+    def __init__(self, data):
+        self.bits = [byte >> place & 1 for byte in data for place in range(7, -1, -1)]
+
+    def bit(self, _):
+        return self.bits.pop(0)
+
+
 class SharedText:
+    WEIGHTS = (30000, 24000, 0, 38000)
+
     def __init__(self):
         self.single = [Bit(32768) for _ in range(256)]
-        self.tables = [[Bit(32768) for _ in range(1024)] for _ in range(3)]
-        self.weights = [[26000, 24000, 24000, 24000] for _ in range(8)]
+        self.tables = [[Bit(32768) for _ in range(2048)] for _ in range(2)]
+        self.history = History()
+        self.repeats = [[Bit(32768), Bit(32768)] for _ in range(8)]
+        weights = list(self.WEIGHTS)
+        for line in PRIMER.split("\n"):
+            self.code(Told(line.encode()), weights, len(line))
+        for bit in self.single:
+            bit.seen = min(bit.seen, 4)
 
-    def code(self, coder, before):
+    def code(self, coder, weights, length):
+        text, before = bytearray(), 0
+        for _ in range(length):
+            byte = self.code_byte(coder, weights, before)
+            self.history.push(byte)
+            before = (before << 8 | byte) & 0xFFFF
+            text.append(byte)
+        self.history.push(0)
+        return bytes(text)
+
+    def code_byte(self, coder, weights, before):
         m = 1 << 32
-        hashes = [(before & mask) * 0x9E3779B1 % m >> 8 for mask in (0xFF, 0xFFFF, 0xFFFFFF)]
+        hashes = [(before & mask) * 0x9E3779B1 % m >> 8 for mask in (0xFF, 0xFFFF)]
+        same, expected = self.history.same, 256 | self.history.ring[self.history.expected]
         node = 1
         for place in range(7, -1, -1):
-            bits = [(self.single[node], 60)]
+            bits = [(self.single[node], 250)]
             for table, h in zip(self.tables, hashes):
-                bits.append((table[((h + node) * 0x85EBCA6B % m >> 20) % 1024], 30))
-            node = node << 1 | mix(coder, self.weights[place], bits)
+                bits.append((table[((h + node) * 0x85EBCA6B % m >> 20) % 2048], 30))
+            if same and expected >> (place + 1) == node:
+                bits.append((self.repeats[same][expected >> place & 1], 250))
+            else:
+                bits.append((Bit(32768), 250))
+            node = node << 1 | mix(coder, weights, bits)
         return node & 255
 
 
@@ -737,6 +829,7 @@ class Text:
         self.last = b""
         self.same, self.modelled = Bit(20000), Bit(45000)
         self.length = Number(self.LENGTH)
+        self.weights = list(SharedText.WEIGHTS)
 
     def code(self, coder, state):
         if not self.same.code(coder, 30):
@@ -748,13 +841,10 @@ class Text:
                 if length > len(state.block):
                     raise Desync("the block ends early")
                 self.last, state.block = state.block[:length], state.block[length:]
+            elif modelled:
+                self.last = state.text.code(coder, self.weights, length)
             else:
-                text, before = bytearray(), 0
-                for _ in range(length):
-                    byte = state.text.code(coder, before) if modelled else coder.raw(8)
-                    before = (before << 8 | byte) & 0xFFFFFFFF
-                    text.append(byte)
-                self.last = bytes(text)
+                self.last = bytes(coder.raw(8) for _ in range(length))
         text = self.last
         state.text_left -= len(text)
         if state.text_left < 0:

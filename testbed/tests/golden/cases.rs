@@ -277,7 +277,7 @@ fn texts() -> Case {
     let mut case = Case::new("texts", 0, vec![sensor("log", fields)]);
     let (id, _) = case.schema(0);
     let mut noise = Noise(4);
-    for frame in 0..12i64 {
+    for frame in 0..16i64 {
         let records: Vec<Record> = (0..3i64)
             .map(|i| {
                 let n = frame * 3 + i;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::layout::usual_length;
+use super::text::PRIMER;
 use crate::mavlink::dialect;
 use crate::quantity::{Quantity, role};
 use crate::schema::{Field, FieldKind};
@@ -144,4 +145,10 @@ fn the_rates_are_those_of_the_code() {
         seen += 1;
     }
     assert!(seen > 40, "{seen}");
+}
+
+#[test]
+fn the_primer_is_that_of_the_code() {
+    let (_, after) = DOCUMENT.split_once("```primer\n").expect("no primer");
+    assert_eq!(after.split_once("\n```").map(|(primer, _)| primer), Some(PRIMER));
 }

@@ -25,6 +25,7 @@ mod encoder;
 mod events;
 mod first;
 mod head;
+mod history;
 mod layout;
 mod model;
 mod number;

@@ -87,6 +87,11 @@ impl Bit {
         Bit { p1, seen }
     }
 
+    /// The same expectation, as if it came of at most `seen` events.
+    pub(super) fn doubted(self, seen: u8) -> Self {
+        Bit { seen: self.seen.min(seen), ..self }
+    }
+
     /// How many events it has seen, up to its limit.
     pub(super) fn seen(self) -> u8 {
         self.seen
