@@ -43,7 +43,7 @@ fn synthetic(name: &str) -> Samples {
 /// Age in milliseconds at most at p50, p99 and p99.9, and the share that may be over a second.
 fn assert_fresh(name: &str, samples: Samples, bounds: [f64; 3], late_share: f64) {
     for seed in 1..=2 {
-        let ages = fly(name, samples.clone(), 300, seed);
+        let ages = fly(name, samples.clone(), 600, seed);
         let row = format!("seed {seed}\n{}\n{}", Ages::HEADING, ages.row(name, ""));
         for (share, bound) in [0.5, 0.99, 0.999].into_iter().zip(bounds) {
             assert!(ages.quantile(share) <= bound, "p{} is over {bound} ms: {row}", share * 100.0);
