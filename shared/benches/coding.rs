@@ -5,7 +5,7 @@
 #![allow(missing_docs)] // Nobody calls a benchmark.
 
 use divan::Bencher;
-use tern_shared::datagram::coding::{CodingReceiver, CodingSender, MAX_PAYLOAD_BYTES, Symbol};
+use tern_shared::datagram::coding::{CodingReceiver, CodingSender, MAX_PAYLOAD_BYTES};
 
 /// Window and payload bytes: usual ones, and the largest.
 const SIZES: [(u8, usize); 3] = [(10, 60), (24, 300), (64, MAX_PAYLOAD_BYTES)];
@@ -17,7 +17,7 @@ fn main() {
 #[divan::bench(args = SIZES)]
 fn symbol(bencher: Bencher, (window, bytes): (u8, usize)) {
     let sender = sender(window, bytes);
-    bencher.bench(|| sender.symbol(window.into(), 0, window));
+    bencher.bench(|| sender.symbols(window.into(), window, 1));
 }
 
 /// One payload of the window is lost.
@@ -34,8 +34,7 @@ fn recover_four(bencher: Bencher, (window, bytes): (u8, usize)) {
 
 fn recover(bencher: Bencher, window: u8, bytes: usize, lost: u8) {
     let sender = sender(window, bytes);
-    let symbols: Vec<Symbol> =
-        (0..lost).filter_map(|index| sender.symbol(window.into(), index, window)).collect();
+    let symbols = sender.symbols(window.into(), window, lost);
     bencher
         .with_inputs(|| {
             let mut receiver = CodingReceiver::new();
@@ -45,15 +44,15 @@ fn recover(bencher: Bencher, window: u8, bytes: usize, lost: u8) {
             (receiver, symbols.clone())
         })
         .bench_local_values(|(mut receiver, symbols)| {
-            let recover = |symbol| receiver.handle_symbol(window.into(), symbol).len();
-            assert_eq!(symbols.into_iter().map(recover).sum::<usize>(), lost.into());
+            let recovered = receiver.handle_symbols(window.into(), window.into(), symbols);
+            assert_eq!(recovered.len(), usize::from(lost));
         });
 }
 
 fn sender(window: u8, bytes: usize) -> CodingSender {
     let mut sender = CodingSender::new();
     for number in 0..window {
-        sender.push(number.into(), &payload(number, bytes)).expect("the payload fits");
+        sender.push(&payload(number, bytes)).expect("the payload fits");
     }
     sender
 }

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::command::{Answer, Order};
-use crate::datagram::coding::Symbol;
+use crate::datagram::coding::Symbols;
 use crate::datagram::loss::LossReport;
 use crate::id::{Epoch, SchemaId, Token, VehicleId};
 use crate::mavlink::dialect;
@@ -200,6 +200,7 @@ pub struct PacketHeader {
     /// Counts the connection's telemetry datagrams, from 0.
     pub number: u32,
     /// When it was sent: milliseconds of the edge's clock, modulo 65,536.
+    #[serde(with = "two_bytes")]
     pub sent_millis: u16,
 }
 
@@ -208,22 +209,25 @@ pub struct PacketHeader {
 pub struct LivePacket {
     /// Number and time.
     pub header: PacketHeader,
-    /// Counts the connection's payloads, from 0: the number of this one or, when the packet has none, of the next.
-    pub payload_number: u32,
+    /// Counts the connection's payloads, from 0 and modulo 256: the number of this one or, when the packet has none, of the
+    /// next.
+    pub payload_number: u8,
     /// A [`Payload`], encoded; empty in a packet of symbols only.
     #[serde(with = "bytes")]
     pub payload: Vec<u8>,
-    /// Coded symbols of payloads before this one.
-    pub symbols: Vec<Symbol>,
+    /// Coded symbols of payloads before this one: the rest of the datagram.
+    #[serde(skip)]
+    pub symbols: Symbols,
 }
 
 /// What the live lane protects against loss: records of a frame of one batch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
-    /// The first record's sequence number, counted from [`Hello::base`]; negative for records of an earlier start.
-    pub offset: i64,
+    /// The first record's sequence number, counted from [`Hello::base`]; negative for records of an earlier start. `None`
+    /// for the number after the last record of the payload before, whose frame this one's continues: nothing can be done
+    /// with it before that one is there, which has the number.
+    pub offset: Option<i64>,
     /// The frame, as [`Decoder::decode`](crate::codec::predictive::Decoder::decode) takes it.
-    #[serde(with = "bytes")]
     pub frame: Vec<u8>,
 }
 
@@ -253,6 +257,7 @@ pub struct Feedback {
     /// Going down from `largest`: how many numbers arrived, then how many are missing; at most [`MAX_ACK_RANGES`] pairs.
     pub missing: Vec<(u32, u32)>,
     /// When `largest` arrived: milliseconds of the ground's clock, modulo 65,536.
+    #[serde(with = "two_bytes")]
     pub arrived_millis: u16,
     /// How long ago that was, milliseconds.
     pub held_millis: u16,
@@ -421,12 +426,22 @@ pub enum RefusalReason {
 impl ToGround {
     /// The message's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        encode(self)
+        let mut bytes = encode(self);
+        if let ToGround::Live(packet) = self {
+            packet.symbols.encode(&mut bytes);
+        }
+        bytes
     }
 
     /// A message from its bytes; trailing bytes are an error.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
-        decode(bytes)
+        match take(bytes)? {
+            (ToGround::Live(packet), rest) => {
+                let symbols = Symbols::decode(rest).ok_or(MessageError::Trailing(rest.len()))?;
+                Ok(ToGround::Live(LivePacket { symbols, ..packet }))
+            }
+            (message, rest) => whole(message, rest),
+        }
     }
 
     /// The protocol version in the bytes of a [`ToGround::Hello`] of any version, `None` when it is none.
@@ -460,15 +475,24 @@ impl Object {
     }
 }
 
+/// What a payload with an offset begins with. No frame that continues another does.
+const OFFSET_FOLLOWS: u8 = 0;
+
 impl Payload {
     /// The payload's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        encode(self)
+        let mut bytes = self.offset.map_or_else(Vec::new, |offset| encode(&(OFFSET_FOLLOWS, offset)));
+        bytes.extend_from_slice(&self.frame);
+        bytes
     }
 
-    /// A payload from its bytes; trailing bytes are an error.
+    /// A payload from its bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
-        decode(bytes)
+        let (offset, frame) = match bytes.split_first() {
+            Some((&OFFSET_FOLLOWS, rest)) => take(rest).map(|(offset, frame)| (Some(offset), frame))?,
+            _ => (None, bytes),
+        };
+        Ok(Payload { offset, frame: frame.to_vec() })
     }
 }
 
@@ -491,13 +515,33 @@ fn encode<T: Serialize>(message: &T) -> Vec<u8> {
 }
 
 fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, MessageError> {
+    let (message, rest) = take(bytes)?;
+    whole(message, rest)
+}
+
+/// A message and what is left over.
+fn take<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), MessageError> {
     if bytes.len() > MAX_MESSAGE_BYTES {
         return Err(MessageError::TooLarge(bytes.len()));
     }
-    match postcard::take_from_bytes(bytes) {
-        Ok((message, [])) => Ok(message),
-        Ok((_, rest)) => Err(MessageError::Trailing(rest.len())),
-        Err(error) => Err(MessageError::Malformed(error)),
+    postcard::take_from_bytes(bytes).map_err(MessageError::Malformed)
+}
+
+fn whole<T>(message: T, rest: &[u8]) -> Result<T, MessageError> {
+    if rest.is_empty() { Ok(message) } else { Err(MessageError::Trailing(rest.len())) }
+}
+
+/// A number that is rarely small in two bytes, the lower one first: a varint would mostly take three.
+mod two_bytes {
+    use serde::de::{Deserialize, Deserializer};
+    use serde::ser::{Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(number: &u16, serializer: S) -> Result<S::Ok, S::Error> {
+        number.to_le_bytes().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+        <[u8; 2]>::deserialize(deserializer).map(u16::from_le_bytes)
     }
 }
 

@@ -7,8 +7,10 @@ mod wire;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tern_shared::codec::{self, MAX_BODY_BYTES, MAX_FRAME_VALUES, SchemaTable};
-use tern_shared::datagram::coding::{CodingReceiver, MAX_PAYLOAD_BYTES, Symbol};
-use tern_shared::message::{MAX_ACK_RANGES, ToGround, ToVehicle};
+use tern_shared::datagram::coding::{
+    CodingReceiver, MAX_PAYLOAD_BYTES, MAX_SYMBOLS_PER_PACKET, MAX_WINDOW, Symbols,
+};
+use tern_shared::message::{MAX_ACK_RANGES, Payload, ToGround, ToVehicle};
 use tern_shared::record::{Record, Value};
 use wire::{frames, hex, messages, symbols, unhex};
 
@@ -68,18 +70,44 @@ fn a_damaged_body_is_refused_or_bounded() {
 }
 
 #[test]
+fn a_damaged_live_packet_is_refused_or_understood() {
+    let mut rng = StdRng::seed_from_u64(SEED);
+    let live = messages::to_ground().into_iter().filter(|(message, _)| matches!(message, ToGround::Live(_)));
+    let live: Vec<Vec<u8>> = live.map(|(_, bytes)| unhex(bytes)).collect();
+    let (mut with_symbols, mut payloads) = (0, 0);
+    for _ in 0..100_000 {
+        let bytes = damaged(&mut rng, &live);
+        let Ok(ToGround::Live(packet)) = ToGround::decode(&bytes) else { continue };
+        let symbols = &packet.symbols;
+        assert!(packet.payload.len() + symbols.encoded_bytes() < bytes.len(), "{}", hex(&bytes));
+        if let Some(first) = symbols.combinations.first() {
+            assert!((1..=MAX_WINDOW).contains(&symbols.window), "{}", hex(&bytes));
+            assert!(symbols.combinations.len() <= usize::from(MAX_SYMBOLS_PER_PACKET));
+            assert!(!first.is_empty() && symbols.combinations.iter().all(|bytes| bytes.len() == first.len()));
+            with_symbols += 1;
+        }
+        if let Ok(payload) = Payload::decode(&packet.payload) {
+            assert!(payload.frame.len() <= packet.payload.len());
+            assert_eq!(Payload::decode(&payload.encode()), Ok(payload), "{}", hex(&bytes));
+            payloads += 1;
+        }
+    }
+    assert!(with_symbols > 1000 && payloads > 1000, "{with_symbols}, {payloads}");
+}
+
+#[test]
 fn a_damaged_symbol_is_refused_or_recovers_payloads_within_bounds() {
     let mut rng = StdRng::seed_from_u64(SEED);
     let (mut recovered, mut inconsistent) = (0, 0);
     for _ in 0..25_000 {
         for golden in symbols::symbols() {
             let mut receiver = CodingReceiver::new();
-            for (number, payload) in (0..).zip(&golden.payloads).skip(1) {
-                receiver.handle_payload(golden.first().wrapping_add(number), payload);
+            for (number, payload) in (golden.first()..).zip(&golden.payloads).skip(1) {
+                receiver.handle_payload(number, payload);
             }
             let bytes = damaged(&mut rng, &[unhex(golden.hex)]);
-            let Ok(symbol) = postcard::from_bytes::<Symbol>(&bytes) else { continue };
-            let payloads = receiver.handle_symbol(golden.end, symbol);
+            let Some(symbols) = Symbols::decode(&bytes) else { continue };
+            let payloads = receiver.handle_symbols(golden.packet, golden.end, symbols);
             assert!(payloads.iter().all(|(_, payload)| payload.len() <= MAX_PAYLOAD_BYTES));
             recovered += payloads.len();
             inconsistent += receiver.stats().inconsistent;

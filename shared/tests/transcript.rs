@@ -186,8 +186,9 @@ fn to_ground(message: &[u8]) -> String {
         ToGround::Probe(_) => "probe".into(),
         ToGround::Goodbye => "goodbye".into(),
         ToGround::Live(packet) => {
-            let offset = Payload::decode(&packet.payload).map(|payload| payload.offset.to_string());
-            format!("live packet at {}, {} symbols", offset.unwrap_or("-".into()), packet.symbols.len())
+            let offset = Payload::decode(&packet.payload).ok().and_then(|payload| payload.offset);
+            let offset = offset.map_or("-".into(), |offset| offset.to_string());
+            format!("live packet at {offset}, {} symbols", packet.symbols.combinations.len())
         }
         ToGround::Backlog(packet) => {
             format!("backlog packet {} of object {}, {} parts", packet.index, packet.number, packet.count)

@@ -48,11 +48,6 @@ impl Allowance {
         self.bytes
     }
 
-    /// Whether there is more than so many bytes.
-    pub(super) fn has(&self, bytes: usize) -> bool {
-        self.bytes > bytes as f64
-    }
-
     /// When there will be so many bytes, or as many as can be saved up.
     pub(super) fn at(&self, bytes: usize) -> Instant {
         let wanted = (bytes as f64).min(self.saved_bytes());
@@ -75,7 +70,7 @@ mod tests {
     fn what_is_charged_comes_back_with_time() {
         let mut allowance = Allowance::new(SAVED);
         allowance.handle_time(at(1_000), 1000.0);
-        assert!(allowance.has(249) && !allowance.has(250), "no more than a quarter of a second is saved up");
+        assert_eq!(allowance.bytes(), 250.0, "no more than a quarter of a second is saved up");
         allowance.charge(200);
         assert_eq!(allowance.at(100), at(1_050));
         allowance.handle_time(at(1_050), 1000.0);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::queues::QueueFill;
 use crate::codec::predictive::{Decoder, FrameError};
 use crate::codec::{DecodeError, SchemaTable};
-use crate::datagram::coding::{CodingReceiver, Symbol};
-use crate::message::{Payload, Wanted};
+use crate::datagram::coding::{CodingReceiver, HORIZON, PayloadNumbers};
+use crate::message::{LivePacket, Payload, Wanted};
 use crate::record::Record;
 use crate::time::Instant;
 
@@ -28,42 +28,42 @@ pub(super) struct Decoded {
 /// The chain of a connection.
 #[derive(Debug)]
 pub(super) struct Chain {
+    numbers: PayloadNumbers,
     coding: CodingReceiver,
     decoder: Decoder,
     /// By number.
     waiting: BTreeMap<u32, (Instant, Payload)>,
+    /// The offset after the last record of each payload that was decoded, of the newest [`HORIZON`].
+    ends: BTreeMap<u32, i64>,
     key_frame_wanted: bool,
 }
 
 impl Chain {
     pub(super) fn new() -> Self {
         Chain {
+            numbers: PayloadNumbers::new(),
             coding: CodingReceiver::new(),
             decoder: Decoder::new(),
             waiting: BTreeMap::new(),
+            ends: BTreeMap::new(),
             key_frame_wanted: false,
         }
     }
 
-    /// A payload (empty in a packet of symbols only) and symbols came. [`poll`](Self::poll) has what can be decoded then.
+    /// A packet came. [`poll`](Self::poll) has what can be decoded then.
     ///
     /// # Errors
     ///
     /// A payload that is none, or one over the limits.
-    pub(super) fn handle_packet(
-        &mut self,
-        now: Instant,
-        number: u32,
-        payload: &[u8],
-        symbols: Vec<Symbol>,
-    ) -> Result<(), DecodeError> {
+    pub(super) fn handle_packet(&mut self, now: Instant, packet: LivePacket) -> Result<(), DecodeError> {
+        let LivePacket { header, payload_number, payload, symbols } = packet;
+        // One that is so late that its number cannot be told is of no use; the vehicle sends its records again.
+        let Some(number) = self.numbers.tell(header.number, payload_number) else { return Ok(()) };
         let mut new = Vec::new();
         if !payload.is_empty() {
-            new = self.coding.handle_payload(number, payload);
+            new = self.coding.handle_payload(number, &payload);
         }
-        for symbol in symbols {
-            new.extend(self.coding.handle_symbol(number, symbol));
-        }
+        new.extend(self.coding.handle_symbols(header.number, number, symbols));
         for (number, payload) in new {
             let payload = Payload::decode(&payload).map_err(|_| DecodeError::Malformed("no payload"))?;
             self.waiting.insert(number, (now, payload));
@@ -73,6 +73,11 @@ impl Chain {
             self.key_frame_wanted = true;
         }
         Ok(())
+    }
+
+    /// A packet of the backlog came.
+    pub(super) fn handle_other_packet(&mut self, number: u32) {
+        self.numbers.handle_other(number);
     }
 
     /// The next payload that can be decoded: call again until there is none.
@@ -95,11 +100,20 @@ impl Chain {
         let numbers: Vec<u32> = self.waiting.keys().copied().collect();
         for number in numbers {
             let Some((came, payload)) = self.waiting.remove(&number) else { continue };
-            let first = base.wrapping_add_signed(payload.offset);
-            match self.decoder.decode(&payload.frame, schemas, first) {
+            let before = || self.ends.get(&number.wrapping_sub(1)).copied();
+            let Some(offset) = payload.offset.or_else(before) else {
+                self.waiting.insert(number, (came, payload));
+                continue;
+            };
+            match self.decoder.decode(&payload.frame, schemas, base.wrapping_add_signed(offset)) {
                 Ok(parts) => {
                     self.key_frame_wanted = false;
-                    return Ok(Some(Decoded { offset: payload.offset, parts }));
+                    let records: usize = parts.iter().map(Vec::len).sum();
+                    self.ends.insert(number, offset.saturating_add_unsigned(records as u64));
+                    while self.ends.len() > HORIZON {
+                        self.ends.pop_first();
+                    }
+                    return Ok(Some(Decoded { offset, parts }));
                 }
                 Err(FrameError::NoBase { .. } | FrameError::Frame(DecodeError::UnknownSchema(_))) => {
                     self.waiting.insert(number, (came, payload));
@@ -128,5 +142,186 @@ impl Chain {
     /// Whether the vehicle should begin the chain anew.
     pub(super) fn key_frame_wanted(&self) -> bool {
         self.key_frame_wanted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::batch::Batch;
+    use crate::codec::predictive::{Base, Encoder, Keep, continues_previous};
+    use crate::datagram::coding::{CodingSender, MAX_PAYLOAD_BYTES, Symbols};
+    use crate::id::SchemaId;
+    use crate::message::PacketHeader;
+    use crate::record::Value;
+    use crate::schema::{Class, Field, FieldKind, Origin, Schema};
+    use crate::time::Timestamp;
+
+    const BASE: u64 = 1000;
+    /// Records of a payload.
+    const RECORDS: u64 = 2;
+
+    fn at(millis: u64) -> Instant {
+        Instant(Duration::from_millis(millis))
+    }
+
+    fn schemas() -> SchemaTable {
+        let fields = vec![Field::new("count", FieldKind::I32)];
+        let schema = Schema { stream: "s".into(), origin: Origin::Sensor, class: Class::Live, fields };
+        [(SchemaId(1), Arc::new(schema))].into_iter().collect()
+    }
+
+    /// So many packets, each with a payload that continues the one before and with two symbols of the four before: packets
+    /// and payloads have the same numbers.
+    fn packets(count: u64) -> Vec<LivePacket> {
+        let (mut encoder, mut coding) = (Encoder::new(), CodingSender::new());
+        let packet = |index: u64| {
+            let record = |number: u64| Record {
+                schema: SchemaId(1),
+                time: Timestamp::from_millis(number as i64 * 20),
+                values: vec![Value::Int(number as i64)],
+            };
+            let number = index * RECORDS;
+            let batch = Batch::new((number..number + RECORDS).map(record).collect());
+            let frame = encoder
+                .encode(&[batch], &schemas(), BASE + number, Base::Previous, Keep::ForNext, MAX_PAYLOAD_BYTES)
+                .unwrap();
+            assert_eq!(continues_previous(&frame), index > 0);
+            let offset = (index == 0).then_some(0);
+            let payload = Payload { offset, frame }.encode();
+            let header = PacketHeader { number: index as u32, sent_millis: 0 };
+            let (payload_number, symbols) = (coding.next(), coding.symbols(header.number, 4, 2));
+            coding.push(&payload).unwrap();
+            LivePacket { header, payload_number, payload, symbols }
+        };
+        (0..count).map(packet).collect()
+    }
+
+    fn without_symbols(packet: &LivePacket) -> LivePacket {
+        LivePacket { symbols: Symbols::default(), ..packet.clone() }
+    }
+
+    /// Offsets of all that can be decoded.
+    fn decoded(chain: &mut Chain, millis: u64) -> Vec<i64> {
+        let mut offsets = Vec::new();
+        while let Some(decoded) = chain.poll(at(millis), &schemas(), BASE).unwrap() {
+            let records: Vec<&Record> = decoded.parts.iter().flatten().collect();
+            assert_eq!(records.len() as u64, RECORDS);
+            assert_eq!(records[0].values, [Value::Int(decoded.offset)]);
+            offsets.push(decoded.offset);
+        }
+        offsets
+    }
+
+    #[test]
+    fn a_payload_without_an_offset_follows_the_one_before() {
+        let mut chain = Chain::new();
+        for (index, packet) in (0..).zip(packets(600)) {
+            chain.handle_packet(at(0), without_symbols(&packet)).unwrap();
+            assert_eq!(decoded(&mut chain, 0), [index * RECORDS as i64]);
+            assert!(!chain.is_waiting() && chain.ends.len() <= HORIZON);
+        }
+    }
+
+    #[test]
+    fn it_waits_for_one_that_is_late() {
+        let (packets, mut chain) = (packets(6), Chain::new());
+        for index in [1, 0, 5, 3, 2] {
+            chain.handle_packet(at(0), without_symbols(&packets[index])).unwrap();
+        }
+        assert_eq!(decoded(&mut chain, 0), [0, 2, 4, 6]);
+        assert!(chain.is_waiting());
+        chain.handle_packet(at(100), without_symbols(&packets[4])).unwrap();
+        assert_eq!(decoded(&mut chain, 100), [8, 10]);
+        assert!(!chain.is_waiting() && !chain.key_frame_wanted());
+    }
+
+    #[test]
+    fn it_waits_for_one_that_is_recovered() {
+        let (packets, mut chain) = (packets(260), Chain::new());
+        let lost = [1, 2, 254, 255];
+        let came = packets.iter().filter(|packet| !lost.contains(&packet.header.number));
+        let mut offsets = Vec::new();
+        for packet in came {
+            chain.handle_packet(at(0), packet.clone()).unwrap();
+            offsets.extend(decoded(&mut chain, 0));
+        }
+        assert_eq!(offsets, (0..260).map(|index| index * RECORDS as i64).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn it_is_given_up_when_that_does_not_come() {
+        let (packets, mut chain) = (packets(4), Chain::new());
+        for index in [0, 2, 3] {
+            chain.handle_packet(at(0), without_symbols(&packets[index])).unwrap();
+        }
+        assert_eq!(decoded(&mut chain, 2000), [0]);
+        assert!(chain.is_waiting() && !chain.key_frame_wanted());
+        assert_eq!(decoded(&mut chain, 2001), []);
+        assert!(!chain.is_waiting() && chain.key_frame_wanted());
+        // Nor is one of before that: the vehicle begins anew.
+        chain.handle_packet(at(3000), without_symbols(&packets[1])).unwrap();
+        assert_eq!(decoded(&mut chain, 3000), [2]);
+        assert!(!chain.key_frame_wanted());
+    }
+
+    /// Where backlog fills a wide link, hundreds of packets are between two payloads.
+    #[test]
+    fn packets_of_the_backlog_between_do_not_part_payloads() {
+        let (mut packets, mut chain) = (packets(3), Chain::new());
+        for (index, packet) in (0..).zip(&mut packets) {
+            packet.header.number = 1000 * index;
+            chain.handle_packet(at(0), without_symbols(packet)).unwrap();
+            (1..1000).filter(|packet| packet % 9 != 0).for_each(|packet| {
+                chain.handle_other_packet(1000 * index + packet);
+            });
+        }
+        assert_eq!(decoded(&mut chain, 0), [0, 2, 4]);
+    }
+
+    #[test]
+    fn any_packets_are_taken_within_bounds() {
+        use rand::rngs::StdRng;
+        use rand::{Rng, SeedableRng};
+
+        let mut rng = StdRng::seed_from_u64(1);
+        let (packets, schemas, mut chain) = (packets(400), schemas(), Chain::new());
+        let key_frame = Payload::decode(&packets[0].payload).unwrap().frame;
+        let (mut refused, mut taken) = (0, 0);
+        for round in 0..20_000u32 {
+            let mut packet = packets[(round as usize + rng.random_range(0..9)) % packets.len()].clone();
+            packet.header.number = round + rng.random_range(0..8);
+            let now = at(100 * u64::from(round));
+            match rng.random_range(0..8) {
+                0 => packet.header.number += rng.random_range(0..300) / 299 * 1000,
+                1 => packet.payload_number = rng.random(),
+                2 => packet.payload.clear(),
+                3 => packet.payload.truncate(rng.random_range(0..4)),
+                4 => {
+                    let mut frame = key_frame.clone();
+                    match rng.random_range(0..3) {
+                        0 => frame.clear(),
+                        1 => frame[rng.random_range(0..4)] ^= 1 << rng.random_range(0..8),
+                        _ => {}
+                    }
+                    packet.payload = Payload { offset: Some(0), frame }.encode();
+                }
+                5 => packet.symbols.window = rng.random(),
+                6 => packet.symbols.combinations.iter_mut().for_each(|bytes| bytes.truncate(2)),
+                _ => chain.handle_other_packet(round + rng.random_range(0..600)),
+            }
+            refused += u32::from(chain.handle_packet(now, packet).is_err());
+            loop {
+                match chain.poll(now, &schemas, BASE) {
+                    Ok(None) => break,
+                    Ok(Some(_)) => taken += 1,
+                    Err(_) => refused += 1,
+                }
+            }
+            assert!(chain.waiting.len() <= MAX_WAITING && chain.ends.len() <= HORIZON);
+        }
+        assert!(refused > 300 && taken > 300, "{refused} {taken}");
     }
 }

@@ -13,6 +13,7 @@ use super::packets::{Content, millis_of};
 use super::queues::QueueFill;
 use super::send::{EdgeSession, Phase};
 use super::transmit::{Channel, Transmit};
+use crate::codec::predictive::continues_previous;
 use crate::message::{
     BacklogPacket, FrameMessage, Gap, Hello, Lane, LivePacket, MAX_EARLY_MESSAGES, MAX_FRAME_BYTES,
     MAX_MESSAGE_BYTES, Object, PROTOCOL_VERSION, PacketHeader, Payload, SchemaAnnouncement, SchemaBody,
@@ -93,8 +94,7 @@ impl EdgeSession {
         self.line.charge(now.instant, self.rate_bits_per_second(), wire_bytes);
         match &message {
             ToGround::Live(packet) if !packet.payload.is_empty() => {
-                let symbols: usize = packet.symbols.iter().map(|symbol| symbol.bytes.len()).sum();
-                self.live_share.charge(wire_bytes - symbols);
+                self.live_share.charge(wire_bytes - packet.symbols.encoded_bytes());
             }
             ToGround::Frame(frame) if frame.lane == Lane::Live => self.live_share.charge(wire_bytes),
             _ => {}
@@ -315,9 +315,13 @@ impl EdgeSession {
         let chain = datagrams.shield.chain(dark);
         let (suited_bytes, max_bytes) = datagrams.shield.payload_room(room, dark);
         let Encoded { range, bytes, is_base } = self.encode_live(chain, suited_bytes, max_bytes)?;
-        let payload = Payload { offset: self.offset(range), frame: bytes }.encode();
-        let wire_bytes = payload.len();
+        let offset = self.offset(range);
         let datagrams = self.datagrams.as_mut()?;
+        let goes_without_saying = datagrams.payload_end == range.start && continues_previous(&bytes);
+        datagrams.payload_end = range.end;
+        let offset = if goes_without_saying { None } else { Some(offset) };
+        let payload = Payload { offset, frame: bytes }.encode();
+        let wire_bytes = payload.len();
         let number = datagrams.packets.next_number();
         let symbols = datagrams.shield.symbols(number, room.saturating_sub(payload.len()));
         let payload_number = datagrams.shield.push(now.instant, &payload);
@@ -325,7 +329,7 @@ impl EdgeSession {
         if is_base {
             datagrams.bases.insert(range.start, range);
         }
-        let lost = datagrams.packets.sent(now, Content::Live { range, is_base }, symbols.len());
+        let lost = datagrams.packets.sent(now, Content::Live { range, is_base }, symbols.combinations.len());
         lost.into_iter().for_each(|content| self.handle_lost(content));
         self.ledger.sent(self.leaves(now, wire_bytes), range, None);
         Some(ToGround::Live(LivePacket { header, payload_number, payload, symbols }))
@@ -340,11 +344,11 @@ impl EdgeSession {
         let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
         let number = datagrams.packets.next_number();
         let (payload_number, symbols) = datagrams.shield.symbols_alone(now.instant, number, room);
-        if symbols.is_empty() {
+        if symbols.combinations.is_empty() {
             return None;
         }
         let header = PacketHeader { number, sent_millis: millis_of(now) };
-        let lost = datagrams.packets.sent(now, Content::Symbols, symbols.len());
+        let lost = datagrams.packets.sent(now, Content::Symbols, symbols.combinations.len());
         lost.into_iter().for_each(|content| self.handle_lost(content));
         Some(ToGround::Live(LivePacket { header, payload_number, payload: Vec::new(), symbols }))
     }

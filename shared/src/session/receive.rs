@@ -396,12 +396,11 @@ impl GroundSession {
     fn handle_live(&mut self, now: Now, packet: LivePacket) -> Result<(), Refusal> {
         let Some(datagrams) = &mut self.datagrams else { return Err(datagram_on_a_stream()) };
         let silence = datagrams.arrivals.silence(now.instant);
-        let symbol_bytes: usize = packet.symbols.iter().map(|symbol| symbol.bytes.len()).sum();
-        if !datagrams.arrivals.handle_packet(now, packet.header, packet.payload.len() + symbol_bytes) {
+        let bytes = packet.payload.len() + packet.symbols.encoded_bytes();
+        if !datagrams.arrivals.handle_packet(now, packet.header, bytes) {
             return Ok(());
         }
-        let LivePacket { payload_number, payload, symbols, .. } = packet;
-        datagrams.chain.handle_packet(now.instant, payload_number, &payload, symbols)?;
+        datagrams.chain.handle_packet(now.instant, packet)?;
         let long_silent = silence.is_none_or(|silence| silence >= LONG_SILENCE);
         self.decode_chain(now)?;
         self.owe_feedback(now.instant, long_silent);
@@ -413,6 +412,7 @@ impl GroundSession {
         if !datagrams.arrivals.handle_packet(now, packet.header, packet.bytes.len()) {
             return Ok(());
         }
+        datagrams.chain.handle_other_packet(packet.header.number);
         let object = datagrams.assembly.handle_packet(now.instant, packet);
         self.owe_feedback(now.instant, false);
         let Some(object) = object else { return Ok(()) };

@@ -222,6 +222,8 @@ pub(super) struct Datagrams {
     pub(super) max_bytes: usize,
     pub(super) packets: Packets,
     pub(super) shield: Shield,
+    /// The number after the last record of the payload that left last.
+    pub(super) payload_end: u64,
     /// Live frames that others may continue once they are acknowledged, by first record: their ranges.
     pub(super) bases: BTreeMap<u64, SequenceRange>,
     /// Since when something is on its way and nothing was heard.
@@ -397,6 +399,7 @@ impl EdgeSession {
                     self.config.overhead_bytes.unwrap_or(DATAGRAM_OVERHEAD),
                     self.stats.loss.unwrap_or(LossReport::ASSUMED),
                 ),
+                payload_end: 0,
                 bases: BTreeMap::new(),
                 unheard_since: None,
                 silent: false,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::allowance::Allowance;
 use super::live::Chain;
 use super::load::{FIRST_LOAD, Load};
-use crate::datagram::coding::{CodingSender, MAX_PAYLOAD_BYTES, MAX_SYMBOLS_PER_PACKET, MAX_WINDOW, Symbol};
+use crate::datagram::coding::{CodingSender, MAX_PAYLOAD_BYTES, MAX_SYMBOLS_PER_PACKET, MAX_WINDOW, Symbols};
 use crate::datagram::loss::LossReport;
 use crate::datagram::protection::{Conditions, LOAD_MAX, Protection};
 use crate::message::Wanted;
@@ -34,9 +34,8 @@ const KNOWN_PAYLOADS: u32 = 500;
 /// How much symbols may save up or overdraw, as time of the link.
 const SYMBOLS_SAVED: Duration = Duration::from_millis(250);
 
-/// What a payload takes beside its frame, and a symbol beside its bytes, at most.
+/// What a payload takes beside its frame, at most.
 const PAYLOAD_HEADER_BYTES: usize = 16;
-const SYMBOL_HEADER_BYTES: usize = 4;
 
 /// What of the protection against loss is fixed by configuration, instead of following the measured loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,15 +56,13 @@ pub(super) struct Shield {
     protection: Protection,
     load: Load,
     coding: CodingSender,
-    /// The next payload's number.
-    next_payload: u32,
+    /// Payloads so far.
+    payloads: u32,
     /// What may be spent on symbols: [`Protection::load_percent`] of the link, less what payloads and symbols took.
     /// Symbols that keep a live payload waiting do more harm than good.
     allowance: Allowance,
     /// Symbols that should have gone with the payloads so far.
     owed: f64,
-    /// The next symbol's index among those that end before the next payload.
-    index: u8,
     /// When symbols go by themselves, if no payload takes them along, and for how many ticks more.
     tail: Option<(Instant, u32)>,
     asked: Asked,
@@ -106,10 +103,9 @@ impl Shield {
             conditions,
             load: Load::default(),
             coding: CodingSender::new(),
-            next_payload: 0,
+            payloads: 0,
             allowance: Allowance::new(SYMBOLS_SAVED),
             owed: 0.0,
-            index: 0,
             tail: None,
             asked: Asked::default(),
             chained: u32::MAX,
@@ -211,53 +207,47 @@ impl Shield {
         self.allowance.charge(wire_bytes);
     }
 
-    /// The symbols that packet `number`, that of the next payload, takes along in the room beside it.
-    pub(super) fn symbols(&mut self, number: u32, mut room: usize) -> Vec<Symbol> {
-        let mut symbols = Vec::new();
-        let mut taken = 0;
-        while self.has_index() {
-            let is_asked = self.asked.symbols > 0;
-            if !is_asked && (self.owed < 1.0 || !self.allowance.has(taken)) {
-                break;
-            }
-            let window = if is_asked { self.asked.window } else { self.protection.window };
-            let Some(symbol) = self.coding.symbol(self.next_payload, self.index, window) else {
-                self.owed = 0.0;
-                self.asked.symbols = 0;
-                break;
-            };
-            let bytes = symbol.bytes.len() + SYMBOL_HEADER_BYTES;
-            if bytes > room {
-                break;
-            }
-            room -= bytes;
-            taken += bytes;
-            self.index += 1;
-            if is_asked {
-                self.asked.symbols -= 1;
-                self.asked.answered = number;
-            } else {
-                self.owed -= 1.0;
-            }
-            symbols.push(symbol);
+    /// The symbols that packet `number` takes along in the room that is left in it.
+    pub(super) fn symbols(&mut self, number: u32, room: usize) -> Symbols {
+        let is_asked = self.asked.symbols > 0;
+        let window = if is_asked { self.asked.window } else { self.protection.window };
+        let bytes = self.coding.symbol_bytes(window);
+        if bytes == 0 {
+            self.owed = 0.0;
+            self.asked.symbols = 0;
+            return Symbols::default();
         }
-        symbols
+        let due = if is_asked {
+            self.asked.symbols
+        } else {
+            // The last one may overdraw the account.
+            let affordable = (self.allowance.bytes() / bytes as f64).ceil().max(0.0);
+            self.owed.min(affordable) as u8
+        };
+        let fitting = (room.saturating_sub(1) / bytes).min(MAX_SYMBOLS_PER_PACKET.into());
+        let count = due.min(fitting as u8);
+        if is_asked {
+            self.asked.symbols -= count;
+            self.asked.answered = number;
+        } else {
+            self.owed -= f64::from(count);
+        }
+        self.coding.symbols(number, window, count)
     }
 
     /// A payload leaves: returns its number.
-    pub(super) fn push(&mut self, now: Instant, payload: &[u8]) -> u32 {
-        let number = self.next_payload;
-        self.next_payload = number.wrapping_add(1);
-        self.index = 0;
+    pub(super) fn push(&mut self, now: Instant, payload: &[u8]) -> u8 {
+        let number = self.coding.next();
+        self.payloads = self.payloads.saturating_add(1);
         self.asked.window = self.asked.window.saturating_add(1);
         self.load.push(payload.len());
-        if self.coding.push(number, payload).is_ok() && self.protection.symbols_percent > 0 {
+        if self.coding.push(payload).is_ok() && self.protection.symbols_percent > 0 {
             // Where losses come in bursts, a pause between packets would prolong them.
             let burst = u32::from(self.conditions.loss.burst_tenths).div_ceil(10);
             let ticks = if self.protection.fills_idle_ticks { burst + 1 } else { 1 };
             // Just ahead of the next payload, which would have taken them along, they cost a packet more.
             let is_light = ticks == 1 && self.conditions.loss.loss_per_mille <= LIGHT_LOSS_PER_MILLE;
-            let waits = is_light && self.next_payload >= KNOWN_PAYLOADS;
+            let waits = is_light && self.payloads >= KNOWN_PAYLOADS;
             let tick = self.protection.tick;
             let interval = if waits { self.payload_interval().max(tick) } else { tick };
             let symbols = self.symbols_per_payload() * interval.as_secs_f64() / tick.as_secs_f64();
@@ -280,9 +270,6 @@ impl Shield {
 
     /// When that will be by itself.
     pub(super) fn owes_at(&self, now: Instant) -> Option<Instant> {
-        if !self.has_index() {
-            return None;
-        }
         if self.asked.symbols > 0 {
             return Some(now);
         }
@@ -292,13 +279,8 @@ impl Shield {
         Some(due.max(self.allowance.at(packet as usize)))
     }
 
-    /// Whether there may be another symbol before the next payload.
-    fn has_index(&self) -> bool {
-        self.index < MAX_SYMBOLS_PER_PACKET
-    }
-
     /// Symbols of the payloads so far for packet `number`, and the number of the next payload, before which they end.
-    pub(super) fn symbols_alone(&mut self, now: Instant, number: u32, room: usize) -> (u32, Vec<Symbol>) {
+    pub(super) fn symbols_alone(&mut self, now: Instant, number: u32, room: usize) -> (u8, Symbols) {
         if let Some((at, ticks)) = self.tail
             && at <= now
         {
@@ -307,7 +289,7 @@ impl Shield {
         if self.asked.symbols == 0 {
             self.owed = self.owed.max(1.0);
         }
-        (self.next_payload, self.symbols(number, room))
+        (self.coding.next(), self.symbols(number, room))
     }
 }
 
@@ -352,13 +334,13 @@ mod tests {
         assert!(!shield.owes(at(999)) || shield.asked.window == 11);
         assert!(shield.owes(at(1000)));
         let (end, symbols) = shield.symbols_alone(at(1000), 30, 1000);
-        assert_eq!((end, symbols.len(), symbols[0].window), (20, 3, 11));
+        assert_eq!((end, symbols.combinations.len(), symbols.window), (20, 3, 11));
         assert!(!shield.owes(at(1000)));
         // A feedback that left before they came asks again.
         shield.handle_wanted(Wanted { symbols: 3, window: 9 }, 29, 2, 4);
         assert!(!shield.owes(at(1000)));
         shield.handle_wanted(Wanted { symbols: 1, window: 12 }, 30, 1, 0);
-        assert_eq!(shield.symbols_alone(at(1000), 31, 1000).1.len(), 1);
+        assert_eq!(shield.symbols_alone(at(1000), 31, 1000).1.combinations.len(), 1);
     }
 
     #[test]
@@ -379,7 +361,7 @@ mod tests {
         let mut shield = shield(20);
         shield.owed = 3.0;
         shield.charge(8_000);
-        assert_eq!(shield.symbols(21, 1000), []);
+        assert_eq!(shield.symbols(21, 1000), Symbols::default());
         let at_once = shield.owes_at(at(1000)).unwrap();
         assert!(at(1200) < at_once && at_once < at(1300), "{at_once}");
     }

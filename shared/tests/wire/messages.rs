@@ -6,7 +6,7 @@ use tern_shared::command::{
     Action, Answer, Cancel, CancelReason, Command, CommandId, CommandReport, DeviceCommand, Order, Reason,
     State, Step,
 };
-use tern_shared::datagram::coding::Symbol;
+use tern_shared::datagram::coding::Symbols;
 use tern_shared::datagram::loss::LossReport;
 use tern_shared::id::{Epoch, SchemaId, Token};
 use tern_shared::mavlink::dialect;
@@ -36,10 +36,10 @@ pub(crate) fn to_ground() -> Vec<(ToGround, &'static str)> {
         agent: "tern-edge 0.1.0".into(),
     };
     let estimate = ClockEstimate { offset_micros: -50_000, uncertainty_micros: 350_000 };
-    let header = PacketHeader { number: 300, sent_millis: 65_535 };
-    let payload = Payload { offset: -2, frame: vec![0xde, 0xad] }.encode();
-    let symbols = vec![Symbol { window: 6, index: 1, bytes: vec![0xbe, 0xef] }];
-    let live = LivePacket { header, payload_number: 200, payload, symbols };
+    let header = PacketHeader { number: 300, sent_millis: 1000 };
+    let payload = |offset| Payload { offset, frame: vec![0xde, 0xad] }.encode();
+    let symbols = Symbols { window: 6, combinations: vec![vec![0xbe, 0xef], vec![0xca, 0xfe]] };
+    let live = LivePacket { header, payload_number: 200, payload: payload(Some(-2)), symbols };
     let bytes = object(1000, vec![0, 300]).encode();
     let backlog = BacklogPacket { header, number: 7, index: 1, count: 2, bytes };
     let gap = |offset, count, reason| ToGround::Gap(Gap { offset, count, reason });
@@ -66,9 +66,21 @@ pub(crate) fn to_ground() -> Vec<(ToGround, &'static str)> {
         (ToGround::Probe(Probe { sent: TIME, estimate: None }), "048080a0faa0ccd70500"),
         (ToGround::Probe(Probe { sent: TIME, estimate: Some(estimate) }), "048080a0faa0ccd705019f8d06b0ae15"),
         (ToGround::Goodbye, "05"),
-        (ToGround::Live(live.clone()), "06ac02ffff03c801040302dead011502beef"),
-        (ToGround::Live(LivePacket { payload: Vec::new(), ..live }), "06ac02ffff03c80100011502beef"),
-        (ToGround::Backlog(backlog), "07ac02ffff030701020bd00f0200ac0204deadbeef"),
+        (ToGround::Live(live.clone()), "06ac02e803c8040003dead15beefcafe"),
+        (
+            ToGround::Live(LivePacket { payload: payload(None), ..live.clone() }),
+            "06ac02e803c802dead15beefcafe",
+        ),
+        (
+            ToGround::Live(LivePacket {
+                payload: payload(None),
+                symbols: Symbols::default(),
+                ..live.clone()
+            }),
+            "06ac02e803c802dead",
+        ),
+        (ToGround::Live(LivePacket { payload: Vec::new(), ..live }), "06ac02e803c80015beefcafe"),
+        (ToGround::Backlog(backlog), "07ac02e8030701020bd00f0200ac0204deadbeef"),
         (answer(Answer::Report(CommandReport { id: CommandId(300), steps: Vec::new() })), "0800ac0200"),
         (
             answer(Answer::Report(CommandReport { id: CommandId(300), steps: every_step() })),
@@ -100,7 +112,7 @@ pub(crate) fn to_vehicle() -> Vec<(ToVehicle, &'static str)> {
         committed: committed.clone(),
         largest: 1000,
         missing: vec![(3, 2), (400, 1)],
-        arrived_millis: 65_535,
+        arrived_millis: 1000,
         held_millis: 700,
         loss: LossReport { loss_per_mille: 17, burst_tenths: 25 },
         key_frame_wanted: true,
@@ -126,7 +138,7 @@ pub(crate) fn to_vehicle() -> Vec<(ToVehicle, &'static str)> {
             "038080a0faa0ccd705c0cfc4faa0ccd705",
         ),
         (ToVehicle::Goodbye, "04"),
-        (ToVehicle::Feedback(feedback), "05ac02020a1ea00101e807020302900301ffff03bc0511190101030c"),
+        (ToVehicle::Feedback(feedback), "05ac02020a1ea00101e807020302900301e803bc0511190101030c"),
         (ToVehicle::Goodbye, "04"),
         (
             order(Order::Command(switch(None))),

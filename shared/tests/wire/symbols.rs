@@ -1,41 +1,47 @@
 //! Symbols of the datagram link's code, and the payloads that they combine.
 
-/// A symbol as a sender makes it.
-pub(crate) struct GoldenSymbol {
-    /// Number of the payload in the symbol's packet.
+/// A packet's symbols as a sender makes them.
+pub(crate) struct GoldenSymbols {
+    /// Number of the packet.
+    pub(crate) packet: u32,
+    /// Number of the packet's payload.
     pub(crate) end: u32,
-    /// What it combines, oldest first: the payloads before `end`.
+    /// What they combine, oldest first: the payloads before `end`.
     pub(crate) payloads: Vec<Vec<u8>>,
     pub(crate) hex: &'static str,
 }
 
-impl GoldenSymbol {
-    /// Number of the oldest of its payloads.
+impl GoldenSymbols {
+    /// Number of the oldest of the payloads.
     pub(crate) fn first(&self) -> u32 {
-        self.end.wrapping_sub(self.payloads.len() as u32)
+        self.end - self.payloads.len() as u32
     }
 }
 
 /// With their bytes, which a second implementation of the document's arithmetic made, too.
-pub(crate) fn symbols() -> Vec<GoldenSymbol> {
-    let of = |end, payloads: &[&[u8]], hex| {
+pub(crate) fn symbols() -> Vec<GoldenSymbols> {
+    let of = |packet, end, payloads: &[&[u8]], hex| {
         let payloads = payloads.iter().map(|payload| payload.to_vec()).collect();
-        GoldenSymbol { end, payloads, hex }
+        GoldenSymbols { packet, end, payloads, hex }
     };
     let counted: Vec<u8> = (0..60).collect();
     vec![
-        of(9, &[b"hi", b"tern"], "04058f37970ef4"),
-        of(9, &[b"hi", b"tern"], "0505cbf715bd84"),
-        // An empty payload is all zeros, which are cut off.
-        of(9, &[b""], "0300"),
-        // Numbers wrap; a length of two bytes; zeros within.
+        of(30, 9, &[b"hi", b"tern"], "051997292b3644b4d8ff53"),
+        of(31, 9, &[b"hi", b"tern"], "04910461f71d"),
+        // An empty payload is all zeros.
+        of(31, 9, &[b""], "0000"),
+        of(31, 9, &[b"tern", b""], "04c20f9eacd8"),
+        // As many as a packet has. The factor of its number wraps.
+        of(0x4000_0005, 514, &[b"a", b"bc", b"\0\0\0"], "0b43b43e00af273d006c05d50008310100"),
+        // A payload's number in eight bits wraps; a length of two bytes; zeros within.
         of(
-            0,
+            u32::MAX,
+            256,
             &[&counted, &[0, 1], &[0xff; 130]],
-            "0a8401dfbde3467ddce7aa91f5ce83b819226f54a79cd1ea4b703d066259142f8eb5f8c30338754eefd4\
-             99a2c6fdb08b2a115c6794afe2d978430e35516a271c3030303030303030303030303030303030303030\
-             303030303030303030303030303030303030303030303030303030303030303030303030303030303030\
-             303030303030303030",
+            "08a234cd7fcdf4468d3fff4d86340dbf74c6e95b90221ba962d010a269dbe2509b29c577bc0e37854efc\
+             3c8e45f7ce7cb7052a9853e1d86aa113d361aa1806060606060606060606060606060606060606060606\
+             060606060606060606060606060606060606060606060606060606060606060606060606060606060606\
+             06060606060606",
         ),
     ]
 }

@@ -45,6 +45,10 @@ pub(crate) struct Edge {
     not_stored: RangeSet,
     /// The newest live frame, until it is sent.
     waiting: Option<SequenceRange>,
+    /// All live frames, by first sequence number: where they end.
+    live: BTreeMap<u64, u64>,
+    /// Where the live frame ended that was sent last.
+    live_end: u64,
     fetched_frames: usize,
     /// What earlier starts spent of this month.
     month: MonthSpent,
@@ -92,6 +96,8 @@ impl Edge {
             acknowledged: RangeSet::new(),
             not_stored: RangeSet::new(),
             waiting: None,
+            live: BTreeMap::new(),
+            live_end: 0,
             fetched_frames: faults.fetched_frames,
             month: MonthSpent::default(),
             is_open: false,
@@ -184,6 +190,7 @@ impl Edge {
         if is_live {
             // A record that fits no datagram is backlog from the beginning.
             let is_alone = self.waiting.is_none() && !large;
+            self.live.insert(range.start, range.end);
             if !(faults.datagrams && large) {
                 self.waiting = Some(range);
             }
@@ -281,7 +288,7 @@ impl Edge {
     fn check_order(&mut self, message: &ToGround) {
         let backlog = match message {
             ToGround::Frame(frame) if frame.lane == Lane::Live => {
-                self.note_live(frame.object.offset);
+                self.note_live(Some(frame.object.offset));
                 false
             }
             ToGround::Live(packet) => {
@@ -356,9 +363,11 @@ impl Edge {
         self.session.poll_timeout(now)
     }
 
-    /// Books the live frame that begins there as sent: the newest one, or a part of it.
-    fn note_live(&mut self, offset: i64) {
-        let start = self.base.wrapping_add_signed(offset);
+    /// Books the live frame as sent that begins there, or where the one before ended: the newest one, or a part of it.
+    fn note_live(&mut self, offset: Option<i64>) {
+        let start = offset.map_or(self.live_end, |offset| self.base.wrapping_add_signed(offset));
+        // Its last part, if it leaves in several: those before leave after that, and nothing continues them.
+        self.live_end = self.live.range(..=start).next_back().map_or(0, |(_, end)| *end);
         if let Some(range) = self.waiting.take() {
             let is_newest = (range.start..range.end).contains(&start);
             assert!(is_newest, "a live frame from {start} was sent while {range} waited");

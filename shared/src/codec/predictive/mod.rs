@@ -52,6 +52,12 @@ const MAX_LASTING_STATES: usize = 24;
 /// Those for the next frame only: one, and those whose next frame was lost or is late.
 const MAX_PASSING_STATES: usize = 8;
 
+/// Whether the frame continues the one whose records end where its own begin, and so cannot be decoded before that.
+pub fn continues_previous(frame: &[u8]) -> bool {
+    let head = head::Head::UNKNOWN.code(&mut range_coder::Decoder::new(frame));
+    head.is_some_and(|head| head.continues == head::Continues::Previous)
+}
+
 /// A state after a frame, for a frame to come.
 #[derive(Clone, Debug)]
 struct Kept {

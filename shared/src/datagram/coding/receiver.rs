@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 
 use super::gf256::{add_scaled, inverse, scale};
-use super::symbol::{MAX_SYMBOL_BYTES, Symbol, coefficient, with_length, without_length};
-use super::{HORIZON, MAX_PAYLOAD_BYTES, MAX_SYMBOLS_PER_PACKET, MAX_WINDOW};
+use super::symbol::{MAX_SYMBOL_BYTES, Symbols, coefficient, with_length, without_length};
+use super::{HORIZON, MAX_PAYLOAD_BYTES, MAX_WINDOW};
 
 /// Remembers the newest payloads and recovers those between them that did not come.
 ///
@@ -61,15 +61,15 @@ impl CodingReceiver {
         }
     }
 
-    /// The payload of packet `number` came. Returns what is new by it, with numbers: the payload itself first, unless
+    /// The payload `number` came. Returns what is new by it, with numbers: the payload itself first, unless
     /// it was known, then those that it helped to recover.
     ///
-    /// A number more than [`HORIZON`] away from the newest, either way, makes the receiver begin again from there. A
-    /// payload over [`MAX_PAYLOAD_BYTES`] is returned and otherwise treated as lost.
+    /// A number [`HORIZON`] or more ahead of the newest makes the receiver begin again from there; one so far behind it was
+    /// given up, and nothing is new. A payload over [`MAX_PAYLOAD_BYTES`] is returned and otherwise treated as lost.
     pub fn handle_payload(&mut self, number: u32, payload: &[u8]) -> Vec<(u32, Vec<u8>)> {
         self.move_to(number);
         let slot = slot(number);
-        if self.payloads[slot].is_some() {
+        if self.age(number) >= HORIZON || self.payloads[slot].is_some() {
             return Vec::new();
         }
         let mut new = vec![(number, payload.to_vec())];
@@ -80,17 +80,21 @@ impl CodingReceiver {
         new
     }
 
-    /// A symbol came in the packet of payload `end`; hand that payload over first. Returns the payloads that the
-    /// symbol recovers, with numbers, oldest first.
-    pub fn handle_symbol(&mut self, end: u32, symbol: Symbol) -> Vec<(u32, Vec<u8>)> {
-        self.move_to(end.wrapping_sub(1));
-        let Some(equation) = self.equation(end, symbol) else {
-            self.stats.useless += 1;
-            return Vec::new();
-        };
-        self.insert(equation);
+    /// Symbols came in packet `packet`, that of payload `end` or, without one, ahead of that; hand the payload over first.
+    /// Returns the payloads that the symbols recover, with numbers.
+    pub fn handle_symbols(&mut self, packet: u32, end: u32, symbols: Symbols) -> Vec<(u32, Vec<u8>)> {
         let mut new = Vec::new();
-        self.collect_solved(&mut new);
+        if symbols.combinations.is_empty() {
+            return new;
+        }
+        self.move_to(end.wrapping_sub(1));
+        for (index, bytes) in (0..).zip(symbols.combinations) {
+            match self.equation(packet, index, end, symbols.window, bytes) {
+                Some(equation) => self.insert(equation),
+                None => self.stats.useless += 1,
+            }
+            self.collect_solved(&mut new);
+        }
         new
     }
 
@@ -111,43 +115,42 @@ impl CodingReceiver {
         self.stats
     }
 
-    /// Makes `number` one of those that are known or unknown, and gives up what is too old then.
+    /// Makes `number` the newest, unless one after it is, and gives up what is too old then.
     fn move_to(&mut self, number: u32) {
-        let ahead = number.wrapping_sub(self.newest.unwrap_or(number)).cast_signed();
-        if ahead.unsigned_abs() as usize >= HORIZON {
+        let ahead = self.newest.map_or(HORIZON as i32, |newest| number.wrapping_sub(newest).cast_signed());
+        if ahead <= 0 {
+            return;
+        }
+        self.newest = Some(number);
+        if ahead as usize >= HORIZON {
             self.payloads.fill(None);
             self.equations.clear();
-            self.newest = Some(number);
             self.span = 1;
             return;
         }
-        for step in (0..ahead.max(0).cast_unsigned()).rev() {
+        for step in 0..ahead.cast_unsigned() {
             let slot = slot(number.wrapping_sub(step));
             self.payloads[slot] = None;
             self.equations.remove(&slot);
         }
-        if ahead > 0 || self.newest.is_none() {
-            let ahead = if self.newest.is_none() { 1 } else { ahead.unsigned_abs() as usize };
-            self.span = (self.span + ahead).min(HORIZON);
-            self.newest = Some(number);
-        }
+        self.span = (self.span + ahead as usize).min(HORIZON);
+    }
+
+    /// How far a number lies before the newest; very far for one after it.
+    fn age(&self, number: u32) -> usize {
+        self.newest.unwrap_or(number).wrapping_sub(number) as usize
     }
 
     /// The symbol without what is known; `None` when it can be of no use.
-    fn equation(&self, end: u32, symbol: Symbol) -> Option<Equation> {
-        let newest = self.newest?;
-        let window = u32::from(symbol.window);
-        let is_symbol = (1..=MAX_WINDOW).contains(&symbol.window)
-            && symbol.index < MAX_SYMBOLS_PER_PACKET
-            && symbol.bytes.len() <= MAX_SYMBOL_BYTES;
-        let oldest_age = newest.wrapping_sub(end.wrapping_sub(window));
-        if !is_symbol || oldest_age as usize >= HORIZON {
+    fn equation(&self, packet: u32, index: u8, end: u32, window: u8, bytes: Vec<u8>) -> Option<Equation> {
+        let is_symbol = (1..=MAX_WINDOW).contains(&window) && bytes.len() <= MAX_SYMBOL_BYTES;
+        if !is_symbol || self.age(end.wrapping_sub(window.into())) >= HORIZON {
             return None;
         }
-        let mut equation = Equation { coefficients: [0; HORIZON], bytes: symbol.bytes };
-        for before_end in 1..=window {
+        let mut equation = Equation { coefficients: [0; HORIZON], bytes };
+        for before_end in 1..=window.into() {
             let number = end.wrapping_sub(before_end);
-            let coefficient = coefficient(end, symbol.index, number);
+            let coefficient = coefficient(packet, index, number as u8);
             match &self.payloads[slot(number)] {
                 Some(payload) => equation.add_bytes(coefficient, payload),
                 None => equation.coefficients[slot(number)] = coefficient,

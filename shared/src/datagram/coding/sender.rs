@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::gf256::add_scaled;
-use super::symbol::{Symbol, coefficient, with_length};
+use super::symbol::{Symbols, coefficient, with_length};
 use super::{MAX_PAYLOAD_BYTES, MAX_SYMBOLS_PER_PACKET, MAX_WINDOW};
 
 /// Remembers the newest payloads and combines them.
@@ -12,14 +12,14 @@ pub struct CodingSender {
     /// Behind their lengths, oldest first, at most [`MAX_WINDOW`].
     payloads: VecDeque<Vec<u8>>,
     /// The number after the newest one's.
-    next: u32,
+    next: u8,
 }
 
 /// A payload that no packet carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("payload {number} of {bytes} bytes is over the {MAX_PAYLOAD_BYTES} that the code takes: split it")]
 pub struct PayloadTooLong {
-    number: u32,
+    number: u8,
     bytes: usize,
 }
 
@@ -29,17 +29,21 @@ impl CodingSender {
         CodingSender::default()
     }
 
-    /// Remembers the payload of packet `number`, and forgets the one [`MAX_WINDOW`] before it.
+    /// The number of the next payload.
+    pub fn next(&self) -> u8 {
+        self.next
+    }
+
+    /// Remembers the next payload, and forgets the one [`MAX_WINDOW`] before it.
     ///
-    /// Numbers are consecutive and wrap. After a number that is not, or a payload that is too long, symbols cover only
-    /// what comes then.
-    pub fn push(&mut self, number: u32, payload: &[u8]) -> Result<(), PayloadTooLong> {
-        let is_too_long = payload.len() > MAX_PAYLOAD_BYTES;
-        if number != self.next || is_too_long {
-            self.payloads.clear();
-        }
+    /// # Errors
+    ///
+    /// A payload that is too long: it has its number all the same, and symbols cover only what comes then.
+    pub fn push(&mut self, payload: &[u8]) -> Result<(), PayloadTooLong> {
+        let number = self.next;
         self.next = number.wrapping_add(1);
-        if is_too_long {
+        if payload.len() > MAX_PAYLOAD_BYTES {
+            self.payloads.clear();
             return Err(PayloadTooLong { number, bytes: payload.len() });
         }
         if self.payloads.len() == usize::from(MAX_WINDOW) {
@@ -49,31 +53,30 @@ impl CodingSender {
         Ok(())
     }
 
-    /// Symbol `index` (below [`MAX_SYMBOLS_PER_PACKET`]) for the packet of payload `end`, over the `window` payloads
-    /// before it or as many as are remembered; `None` when there are none.
-    ///
-    /// `end` is the newest number, or the one after it, when that is not pushed yet.
-    pub fn symbol(&self, end: u32, index: u8, window: u8) -> Option<Symbol> {
-        debug_assert!(index < MAX_SYMBOLS_PER_PACKET);
-        let behind = self.next.wrapping_sub(end) as usize;
-        let available = self.payloads.len().checked_sub(behind)?;
-        let window = available.min(usize::from(window.min(MAX_WINDOW)));
-        if window == 0 {
-            return None;
+    /// Up to `count` symbols (at most [`MAX_SYMBOLS_PER_PACKET`]) for packet `packet`, over the newest `window` payloads or
+    /// as many as are remembered; none when there are none. No two packets of a connection have the same number.
+    pub fn symbols(&self, packet: u32, window: u8, count: u8) -> Symbols {
+        let window = self.payloads.len().min(usize::from(window.min(MAX_WINDOW)));
+        if window == 0 || count == 0 {
+            return Symbols::default();
         }
-        let mut bytes = Vec::new();
-        for (payload, before_end) in
-            self.payloads.range(available - window..available).zip((1..=window).rev())
-        {
-            if bytes.len() < payload.len() {
-                bytes.resize(payload.len(), 0);
+        let covered = self.payloads.range(self.payloads.len() - window..);
+        let longest = covered.clone().map(Vec::len).max().unwrap_or_default();
+        let combination = |index: u8| {
+            let mut bytes = vec![0; longest];
+            for (payload, before_end) in covered.clone().zip((1..=window).rev()) {
+                let number = self.next.wrapping_sub(before_end as u8);
+                add_scaled(&mut bytes, coefficient(packet, index, number), payload);
             }
-            let number = end.wrapping_sub(before_end as u32);
-            add_scaled(&mut bytes, coefficient(end, index, number), payload);
-        }
-        let len = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        bytes.truncate(len);
-        Some(Symbol { window: window as u8, index, bytes })
+            bytes
+        };
+        let combinations = (0..count.min(MAX_SYMBOLS_PER_PACKET)).map(combination).collect();
+        Symbols { window: window as u8, combinations }
+    }
+
+    /// How long each symbol over the newest `window` payloads is, bytes; 0 when there is none.
+    pub fn symbol_bytes(&self, window: u8) -> usize {
+        self.payloads.iter().rev().take(window.min(MAX_WINDOW).into()).map(Vec::len).max().unwrap_or_default()
     }
 }
 
@@ -84,45 +87,39 @@ mod tests {
     #[test]
     fn a_symbol_covers_the_payloads_before_that_of_its_packet() {
         let mut sender = CodingSender::new();
-        assert_eq!(sender.symbol(0, 0, 8), None);
-        sender.push(0, b"first").unwrap();
-        assert_eq!(sender.symbol(0, 0, 8), None);
-        let alone = sender.symbol(1, 0, 8).unwrap();
-        sender.push(1, b"second, longer").unwrap();
-        assert_eq!(sender.symbol(1, 0, 8), Some(alone));
-        let both = sender.symbol(2, 3, 8).unwrap();
-        assert_eq!((both.window, both.index, both.bytes.len()), (2, 3, 15));
-        assert_eq!(sender.symbol(2, 3, 1).unwrap().window, 1);
-        assert_eq!(sender.symbol(2, 0, 0), None);
-        assert_eq!(sender.symbol(700, 0, 8), None);
+        assert_eq!(sender.symbols(0, 8, 1), Symbols::default());
+        sender.push(b"first").unwrap();
+        let alone = sender.symbols(1, 8, 2);
+        assert_eq!((alone.window, alone.combinations.len(), alone.encoded_bytes()), (1, 2, 13));
+        sender.push(b"second, longer").unwrap();
+        let both = sender.symbols(2, 8, 1);
+        assert_eq!((both.window, both.combinations[0].len(), sender.symbol_bytes(8)), (2, 15, 15));
+        assert_eq!(sender.symbols(2, 1, 9).window, 1);
+        assert_eq!(sender.symbols(2, 1, 9).combinations.len(), usize::from(MAX_SYMBOLS_PER_PACKET));
+        assert_eq!(sender.symbols(2, 0, 1), Symbols::default());
     }
 
     #[test]
     fn the_window_is_bounded() {
         let mut sender = CodingSender::new();
-        for number in 0..100 {
-            sender.push(number, &[1; 10]).unwrap();
+        for _ in 0..100 {
+            sender.push(&[1; 10]).unwrap();
         }
         assert_eq!(sender.payloads.len(), usize::from(MAX_WINDOW));
-        assert_eq!(sender.symbol(100, 0, 255).unwrap().window, MAX_WINDOW);
-        assert_eq!(sender.symbol(99, 0, 255).unwrap().window, MAX_WINDOW - 1);
+        assert_eq!(sender.symbols(100, 255, 1).window, MAX_WINDOW);
     }
 
     #[test]
-    fn after_a_jump_symbols_cover_only_what_came_then() {
+    fn after_a_payload_that_is_too_long_symbols_cover_only_what_came_then() {
         let mut sender = CodingSender::new();
-        sender.push(u32::MAX, b"before the wrap").unwrap();
-        sender.push(0, b"after it").unwrap();
-        assert_eq!(sender.symbol(1, 0, 8).unwrap().window, 2);
-        sender.push(9, b"after a jump").unwrap();
-        assert_eq!(sender.symbol(10, 0, 8).unwrap().window, 1);
-        let refused = sender.push(10, &[0; MAX_PAYLOAD_BYTES + 1]).unwrap_err();
+        sender.push(b"before").unwrap();
+        let refused = sender.push(&[0; MAX_PAYLOAD_BYTES + 1]).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "payload 10 of 1401 bytes is over the 1400 that the code takes: split it"
+            "payload 1 of 1401 bytes is over the 1400 that the code takes: split it"
         );
-        assert_eq!(sender.symbol(11, 0, 8), None);
-        sender.push(11, &[0; MAX_PAYLOAD_BYTES]).unwrap();
-        assert_eq!(sender.symbol(12, 0, 8).unwrap().window, 1);
+        assert_eq!((sender.next(), sender.symbols(2, 8, 1)), (2, Symbols::default()));
+        sender.push(&[0; MAX_PAYLOAD_BYTES]).unwrap();
+        assert_eq!(sender.symbols(3, 8, 1).window, 1);
     }
 }

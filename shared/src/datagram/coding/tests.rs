@@ -10,11 +10,11 @@ use super::gf256::{add_scaled, inverse, scale};
 use super::symbol::coefficient;
 use super::*;
 
-/// What crosses the link for payload `number`, symbols included.
+/// What crosses the link for payload `number`, symbols included: in these tests, the packet of the same number.
 struct Packet {
     number: u32,
     payload: Vec<u8>,
-    symbols: Vec<Symbol>,
+    symbols: Symbols,
 }
 
 fn payload(rng: &mut StdRng, bytes_max: usize) -> Vec<u8> {
@@ -23,15 +23,25 @@ fn payload(rng: &mut StdRng, bytes_max: usize) -> Vec<u8> {
     (0..bytes).map(|_| if rng.random_bool(0.3) { 0 } else { rng.random() }).collect()
 }
 
+/// A sender whose next payload has this number.
+fn sender(number: u32) -> CodingSender {
+    let mut sender = CodingSender::new();
+    for _ in 0..number % 256 {
+        // Nothing is remembered of these.
+        assert!(sender.push(&[0; MAX_PAYLOAD_BYTES + 1]).is_err());
+    }
+    sender
+}
+
 fn packets(seed: u64, first: u32, count: u32, window: u8, symbols: u8) -> Vec<Packet> {
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut sender = CodingSender::new();
+    let mut sender = sender(first);
     (0..count)
         .map(|index| {
             let number = first.wrapping_add(index);
             let payload = payload(&mut rng, 200);
-            sender.push(number, &payload).unwrap();
-            let symbols = (0..symbols).filter_map(|index| sender.symbol(number, index, window)).collect();
+            let symbols = sender.symbols(number, window, symbols);
+            sender.push(&payload).unwrap();
             Packet { number, payload, symbols }
         })
         .collect()
@@ -45,9 +55,7 @@ fn receive(
     got: &mut BTreeSet<u32>,
 ) {
     let mut new = receiver.handle_payload(packet.number, &packet.payload);
-    for symbol in &packet.symbols {
-        new.extend(receiver.handle_symbol(packet.number, symbol.clone()));
-    }
+    new.extend(receiver.handle_symbols(packet.number, packet.number, packet.symbols.clone()));
     for (number, payload) in new {
         assert_eq!(sent.get(&number), Some(&&payload[..]), "payload {number}");
         assert!(got.insert(number), "payload {number} twice");
@@ -63,14 +71,20 @@ fn determined(packets: &[Packet], came: &[usize]) -> BTreeSet<u32> {
     let known: BTreeSet<u32> = came.iter().map(|index| packets[*index].number).collect();
     let lost: Vec<u32> =
         packets.iter().map(|packet| packet.number).filter(|number| !known.contains(number)).collect();
-    let row = |end: u32, symbol: &Symbol| -> Vec<u8> {
-        let covers = |number: u32| (1..=u32::from(symbol.window)).contains(&end.wrapping_sub(number));
-        lost.iter().map(|n| if covers(*n) { coefficient(end, symbol.index, *n) } else { 0 }).collect()
+    let row = |packet: &Packet, index: u8| -> Vec<u8> {
+        let window = 1..=u32::from(packet.symbols.window);
+        let covers = |number: u32| window.contains(&packet.number.wrapping_sub(number));
+        lost.iter()
+            .map(|n| if covers(*n) { coefficient(packet.number, index, *n as u8) } else { 0 })
+            .collect()
     };
     let came: BTreeSet<usize> = came.iter().copied().collect();
     let mut rows: Vec<Vec<u8>> = came
         .iter()
-        .flat_map(|index| packets[*index].symbols.iter().map(|symbol| row(packets[*index].number, symbol)))
+        .flat_map(|at| {
+            let count = packets[*at].symbols.combinations.len() as u8;
+            (0..count).map(|index| row(&packets[*at], index))
+        })
         .collect();
     let mut rank = 0;
     for column in 0..lost.len() {
@@ -165,8 +179,10 @@ proptest! {
                 receiver.handle_payload(number, &payload);
             } else {
                 let bytes_max = if rng.random_bool(0.1) { 3000 } else { 20 };
-                let bytes = payload(&mut rng, bytes_max);
-                receiver.handle_symbol(number, Symbol { window: rng.random(), index: rng.random(), bytes });
+                let combinations =
+                    (0..rng.random_range(0..6)).map(|_| payload(&mut rng, bytes_max)).collect();
+                let symbols = Symbols { window: rng.random(), combinations };
+                receiver.handle_symbols(rng.random(), number, symbols);
             }
             receiver.assert_invariants();
         }
@@ -176,13 +192,14 @@ proptest! {
 #[test]
 fn hundreds_of_thousands_of_packets_at_loss_bring_nothing_wrong() {
     let mut rng = StdRng::seed_from_u64(1);
-    let (mut sender, mut receiver) = (CodingSender::new(), CodingReceiver::new());
     let mut payloads: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
     let (mut got, mut is_bad) = (0, false);
     let first = u32::MAX - 50_000;
+    let (mut sender, mut receiver) = (sender(first), CodingReceiver::new());
     for number in (0..100_000).map(|index| first.wrapping_add(index)) {
         let payload = payload(&mut rng, 60);
-        sender.push(number, &payload).unwrap();
+        let symbols = sender.symbols(number, 24, 2);
+        sender.push(&payload).unwrap();
         payloads.insert(number, payload.clone());
         payloads.remove(&number.wrapping_sub(HORIZON as u32));
         is_bad ^= rng.random_bool(if is_bad { 0.33 } else { 0.0175 });
@@ -190,11 +207,7 @@ fn hundreds_of_thousands_of_packets_at_loss_bring_nothing_wrong() {
             continue;
         }
         let mut new = receiver.handle_payload(number, &payload);
-        for index in 0..2 {
-            new.extend(
-                sender.symbol(number, index, 24).into_iter().flat_map(|s| receiver.handle_symbol(number, s)),
-            );
-        }
+        new.extend(receiver.handle_symbols(number, number, symbols));
         for (number, payload) in new {
             assert_eq!(payloads.get(&number), Some(&payload));
             got += 1;
@@ -207,7 +220,7 @@ fn hundreds_of_thousands_of_packets_at_loss_bring_nothing_wrong() {
 
 #[test]
 fn after_an_outage_losses_are_recovered_again() {
-    for outage in [100, 127, 128, 5_000, 3_000_000_000] {
+    for outage in [100, 127, 128, 5_000, 2_000_000_000] {
         let packets = packets(3, 10, 60, 8, 1);
         let (sent, mut got, mut receiver) = (sent(&packets), BTreeSet::new(), CodingReceiver::new());
         for number in 0..200 {
@@ -226,19 +239,19 @@ fn a_broken_symbol_is_noticed_and_harms_nothing_later() {
     let packets = packets(5, 0, 300, 16, 1);
     let sent = sent(&packets);
     let mut receiver = CodingReceiver::new();
-    let mut broken = packets[20].symbols[0].clone();
-    broken.bytes.iter_mut().for_each(|byte| *byte ^= 0x3c);
+    let mut broken = packets[20].symbols.clone();
+    broken.combinations[0].iter_mut().for_each(|byte| *byte ^= 0x3c);
     for packet in packets[..20].iter().filter(|packet| packet.number != 17) {
         receiver.handle_payload(packet.number, &packet.payload);
     }
     // It recovers nonsense for 17, which has an impossible length.
-    assert_eq!(receiver.handle_symbol(20, broken.clone()), []);
+    assert_eq!(receiver.handle_symbols(20, 20, broken.clone()), []);
     assert_eq!(receiver.stats().inconsistent, 1);
     let mut got = BTreeSet::new();
     receive(&mut receiver, &packets[20], &sent, &mut got);
     assert_eq!(got, BTreeSet::from([17, 20]));
     // Nothing is unknown any more: it contradicts what is known.
-    receiver.handle_symbol(20, broken);
+    receiver.handle_symbols(20, 20, broken);
     assert_eq!(receiver.stats().inconsistent, 2);
     for packet in packets[21..].iter().filter(|packet| packet.number % 7 != 0) {
         receive(&mut receiver, packet, &sent, &mut got);
@@ -262,11 +275,11 @@ fn a_payload_that_comes_late_is_returned_once_and_completes_equations() {
 #[test]
 fn what_is_missing_is_told_and_as_many_symbols_bring_it_back() {
     let packets = packets(7, u32::MAX - 30, 60, 8, 0);
-    let mut sender = CodingSender::new();
+    let mut sender = sender(packets[0].number);
     let mut receiver = CodingReceiver::new();
     assert_eq!(receiver.missing(), None);
     for packet in &packets {
-        sender.push(packet.number, &packet.payload).unwrap();
+        sender.push(&packet.payload).unwrap();
     }
     // What was before the first payload is not missing.
     let came = |index: usize| ![7, 20, 21, 22, 40].contains(&index);
@@ -277,10 +290,29 @@ fn what_is_missing_is_told_and_as_many_symbols_bring_it_back() {
     }
     assert_eq!(receiver.missing(), Some((5, 53)));
     let end = packets[59].number.wrapping_add(1);
-    for (index, wanted) in [(0, 4), (1, 3), (2, 2), (3, 1)] {
-        assert_eq!(receiver.handle_symbol(end, sender.symbol(end, index, 53).unwrap()), []);
+    // None of them carries a payload, so all are ahead of the same one.
+    for (packet, wanted) in [(90, 4), (91, 3), (92, 2), (93, 1)] {
+        assert_eq!(receiver.handle_symbols(packet, end, sender.symbols(packet, 53, 1)), []);
         assert_eq!(receiver.missing(), Some((wanted, 53)));
     }
     receiver.handle_payload(packets[40].number, &packets[40].payload);
     assert_eq!(receiver.missing(), None, "all follow from one of them and four symbols");
+}
+
+#[test]
+fn what_comes_too_late_is_dropped_and_nothing_is_forgotten_for_it() {
+    let packets = packets(8, 1000, 140, 8, 1);
+    let mut receiver = CodingReceiver::new();
+    for packet in packets.iter().skip(1) {
+        receiver.handle_payload(packet.number, &packet.payload);
+    }
+    assert_eq!(receiver.handle_payload(1000, &packets[0].payload), []);
+    for packet in [&packets[0], &packets[1], &packets[11], &packets[12], &packets[13]] {
+        let window = Symbols { window: 1, ..packets[20].symbols.clone() };
+        assert_eq!(receiver.handle_symbols(packet.number, packet.number, window), []);
+    }
+    let stats = receiver.stats();
+    assert_eq!((stats.useless, stats.inconsistent), (4, 1), "one does not reach back too far");
+    assert_eq!(receiver.handle_payload(1139, &packets[139].payload), [], "still known");
+    assert_eq!(receiver.missing(), None);
 }

@@ -100,8 +100,8 @@ impl Simulation {
         let mut sender = CodingSender::new();
         let mut longest = VecDeque::from(vec![0.0f64; protection.window.into()]);
         let interval_ms = 1e3 / scenario.samples_per_second;
-        let (mut number, mut tick, mut samples, mut next_sample_ms, mut credit, mut index) =
-            (0, 0, 0u32, 0.0, 0, 0);
+        let (mut number, mut packet, mut tick, mut samples, mut next_sample_ms, mut credit) =
+            (0, 0, 0, 0u32, 0.0, 0);
         while number < packets {
             tick += 1;
             let now_ms = f64::from(tick) * protection.tick.as_secs_f64() * 1e3;
@@ -114,25 +114,24 @@ impl Simulation {
             }
             credit += protection.symbols_percent;
             let has_payload = !sample_times_ms.is_empty();
-            if !has_payload
-                && (!protection.fills_idle_ticks || credit < 100 || index >= MAX_SYMBOLS_PER_PACKET)
-            {
+            if !has_payload && (!protection.fills_idle_ticks || credit < 100) {
                 continue;
             }
-            index = if has_payload { 0 } else { index };
-            let symbols = (credit / 100).min((MAX_SYMBOLS_PER_PACKET - index).into());
+            packet += 1;
+            let symbols = (credit / 100).min(MAX_SYMBOLS_PER_PACKET.into());
             credit = (credit - 100 * symbols).min(100);
             let symbol_bytes =
                 SYMBOL_BYTES + longest.iter().fold(0.0f64, |longest, bytes| longest.max(*bytes));
             let payload: [u8; 4] = number.to_le_bytes();
             let mut bytes = f64::from(symbols) * symbol_bytes;
+            let symbols = sender.symbols(packet, protection.window, symbols as u8);
             if has_payload {
                 let spread = simulation.rng.random_range(SPREAD);
                 let own = FRAME_BYTES + sample_times_ms.len() as f64 * scenario.sample_bytes * spread;
                 bytes += own;
                 longest.rotate_left(1);
                 *longest.back_mut().unwrap() = own;
-                sender.push(number, &payload).unwrap();
+                sender.push(&payload).unwrap();
                 simulation.live.push_back(Live {
                     number,
                     sample_times_ms,
@@ -147,16 +146,12 @@ impl Simulation {
                 } else {
                     Vec::new()
                 };
-                for index in index..index + symbols as u8 {
-                    let symbol = sender.symbol(number, index, protection.window);
-                    new.extend(symbol.into_iter().flat_map(|s| simulation.receiver.handle_symbol(number, s)));
-                }
+                new.extend(simulation.receiver.handle_symbols(packet, number, symbols));
                 simulation.arrive(at_ms, &new);
                 if repair == Repair::Requested {
                     simulation.ask(at_ms);
                 }
             }
-            index += symbols as u8;
             number += u32::from(has_payload);
         }
         simulation
