@@ -316,7 +316,7 @@ impl Relay {
                 // Priority 4: the link can take a message.
                 permit = room(outgoing), if polled.is_none() => {
                     let now = self.clock.now();
-                    self.session.handle_counted(now, self.wire.total_bytes());
+                    self.session.handle_counted(now, self.wire.sent_bytes(), self.wire.received_bytes());
                     // A closed channel is noticed by `receive`.
                     let stream_has_room = self.connection.as_ref().is_some_and(Connection::stream_has_room);
                     let transmit =
@@ -384,7 +384,7 @@ impl Relay {
 
     /// Sets the budgets right by what the links have cost, keeps what the month has cost, and tells of the link.
     fn handle_accounts(&mut self, now: Now) {
-        self.session.handle_counted(now, self.wire.total_bytes());
+        self.session.handle_counted(now, self.wire.sent_bytes(), self.wire.received_bytes());
         for stream in self.microseconds.unknown(now.instant) {
             warn!(
                 stream,

@@ -107,7 +107,7 @@ fn run(budgets: Budgets, carrier: Carrier, seconds: u64, extra_bytes: u64, count
             up.push_back((millis + DELAY_MILLIS, bytes));
         }
         if millis % counts_each_millis == 0 {
-            edge.handle_counted(now, run.spent_bytes);
+            edge.handle_counted(now, run.spent_bytes, 0);
         }
         while let Some(event) = edge.poll_event() {
             match event {

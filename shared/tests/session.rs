@@ -287,6 +287,42 @@ fn streams_that_begin_together_are_declared_in_a_packet_and_once_more_in_a_datag
 }
 
 #[test]
+fn what_was_declared_in_the_dark_is_declared_once_more_when_the_link_is_back() {
+    let mut edge = edge(0, Some(64_000));
+    open_on_datagrams(&mut edge);
+    edge.handle_schema(SchemaId(0), schema(0).1);
+    edge.handle_schema(SchemaId(1), schema(1).1);
+    edge.handle_frame(frame(0, 0, 3));
+    (2_100..7_000).step_by(10).for_each(|millis| drop(declared(&mut edge, at(millis))));
+    let answer = ToVehicle::Acknowledge(Acknowledgement::default()).encode();
+    edge.handle_message(at(7_000), &answer);
+    let all: Vec<_> = (7_000..8_000).step_by(10).flat_map(|millis| declared(&mut edge, at(millis))).collect();
+    assert_eq!(all, [(Channel::Datagram, 2)]);
+}
+
+#[test]
+fn backlog_that_overtakes_its_schemas_waits_for_them() {
+    let mut edge = edge(0, Some(64_000));
+    let mut ground = open_on_datagrams(&mut edge);
+    edge.handle_schema(SchemaId(0), schema(0).1);
+    let frames = store(&mut edge, 0, 1);
+    edge.handle_timeout(at(2_000));
+    let range = fetched(&mut edge).unwrap();
+    edge.handle_backlog(range, frames, Vec::new());
+    let messages: Vec<_> = (2_000..2_400).flat_map(|millis| sent(&mut edge, at(millis))).collect();
+    let (schemas, rest): (Vec<_>, Vec<_>) = messages
+        .into_iter()
+        .partition(|message| matches!(ToGround::decode(message), Ok(ToGround::Schemas(_))));
+    let mut records = |message: &[u8]| {
+        ground.handle_message(at(2_400), message);
+        let events = std::iter::from_fn(|| ground.poll_event());
+        events.filter(|event| matches!(event, GroundEvent::Frame { .. })).count()
+    };
+    assert_eq!(rest.iter().map(|message| records(message)).sum::<usize>(), 0);
+    assert_eq!(schemas.iter().map(|message| records(message)).collect::<Vec<_>>()[0], 1);
+}
+
+#[test]
 fn nothing_is_declared_again_after_a_goodbye_or_a_refusal() {
     let ends: [fn(&mut EdgeSession, &mut GroundSession); 2] = [
         |edge, _| edge.close(),

@@ -72,7 +72,7 @@ pub(super) async fn run(socket: Socket, driven: Driven, wire: WireCounter) -> En
         loop {
             match stream.next().await {
                 Some(Ok(Message::Binary(bytes))) => {
-                    wire.handle_message(bytes.len());
+                    wire.handle_received(bytes.len());
                     if incoming.send(bytes.into()).await.is_err() {
                         return End::by_the_edge();
                     }
@@ -90,7 +90,7 @@ pub(super) async fn run(socket: Socket, driven: Driven, wire: WireCounter) -> En
         while let Some(transmit) = outgoing.recv().await {
             // What goes next is decided when this one has left.
             stream_has_room.send_replace(false);
-            wire.handle_message(transmit.bytes.len());
+            wire.handle_sent(transmit.bytes.len());
             if let Err(error) = sink.send(Message::binary(transmit.bytes)).await {
                 return End::Broken(error.to_string());
             }

@@ -16,30 +16,52 @@ const IPV6_HEADER_BYTES: usize = 48;
 /// What a message costs on a WebSocket beside its bytes, about: IP, TCP, TLS and WebSocket headers.
 const MESSAGE_HEADER_BYTES: usize = 80;
 /// What a connection by WebSocket costs before its first message, about: the handshakes of TCP, TLS and HTTP.
-const HANDSHAKE_BYTES: u64 = 5000;
+const HANDSHAKE_SENT_BYTES: u64 = 1500;
+const HANDSHAKE_RECEIVED_BYTES: u64 = 3500;
 
-/// Bytes in both directions since the start, shared by all links.
+/// Bytes since the start, shared by all links.
 #[derive(Clone, Debug, Default)]
-pub struct WireCounter(Arc<AtomicU64>);
+pub struct WireCounter(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    sent: AtomicU64,
+    received: AtomicU64,
+}
 
 impl WireCounter {
-    /// All of them.
-    pub fn total_bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    /// Those that left.
+    pub fn sent_bytes(&self) -> u64 {
+        self.0.sent.load(Ordering::Relaxed)
     }
 
-    /// A message crossed a WebSocket.
-    pub(super) fn handle_message(&self, bytes: usize) {
-        self.add((bytes + MESSAGE_HEADER_BYTES) as u64);
+    /// Those that came.
+    pub fn received_bytes(&self) -> u64 {
+        self.0.received.load(Ordering::Relaxed)
+    }
+
+    /// A message left by a WebSocket.
+    pub(super) fn handle_sent(&self, bytes: usize) {
+        self.add_sent((bytes + MESSAGE_HEADER_BYTES) as u64);
+    }
+
+    /// A message came by a WebSocket.
+    pub(super) fn handle_received(&self, bytes: usize) {
+        self.add_received((bytes + MESSAGE_HEADER_BYTES) as u64);
     }
 
     /// A WebSocket was opened.
     pub(super) fn handle_handshake(&self) {
-        self.add(HANDSHAKE_BYTES);
+        self.add_sent(HANDSHAKE_SENT_BYTES);
+        self.add_received(HANDSHAKE_RECEIVED_BYTES);
     }
 
-    fn add(&self, bytes: u64) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
+    fn add_sent(&self, bytes: u64) {
+        self.0.sent.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn add_received(&self, bytes: u64) {
+        self.0.received.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -66,9 +88,9 @@ impl CountedSocket {
     }
 
     /// `datagram_bytes` is the length of each datagram when several are handed over at once.
-    fn count(&self, bytes: usize, datagram_bytes: Option<usize>) {
+    fn wire_bytes(&self, bytes: usize, datagram_bytes: Option<usize>) -> u64 {
         let datagrams = datagram_bytes.filter(|&each| each > 0).map_or(1, |each| bytes.div_ceil(each));
-        self.counter.add((bytes + datagrams * self.header_bytes) as u64);
+        (bytes + datagrams * self.header_bytes) as u64
     }
 }
 
@@ -82,7 +104,7 @@ impl AsyncUdpSocket for CountedSocket {
             return Ok(());
         }
         self.socket.try_send(transmit)?;
-        self.count(transmit.contents.len(), transmit.segment_size);
+        self.counter.add_sent(self.wire_bytes(transmit.contents.len(), transmit.segment_size));
         Ok(())
     }
 
@@ -94,7 +116,8 @@ impl AsyncUdpSocket for CountedSocket {
     ) -> Poll<io::Result<usize>> {
         let received = self.socket.poll_recv(context, buffers, meta);
         if let Poll::Ready(Ok(count)) = received {
-            meta.iter().take(count).for_each(|meta| self.count(meta.len, Some(meta.stride)));
+            let bytes = meta.iter().take(count).map(|meta| self.wire_bytes(meta.len, Some(meta.stride)));
+            self.counter.add_received(bytes.sum());
         }
         received
     }
@@ -136,11 +159,11 @@ mod tests {
         let mut poller = one.clone().create_io_poller();
         poll_fn(|context| poller.as_mut().poll_writable(context)).await.unwrap();
         one.try_send(&transmit).unwrap();
-        assert_eq!(counter.total_bytes(), 128);
+        assert_eq!((counter.sent_bytes(), counter.received_bytes()), (128, 0));
         let (mut buffer, mut meta) = ([0; 2000], [RecvMeta::default()]);
         let received =
             poll_fn(|context| other.poll_recv(context, &mut [io::IoSliceMut::new(&mut buffer)], &mut meta));
         assert_eq!(received.await.unwrap(), 1);
-        assert_eq!(counter.total_bytes(), 256);
+        assert_eq!((counter.sent_bytes(), counter.received_bytes()), (128, 128));
     }
 }

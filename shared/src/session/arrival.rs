@@ -156,6 +156,11 @@ impl Arrivals {
         self.bytes as f64 / elapsed.clamp(0.4, 1e9)
     }
 
+    /// Mean time between packets.
+    pub(super) fn interval(&self) -> Duration {
+        self.interval
+    }
+
     /// How long packets are gathered for one feedback: a second, or longer where a few packets take that.
     pub(super) fn gathering_time(&self) -> Duration {
         (self.interval * FEEDBACK_PACKETS).clamp(GATHERING_TIME.0, GATHERING_TIME.1)

@@ -41,6 +41,8 @@ pub(super) enum Chain {
     /// The same, and nothing is to continue it: what probably gets lost shall not drive out, at either end, what the
     /// ground is known to have.
     Aside,
+    /// The same, but that the next frame continues it.
+    AsideForNext,
 }
 
 /// Frames that wait, and the encoder that knows what those before held.
@@ -182,7 +184,7 @@ impl LiveLane {
         max_bytes: usize,
     ) -> Option<Result<Encoded, SequenceRange>> {
         let mut frame = self.queue.pop_back()?;
-        if chain == Chain::Aside {
+        if matches!(chain, Chain::Aside | Chain::AsideForNext) {
             self.encoder.doubt();
         }
         // What the spool's codec wrote, it reads.
@@ -191,6 +193,7 @@ impl LiveLane {
             Chain::On => (Base::Previous, Keep::ForNext),
             Chain::Restart => (Base::Acknowledged, Keep::ForAll),
             Chain::Aside => (Base::Acknowledged, Keep::Nothing),
+            Chain::AsideForNext => (Base::Acknowledged, Keep::ForNext),
         };
         loop {
             let batch = [Batch::new(records)];

@@ -14,6 +14,7 @@ use super::queues::QueueFill;
 use super::send::{EdgeSession, Phase};
 use super::transmit::{Channel, Transmit};
 use crate::codec::predictive::continues_previous;
+use crate::id::SchemaId;
 use crate::message::{
     BacklogPacket, FrameMessage, Gap, Hello, Lane, LivePacket, MAX_EARLY_MESSAGES, MAX_FRAME_BYTES,
     MAX_MESSAGE_BYTES, Object, PROTOCOL_VERSION, PacketHeader, Payload, SchemaAnnouncement, SchemaBody,
@@ -102,6 +103,7 @@ impl EdgeSession {
         if let Some(datagrams) = self.datagrams.as_mut().filter(|_| is_live) {
             datagrams.shield.charge(wire_bytes);
         }
+        self.unforeseen.handle_estimate(wire_bytes);
         self.budget.handle_estimate(now.instant, wire_bytes);
         self.stats.wire_bytes += wire_bytes as u64;
         if let Some(auto_rate) = &mut self.auto_rate {
@@ -182,9 +184,14 @@ impl EdgeSession {
         self.phase == Phase::Open && may_spend && !self.is_dark(now) && waits
     }
 
-    /// Whether more backlog may be on its way than is already.
+    /// Whether more backlog may be on its way than is already. What the spool still reads belongs to the same object: what
+    /// is left out waits behind live records.
     fn may_begin_object(&self) -> bool {
-        !self.backlog.is_empty() && self.has_room() && self.backlog.object_bytes() < self.objects_bytes()
+        let is_read = self.datagrams.is_none() || !self.fetching;
+        is_read
+            && !self.backlog.is_empty()
+            && self.has_room()
+            && self.backlog.object_bytes() < self.objects_bytes()
     }
 
     fn objects_bytes(&self) -> usize {
@@ -424,13 +431,7 @@ impl EdgeSession {
         while bytes < PACKET_BYTES
             && let Some(id) = self.control.schemas.pop_first()
         {
-            let Some(schema) = self.schemas.get(&id) else { continue };
-            let body = if self.schemas_in_full {
-                SchemaBody::Full(Schema::clone(schema))
-            } else {
-                SchemaBody::compact(schema)
-            };
-            let announcement = SchemaAnnouncement { id, body };
+            let Some(announcement) = self.announcement(id) else { continue };
             bytes += announcement.encoded_bytes();
             if bytes > PACKET_BYTES && !announcements.is_empty() {
                 self.control.schemas.insert(id);
@@ -441,6 +442,29 @@ impl EdgeSession {
         }
         self.repeat_later(now, &announcements);
         announcements
+    }
+
+    fn announcement(&self, id: SchemaId) -> Option<SchemaAnnouncement> {
+        let schema = self.schemas.get(&id)?;
+        let body = if self.schemas_in_full {
+            SchemaBody::Full(Schema::clone(schema))
+        } else {
+            SchemaBody::compact(schema)
+        };
+        Some(SchemaAnnouncement { id, body })
+    }
+
+    /// The link is up again after an outage that began about when the ground was `heard` last: what was declared since is
+    /// lost, most likely, and all records of these streams wait until QUIC's stream has repeated it.
+    pub(super) fn declare_again(&mut self, now: Instant, heard: Instant) {
+        let round_trip = self.stats.round_trip.unwrap_or_default();
+        let lost = self.control.declared.iter().filter(|(_, declared)| **declared + round_trip > heard);
+        let ids: Vec<SchemaId> = lost.map(|(id, _)| *id).collect();
+        let announcements: Vec<SchemaAnnouncement> =
+            ids.into_iter().filter_map(|id| self.announcement(id)).collect();
+        if !announcements.is_empty() {
+            self.repeat_later(now, &announcements);
+        }
     }
 
     /// Has schemas declared once more, in a datagram of the next tick: until the stream has repeated one that was lost, which

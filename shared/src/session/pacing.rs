@@ -20,6 +20,8 @@ const BURST_TIME: Duration = Duration::from_millis(20);
 const BURST_MIN: u64 = 100;
 /// How much ahead of the link's being idle backlog may leave: timers are late by as much.
 const IDLE_SLACK: Duration = Duration::from_millis(5);
+/// What was estimated may be ahead of what was counted by so many bytes: messages that have not left yet.
+const MAX_FORESEEN: i64 = 3000;
 /// The rate is set again when it differs by more than this share.
 const RATE_STEP: f64 = 0.02;
 
@@ -51,6 +53,30 @@ impl Line {
     /// bucket would let a full one leave at once, and the queue of that would stand for as long as the link is full.
     pub(super) fn idle_at(&self) -> Instant {
         Instant(self.idle_at.0.saturating_sub(IDLE_SLACK))
+    }
+}
+
+/// What left on the link beside the messages: QUIC's own packets, attempts to connect, longer headers.
+#[derive(Debug, Default)]
+pub(super) struct Unforeseen {
+    counted: u64,
+    bytes: i64,
+}
+
+impl Unforeseen {
+    /// A message of so many bytes on the wire, by estimate, was handed over.
+    pub(super) fn handle_estimate(&mut self, wire_bytes: usize) {
+        self.bytes = (self.bytes - wire_bytes as i64).max(-MAX_FORESEEN);
+    }
+
+    /// So much was sent in all. Returns what of it is to be charged beside the estimates.
+    pub(super) fn handle_counted(&mut self, sent_bytes: u64) -> usize {
+        let news = sent_bytes.saturating_sub(self.counted);
+        self.counted = self.counted.max(sent_bytes);
+        self.bytes = self.bytes.saturating_add_unsigned(news);
+        let unforeseen = self.bytes.max(0);
+        self.bytes -= unforeseen;
+        unforeseen as usize
     }
 }
 
@@ -192,6 +218,21 @@ mod tests {
         }
         let limit = 22_000 / 8 * 100;
         assert!((limit * 95 / 100..limit + 2200).contains(&bytes), "{bytes} of {limit}");
+    }
+
+    #[test]
+    fn what_was_not_foreseen_is_charged_once() {
+        let mut unforeseen = Unforeseen::default();
+        unforeseen.handle_estimate(200);
+        assert_eq!(unforeseen.handle_counted(0), 0, "it has not left yet");
+        assert_eq!(unforeseen.handle_counted(260), 60);
+        assert_eq!((unforeseen.handle_counted(260), unforeseen.handle_counted(300)), (0, 40));
+        (0..100).for_each(|_| unforeseen.handle_estimate(200));
+        assert_eq!(
+            unforeseen.handle_counted(10_000),
+            6700,
+            "estimates that prove too high are no credit for ever"
+        );
     }
 
     #[test]

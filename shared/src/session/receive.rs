@@ -31,10 +31,14 @@ const ACK_INTERVAL: Duration = Duration::from_secs(1);
 const HURRIED_INTERVAL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(400));
 /// The same when delay or rate grow: a vehicle may be finding out the link's rate.
 const GROWTH_INTERVAL: Duration = Duration::from_millis(250);
+/// So many packets later the symbol that recovers a single lost payload has most likely come.
+const SYMBOL_PACKETS: u32 = 1;
 /// After so long without a packet the first one is answered at once: the vehicle waits for it to send its backlog.
 const LONG_SILENCE: Duration = Duration::from_millis(1500);
 /// Datagrams that are kept before the hello: what a fast vehicle sends in the time that one overtakes another.
 const MAX_DATAGRAMS_BEFORE_HELLO: usize = 32;
+/// Objects that wait for their schemas.
+const MAX_UNDECLARED: usize = 16;
 /// How often a committed range is told: feedbacks may be lost.
 const TOLD_TIMES: usize = 3;
 /// Disjoint ranges of sequence numbers that an epoch may be received in.
@@ -129,11 +133,15 @@ struct Datagrams {
     arrivals: Arrivals,
     chain: Chain,
     assembly: Assembly,
+    /// Objects of the backlog that came ahead of their schemas. The vehicle sends again what is not committed.
+    undeclared: VecDeque<Vec<u8>>,
     /// What the last feedbacks told as committed.
     told: VecDeque<Vec<SequenceRange>>,
     last_feedback: Option<Instant>,
     /// When to tell of a live payload that is missing, if it still is then.
     hurried_at: Option<Instant>,
+    /// Since when one is.
+    hurried_since: Option<Instant>,
     /// As the vehicle measured it last.
     round_trip: Option<Duration>,
 }
@@ -148,9 +156,11 @@ impl GroundSession {
                 arrivals: Arrivals::default(),
                 chain: Chain::new(),
                 assembly: Assembly::default(),
+                undeclared: VecDeque::new(),
                 told: VecDeque::new(),
                 last_feedback: None,
                 hurried_at: None,
+                hurried_since: None,
                 round_trip: None,
             }),
         };
@@ -291,6 +301,11 @@ impl GroundSession {
             queues.push(datagrams.arrivals.queue());
             queues.push(datagrams.chain.queue());
             queues.push(datagrams.assembly.queue());
+            queues.push(QueueFill::new(
+                "objects without schemas",
+                datagrams.undeclared.len(),
+                MAX_UNDECLARED,
+            ));
         }
         queues
     }
@@ -334,7 +349,10 @@ impl GroundSession {
             ToGround::Hello(_) => Err(Refusal::new(RefusalReason::Malformed, "a second hello")),
             ToGround::Schemas(schemas) => {
                 schemas.into_iter().try_for_each(|schema| self.handle_schema(schema))?;
-                self.decode_chain(now)
+                self.decode_chain(now)?;
+                let objects =
+                    self.datagrams.as_mut().map(|datagrams| std::mem::take(&mut datagrams.undeclared));
+                objects.into_iter().flatten().try_for_each(|object| self.decode_object(now, object))
             }
             ToGround::Frame(frame) => self.handle_frame(now, frame),
             ToGround::Gap(gap) => self.handle_gap(now, gap),
@@ -415,12 +433,24 @@ impl GroundSession {
         datagrams.chain.handle_other_packet(packet.header.number);
         let object = datagrams.assembly.handle_packet(now.instant, packet);
         self.owe_feedback(now.instant, false);
-        let Some(object) = object else { return Ok(()) };
+        object.map_or(Ok(()), |object| self.decode_object(now, object))
+    }
+
+    /// Takes a whole object of the backlog.
+    fn decode_object(&mut self, now: Now, object: Vec<u8>) -> Result<(), Refusal> {
         let Object { offset, skips, frame } = Object::decode(&object)?;
         let first = self.base.wrapping_add_signed(offset);
         let parts = match self.decoder.decode(&frame, &self.schemas, first) {
-            // The schemas are late: the vehicle sends it again.
-            Err(FrameError::Frame(DecodeError::UnknownSchema(_))) => return Ok(()),
+            // Datagrams overtake the stream.
+            Err(FrameError::Frame(DecodeError::UnknownSchema(_))) => {
+                if let Some(datagrams) = &mut self.datagrams {
+                    datagrams.undeclared.push_back(object);
+                    if datagrams.undeclared.len() > MAX_UNDECLARED {
+                        datagrams.undeclared.pop_front();
+                    }
+                }
+                return Ok(());
+            }
             decoded => decoded?,
         };
         self.handle_parts(now, Lane::Backlog, Decoded { offset, parts }, &skips)
@@ -505,11 +535,19 @@ impl GroundSession {
     fn owe_feedback(&mut self, now: Instant, at_once: bool) {
         let Some(datagrams) = &mut self.datagrams else { return };
         let chain = &datagrams.chain;
-        let hurried = chain.is_waiting() || chain.key_frame_wanted() || chain.wanted().is_some();
+        let wanted = chain.wanted();
+        let hurried = chain.is_waiting() || chain.key_frame_wanted() || wanted.is_some();
+        datagrams.hurried_since = datagrams.hurried_since.or(Some(now)).filter(|_| hurried);
         let hurry = datagrams.round_trip.map_or(HURRIED_INTERVAL.1, |round_trip| {
             round_trip.clamp(HURRIED_INTERVAL.0, HURRIED_INTERVAL.1)
         });
-        datagrams.hurried_at = datagrams.last_feedback.map(|last| last + hurry).filter(|_| hurried);
+        // What one symbol brings back is likely to be back soon.
+        let is_single = wanted.is_some_and(|wanted| wanted.symbols == 1);
+        let patience = datagrams.arrivals.interval() * if is_single { SYMBOL_PACKETS } else { 0 };
+        datagrams.hurried_at = datagrams
+            .last_feedback
+            .zip(datagrams.hurried_since)
+            .map(|(last, since)| (last + hurry).max(since + patience));
         let grows = datagrams.arrivals.grows(now);
         let due = match datagrams.last_feedback {
             _ if at_once => now,

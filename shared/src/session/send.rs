@@ -11,7 +11,7 @@ use super::budget::{Budget, BudgetChange, Budgets, MonthSpent, Thinning};
 use super::commands::Answers;
 use super::ledger::{FalseClaim, Ledger};
 use super::live::LiveLane;
-use super::pacing::{Line, Pacer};
+use super::pacing::{Line, Pacer, Unforeseen};
 use super::packets::{Content, Packets};
 use super::shield::{Pins, Shield};
 use super::transmit::{Carrier, Transmit};
@@ -38,9 +38,9 @@ const DIVIDED_TIME: Duration = Duration::from_millis(300);
 const LIVE_SHARE: f64 = 0.9;
 /// What a packet costs beside our bytes: IP, TCP, TLS, WebSocket...
 const STREAM_OVERHEAD: usize = 80;
-/// ... or IP, UDP, QUIC, with its share of QUIC's own packets (acknowledgements, repetitions on the stream): more than the
-/// 54 to 56 of a datagram alone, as a queue would stand on the link otherwise.
-const DATAGRAM_OVERHEAD: usize = 60;
+/// ... or IP, UDP and QUIC. What QUIC sends beside, acknowledgements and repetitions on its stream, is charged as it is
+/// counted.
+const DATAGRAM_OVERHEAD: usize = 54;
 /// Backlog fetched from the spool at once: about this much time of the link...
 const FETCH_TIME: Duration = Duration::from_secs(2);
 /// ... within these bounds, bytes.
@@ -246,6 +246,7 @@ pub struct EdgeSession {
     heard: Instant,
     pub(super) pacer: Pacer,
     pub(super) line: Line,
+    pub(super) unforeseen: Unforeseen,
     pub(super) budget: Budget,
     /// Where the rate is found out.
     pub(super) auto_rate: Option<AutoRate>,
@@ -258,7 +259,7 @@ pub struct EdgeSession {
     pub(super) datagrams: Option<Datagrams>,
     /// What live records may take of the link.
     pub(super) live_share: Allowance,
-    fetching: bool,
+    pub(super) fetching: bool,
     pub(super) closing: bool,
     events: VecDeque<EdgeEvent>,
     pub(super) stats: SendStats,
@@ -272,6 +273,7 @@ impl EdgeSession {
             ledger: Ledger::new(identity.base),
             pacer: Pacer::new(config.rate_bits_per_second),
             line: Line::default(),
+            unforeseen: Unforeseen::default(),
             budget: Budget::new(config.budgets),
             auto_rate: config.auto_rate.then(|| AutoRate::new(config.rate_bits_per_second)),
             identity,
@@ -430,13 +432,17 @@ impl EdgeSession {
             Ok(message) => message,
             Err(error) => return self.give_up(format!("the ground sent nonsense: {error}")),
         };
-        self.heard = now.instant;
+        let was_dark = self.is_open() && self.datagrams.is_some() && self.is_dark(now.instant);
+        let heard = std::mem::replace(&mut self.heard, now.instant);
         self.budget.handle_estimate(now.instant, bytes.len() + self.overhead_bytes());
         if let Some(datagrams) = &mut self.datagrams {
             datagrams.unheard_since = None;
             if std::mem::take(&mut datagrams.silent) {
                 self.events.push_back(EdgeEvent::Silent(false));
             }
+        }
+        if was_dark {
+            self.declare_again(now.instant, heard);
         }
         match message {
             ToVehicle::Welcome(welcome) => self.handle_welcome(now, welcome),
@@ -520,11 +526,18 @@ impl EdgeSession {
 
     /// What the transport has really sent and received since the start of the edge, all connections and attempts, headers
     /// counted. In between the session counts what it hears and sends by estimate.
-    pub fn handle_counted(&mut self, now: Now, total_bytes: u64) {
+    pub fn handle_counted(&mut self, now: Now, sent_bytes: u64, received_bytes: u64) {
+        let unforeseen = self.unforeseen.handle_counted(sent_bytes);
+        // What a handshake of TCP has sent is told when that is over, and off the link.
+        if let Some(datagrams) = &mut self.datagrams {
+            datagrams.shield.charge(unforeseen);
+            self.pacer.charge(now.instant, unforeseen);
+            self.line.charge(now.instant, self.rate_bits_per_second(), unforeseen);
+        }
         let estimate = self.clock.estimate(now);
         let offset_micros = estimate.map_or(0, |estimate| estimate.offset_micros);
         self.budget.handle_time(now.wall.offset_by(offset_micros), estimate.is_some());
-        self.budget.handle_counted(now.instant, total_bytes);
+        self.budget.handle_counted(now.instant, sent_bytes.saturating_add(received_bytes));
     }
 
     /// Counters.

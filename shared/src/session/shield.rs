@@ -15,7 +15,7 @@ use crate::time::Instant;
 /// The most symbols that are owed: what more loss than that wants is not worth its bytes when it comes late.
 const MAX_OWED: f64 = 6.0;
 /// The most symbols that are sent because the ground asks for them: what a longer outage lost goes with the backlog.
-const MAX_ASKED: u32 = 16;
+const MAX_ASKED: u32 = 32;
 /// The rate taken for a link without a limit.
 const UNLIMITED_BITS_PER_SECOND: u64 = 1_000_000_000;
 /// The shortest time between two frames that others may continue, seconds: either end keeps only so many, and the
@@ -26,11 +26,15 @@ const LONGEST_TO_MEAN: f64 = 2.5;
 /// ... where it is over this, bytes.
 const MIN_PAYLOAD_ROOM: usize = 48;
 
+/// The most frames in the dark of which one stands aside: what begins while the link comes back waits for the next.
+const ASIDE_INTERVAL_MAX: f64 = 4.0;
 /// Up to this much loss, symbols wait for the next payload: with more, the packets of their own are worth their headers.
 const LIGHT_LOSS_PER_MILLE: u16 = 20;
 /// ... as soon as so many payloads have shown what is lost.
 const KNOWN_PAYLOADS: u32 = 500;
 
+/// Up to which share live packets and symbols fill the link while backlog waits.
+const BESIDE_BACKLOG: f64 = 0.7;
 /// How much symbols may save up or overdraw, as time of the link.
 const SYMBOLS_SAVED: Duration = Duration::from_millis(250);
 
@@ -68,6 +72,11 @@ pub(super) struct Shield {
     asked: Asked,
     /// Frames since the chain began anew.
     chained: u32,
+    /// Frames since the dark began.
+    dark_frames: u32,
+    /// Whether the next payload is one that stands aside in the dark, and how long the last such was, bytes.
+    stands_aside: bool,
+    aside_bytes: usize,
 }
 
 /// Symbols that the ground asked for.
@@ -109,6 +118,9 @@ impl Shield {
             tail: None,
             asked: Asked::default(),
             chained: u32::MAX,
+            dark_frames: 0,
+            stands_aside: false,
+            aside_bytes: 0,
         }
     }
 
@@ -144,11 +156,25 @@ impl Shield {
     }
 
     /// What the next frame may continue: now and then only what was acknowledged, so that a payload that is not
-    /// recovered holds up few others. In the dark, every frame is by itself.
+    /// recovered holds up few others. In the dark, every frame is by itself, or where the link does not carry that, every
+    /// few.
     pub(super) fn chain(&mut self, dark: bool) -> Chain {
+        self.stands_aside = false;
         if dark {
+            let interval = self.aside_interval();
+            self.stands_aside = self.dark_frames.is_multiple_of(interval);
+            self.dark_frames = self.dark_frames.wrapping_add(1);
+            // The first frame after the dark begins anew.
             self.chained = u32::MAX;
-            return Chain::Aside;
+            return match self.stands_aside {
+                true if interval == 1 => Chain::Aside,
+                true => Chain::AsideForNext,
+                false => Chain::On,
+            };
+        }
+        if std::mem::take(&mut self.dark_frames) > 0 {
+            // Symbols of the dark's large payloads would keep back what waits for the link.
+            self.owed = 0.0;
         }
         let interval = match self.conditions.loss.loss_per_mille {
             0 => 16,
@@ -162,6 +188,14 @@ impl Shield {
             return Chain::Restart;
         }
         Chain::On
+    }
+
+    /// How many frames the link carries in the time that one by itself takes of it: of so many, one stands aside in the dark.
+    fn aside_interval(&self) -> u32 {
+        let payload_s = 1.0 / self.load.payloads_per_second().max(0.01);
+        let room = LOAD_MAX * self.conditions.rate_bits_per_second as f64 / 8.0 * payload_s
+            - f64::from(self.conditions.packet_overhead_bytes);
+        (self.aside_bytes as f64 / room.max(1.0)).ceil().clamp(1.0, ASIDE_INTERVAL_MAX) as u32
     }
 
     /// How long a payload should be in a packet that has this much room, and how long it may be: it leaves room for a
@@ -198,7 +232,8 @@ impl Shield {
 
     /// Time passes.
     pub(super) fn handle_time(&mut self, now: Instant, backlog_waits: bool) {
-        let load = if backlog_waits { LOAD_MAX } else { f64::from(self.protection.load_percent) / 100.0 };
+        let load =
+            if backlog_waits { BESIDE_BACKLOG } else { f64::from(self.protection.load_percent) / 100.0 };
         self.allowance.handle_time(now, load * self.conditions.rate_bits_per_second as f64 / 8.0);
     }
 
@@ -241,6 +276,9 @@ impl Shield {
         self.payloads = self.payloads.saturating_add(1);
         self.asked.window = self.asked.window.saturating_add(1);
         self.load.push(payload.len());
+        if self.stands_aside {
+            self.aside_bytes = payload.len();
+        }
         if self.coding.push(payload).is_ok() && self.protection.symbols_percent > 0 {
             // Where losses come in bursts, a pause between packets would prolong them.
             let burst = u32::from(self.conditions.loss.burst_tenths).div_ceil(10);
@@ -315,7 +353,8 @@ mod tests {
 
     /// After so many payloads of 30 bytes, a second on.
     fn shield(payloads: u32) -> Shield {
-        let mut shield = Shield::new(Pins::default(), Some(BGAN), 55, LossReport::ASSUMED);
+        let single_losses = LossReport { loss_per_mille: 10, burst_tenths: 10 };
+        let mut shield = Shield::new(Pins::default(), Some(BGAN), 55, single_losses);
         for number in 0..payloads {
             shield.push(at(0), &[number as u8; 30]);
         }
@@ -348,7 +387,7 @@ mod tests {
         let mut shield = shield(60);
         for (wanted, payloads, symbols) in [
             (Wanted { symbols: 2, window: 4 }, 2, 2),
-            (Wanted { symbols: 17, window: 17 }, 0, 0),
+            (Wanted { symbols: 33, window: 33 }, 0, 0),
             (Wanted { symbols: 1, window: 60 }, 5, 0),
         ] {
             shield.handle_wanted(wanted, 50, payloads, symbols);
@@ -364,6 +403,24 @@ mod tests {
         assert_eq!(shield.symbols(21, 1000), Symbols::default());
         let at_once = shield.owes_at(at(1000)).unwrap();
         assert!(at(1200) < at_once && at_once < at(1300), "{at_once}");
+    }
+
+    #[test]
+    fn in_the_dark_as_many_frames_stand_aside_as_the_link_carries() {
+        let mut shield = shield(20);
+        let mut fly = |bytes: usize| -> Vec<Chain> {
+            let frame = |_| {
+                let chain = shield.chain(true);
+                shield.push(at(1000), &vec![0; bytes]);
+                chain
+            };
+            (0..6).map(frame).collect()
+        };
+        assert_eq!(fly(200), [Chain::Aside; 6], "ten payloads a second of 7200 bytes");
+        use Chain::{AsideForNext as Aside, On};
+        assert_eq!(fly(1000)[1..], [On, Aside, On, Aside, On]);
+        shield.owed = 5.0;
+        assert_eq!((shield.chain(false), shield.owed), (Chain::Restart, 0.0));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::ages::{Ages, Sample};
 use super::samples::Samples;
 
 /// IP, UDP and QUIC.
-const OVERHEAD_BYTES: usize = 58;
+const OVERHEAD_BYTES: usize = 56;
 /// What arrives until then after the last sample counts.
 const PATIENCE: Duration = Duration::from_secs(900);
 const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
@@ -214,9 +214,13 @@ impl Flight {
             self.edge.handle_message(now, &message);
         }
         loop {
-            self.handle_edge_events();
-            let Some(transmit) = self.edge.poll_transmit(now, self.up.has_room()) else { break };
-            self.up.send(self.now, transmit.channel, transmit.bytes);
+            let (sent, received) = (self.up.link.counters().sent_bytes, self.down.link.counters().sent_bytes);
+            self.edge.handle_counted(now, sent, received);
+            match self.edge.poll_transmit(now, self.up.has_room()) {
+                Some(transmit) => self.up.send(self.now, transmit.channel, transmit.bytes),
+                None if self.handle_edge_events() => {}
+                None => break,
+            }
         }
         while let Some(transmit) = self.ground.poll_transmit() {
             self.down.send(self.now, transmit.channel, transmit.bytes);
@@ -244,8 +248,11 @@ impl Flight {
         }
     }
 
-    fn handle_edge_events(&mut self) {
+    /// Returns whether there were any.
+    fn handle_edge_events(&mut self) -> bool {
+        let mut were_any = false;
         while let Some(event) = self.edge.poll_event() {
+            were_any = true;
             match event {
                 EdgeEvent::Acknowledged(ranges) => {
                     let acknowledged: RangeSet = ranges.into_iter().collect();
@@ -277,6 +284,7 @@ impl Flight {
                 _ => {}
             }
         }
+        were_any
     }
 }
 

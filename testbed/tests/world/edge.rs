@@ -58,6 +58,8 @@ pub(crate) struct Edge {
     is_closing: bool,
     /// Whether a message went unheard, as is right once the connection was refused or given up.
     is_deaf: bool,
+    /// Whether backlog was handed to the session, which may have something to send then.
+    pub(crate) has_fetched: bool,
     /// Whether it is silent, which calls for another connection beside this one.
     pub(crate) is_silent: bool,
 }
@@ -103,6 +105,7 @@ impl Edge {
             is_open: false,
             is_closing: false,
             is_deaf: false,
+            has_fetched: false,
             is_silent: false,
         };
         edge.begin(faults, Instant::default());
@@ -315,6 +318,7 @@ impl Edge {
     }
 
     fn fetch(&mut self, range: SequenceRange, max_bytes: usize) {
+        self.has_fetched = true;
         let committing = self.uncommitted.iter().map(|frame| (frame.range.start, frame.clone()));
         let stored: BTreeMap<u64, Frame> =
             self.spool.iter().map(|(&start, frame)| (start, frame.clone())).chain(committing).collect();

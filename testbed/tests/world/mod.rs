@@ -188,7 +188,11 @@ impl World {
             let (moment, ground) = (self.moment(), self.ground_now());
             self.orders.run_vehicle(moment, ground, &mut self.edge.session);
             let has_room = self.network.up_has_room();
-            let Some(transmit) = self.edge.poll_transmit(self.edge_now(), has_room) else { break };
+            self.edge.has_fetched = false;
+            let Some(transmit) = self.edge.poll_transmit(self.edge_now(), has_room) else {
+                self.act_on_events();
+                if self.edge.has_fetched { continue } else { break }
+            };
             if self.first_messages.len() < REPLAYED {
                 self.first_messages.push(transmit.bytes.clone());
             }

@@ -5,10 +5,11 @@
 //!
 //! 1. **Tick.** A burst is so many packets long, so the more packets a second, the shorter it is in time. The budget
 //!    shall hold ten bursts of mean length. Headers limit that: they may take a tenth of a link without loss, 15 % with
-//!    single losses, 45 % with bursts of three, and never more than half.
+//!    single losses, 45 % with bursts of three, and never more than 65 %.
 //! 2. **Symbols.** Among the ticks of the budget, so many packets are lost: one mean burst, the expected losses, and
-//!    six standard deviations. The others must bring as many symbols. Where the link cannot carry that, it is filled to
-//!    90 %, and with bursts to 97 % for half of them; where a symbol a packet takes less than 2 % of it, there is one.
+//!    six standard deviations. The others must bring as many symbols, half a symbol a tick where the budget holds less than
+//!    five bursts. Where the link cannot carry that, it is filled to 90 %, with bursts to 96 %; where a symbol a packet
+//!    takes less than 2 % of it, there is one.
 //! 3. **Window.** The budget's ticks: what is older comes too late to be fresh. With bursts half as many again, as a long
 //!    one outlasts the budget, and what no symbol covers any more comes round trips later.
 //!
@@ -97,25 +98,27 @@ pub const TICK_MAX: Duration = Duration::from_millis(500);
 const TICK_UNDISTURBED_S: f64 = 0.1;
 /// A sample shall not be older than this, seconds: 100 ms of the second are for jitter and the modem's queue.
 const AGE_MAX_S: f64 = 0.9;
+/// Share of the link that headers may take at most where losses come in bursts: where records are few, fewer packets leave
+/// than ticks there are.
+const HEADERS_MAX: f64 = 0.65;
 /// How many mean bursts the budget shall hold.
 const BURSTS_PER_BUDGET: f64 = 10.0;
 /// Mean length, packets, from which losses are taken as bursts.
 const BURST_MIN: f64 = 1.5;
 /// How many standard deviations of the number of losses are covered.
 const DEVIATIONS: f64 = 6.0;
-/// Up to which share of lost ticks symbols bring back what is lost. It leaves room for measured bursts, whose mean varies,
-/// to be a quarter longer than three packets at 5 %, which make it 0.7.
+/// The largest share of the ticks that is reckoned to be lost: what is left has to bring it back, four symbols a tick.
 const LOST_MAX: f64 = 0.8;
+/// Symbols a tick where the budget holds fewer bursts than this: no number of them brings a long one back in time.
+const FEW_TICKS_SYMBOLS: f64 = 0.5;
+const BURSTS_MIN: f64 = 5.0;
 /// Share of the link that live packets fill at most.
 pub(crate) const LOAD_MAX: f64 = 0.9;
-/// The same where that leaves room for few symbols against bursts: they take what is kept for the backlog while none waits.
-const LOAD_FULL: f64 = 0.97;
-/// Which share of the symbols that are wanted is few.
-const FEW: f64 = 0.5;
+/// The same where that leaves room for too few symbols against bursts: they take what is kept for the backlog while none
+/// waits.
+const LOAD_FULL: f64 = 0.96;
 /// The window where losses come in bursts, in budgets.
 const WINDOW_OF_BURSTS: f64 = 1.5;
-/// Symbols a tick where ticks are too few for any number of them to bring everything back in time.
-const FEW_TICKS_SYMBOLS: f64 = 0.5;
 
 impl Protection {
     /// The protection for these conditions.
@@ -127,11 +130,10 @@ impl Protection {
         let ticks = budget_s / tick_s;
         let is_bursty = burst >= BURST_MIN;
         let needed = needed_symbols(loss, burst, ticks);
-        let wanted = needed.unwrap_or(FEW_TICKS_SYMBOLS).max(cheap_symbols(conditions, tick_s));
-        let affordable = affordable_symbols(conditions, tick_s, LOAD_MAX);
-        let are_few = is_bursty && needed.is_some_and(|needed| affordable < FEW * needed);
-        let (load, most) = if are_few { (LOAD_FULL, FEW * wanted) } else { (LOAD_MAX, wanted) };
-        let symbols = affordable_symbols(conditions, tick_s, load).min(most);
+        let wanted = needed.max(cheap_symbols(conditions, tick_s));
+        let lacks = is_bursty && affordable_symbols(conditions, tick_s, LOAD_MAX) < needed;
+        let load = if lacks { LOAD_FULL } else { LOAD_MAX };
+        let symbols = affordable_symbols(conditions, tick_s, load).min(wanted);
         let window = if is_bursty { ticks * WINDOW_OF_BURSTS } else { ticks };
         Protection {
             tick: Duration::from_secs_f64(tick_s),
@@ -147,22 +149,25 @@ fn tick_s(conditions: &Conditions, loss: f64, burst: f64, budget_s: f64) -> f64 
     let (needed_s, header_share) = if loss == 0.0 {
         (TICK_UNDISTURBED_S, 0.1)
     } else {
-        (TICK_UNDISTURBED_S.min(budget_s / (BURSTS_PER_BUDGET * burst)), (0.15 * burst).min(0.5))
+        (TICK_UNDISTURBED_S.min(budget_s / (BURSTS_PER_BUDGET * burst)), (0.15 * burst).min(HEADERS_MAX))
     };
     let headers_s =
         f64::from(conditions.packet_overhead_bytes) / (header_share * bytes_per_second(conditions));
     needed_s.max(headers_s).clamp(TICK_MIN.as_secs_f64(), TICK_MAX.as_secs_f64())
 }
 
-/// Symbols a tick that bring back what is lost within `ticks`; `None` where these are too few for any number of symbols.
-fn needed_symbols(loss: f64, burst: f64, ticks: f64) -> Option<f64> {
+/// Symbols a tick that bring back what is lost within `ticks`.
+fn needed_symbols(loss: f64, burst: f64, ticks: f64) -> f64 {
     if loss == 0.0 {
-        return Some(0.1);
+        return 0.1;
     }
     // Losses come `burst` at a time, which widens the spread of their number.
+    if ticks < BURSTS_MIN * burst {
+        return FEW_TICKS_SYMBOLS;
+    }
     let deviation = (ticks * loss * (2.0 * burst - 1.0)).sqrt();
-    let lost = burst + ticks * loss + DEVIATIONS * deviation;
-    (lost < LOST_MAX * ticks).then(|| lost / (ticks - lost))
+    let lost = (burst + ticks * loss + DEVIATIONS * deviation).min(LOST_MAX * ticks);
+    lost / (ticks - lost)
 }
 
 /// Symbols a tick that cost next to nothing: 2 % of the link, and not more than one.
@@ -195,7 +200,7 @@ mod tests {
         rate_bits_per_second: 64_000,
         packet_overhead_bytes: 55,
         one_way_delay: Duration::from_millis(300),
-        loss: LossReport::ASSUMED,
+        loss: LossReport { loss_per_mille: 10, burst_tenths: 10 },
         payload_bytes_per_second: 800,
         payload_bytes_max: 30,
     };
@@ -227,14 +232,16 @@ mod tests {
 
     #[test]
     fn symbols_take_what_is_kept_for_the_backlog_where_they_are_few() {
-        let protect = |payload_bytes_per_second, payload_bytes_max| {
-            let loss = LossReport { loss_per_mille: 50, burst_tenths: 30 };
+        let protect = |loss_per_mille, burst_tenths, payload_bytes_per_second, payload_bytes_max| {
+            let loss = LossReport { loss_per_mille, burst_tenths };
             Protection::choose(&Conditions { loss, payload_bytes_per_second, payload_bytes_max, ..BGAN })
         };
-        assert_eq!(protect(800, 30).load_percent, 90);
-        let large = protect(2800, 60);
-        // 7760 bytes a second, less 2800 and 50 headers of 55, for 50 times as many symbols of 65.
-        assert_eq!((large.load_percent, large.symbols_percent), (97, 68));
+        assert_eq!(protect(20, 20, 800, 30).load_percent, 90);
+        let large = protect(50, 30, 2800, 60);
+        // 7680 bytes a second, less 2800 and 50 headers of 55, for 50 times as many symbols of 65.
+        assert_eq!((large.load_percent, large.symbols_percent), (96, 65));
+        // However bad it is, what the link carries is used.
+        assert_eq!(protect(90, 50, 2800, 60).symbols_percent, 65);
     }
 
     #[test]
