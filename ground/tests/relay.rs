@@ -198,6 +198,7 @@ fn hello(token: &str) -> ToGround {
         base: 0,
         token: Token(token.to_owned()),
         agent: "test 1".to_owned(),
+        finds_rate: false,
     })
 }
 

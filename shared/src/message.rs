@@ -91,6 +91,8 @@ pub struct Hello {
     pub token: Token,
     /// Name and version of the edge, for people: `tern-edge 0.1.0`.
     pub agent: String,
+    /// The vehicle finds out its link's rate: it needs to know soon when delay grows.
+    pub finds_rate: bool,
 }
 
 /// Declares a schema.

@@ -31,8 +31,9 @@ const QUEUE_MAX_MS: f64 = 80.0;
 const GROWTH_MIN_MS: f64 = 20.0;
 /// The rate after the link was found full, as a share of what it carried.
 const BELOW_CAPACITY: f64 = 0.95;
-/// What is sent while a queue drains, as a share of what the link carries.
-const DRAIN_SHARE: f64 = 0.25;
+/// What is sent while a queue drains, as a share of what the link carries: what is sent into the queue comes no sooner than
+/// what is sent after it, and keeps it there for longer.
+const DRAIN_SHARE: f64 = 0.05;
 /// The longest that a queue is drained for, without a new feedback.
 const DRAIN_MAX_S: f64 = 3.0;
 /// The rate after a queue that stands, but does not grow.

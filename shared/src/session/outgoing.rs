@@ -487,7 +487,8 @@ impl EdgeSession {
 
     fn hello(&self) -> ToGround {
         let super::Identity { vehicle, epoch, base, token, agent } = self.identity.clone();
-        ToGround::Hello(Hello { protocol: PROTOCOL_VERSION, vehicle, epoch, base, token, agent })
+        let (protocol, finds_rate) = (PROTOCOL_VERSION, self.auto_rate.is_some());
+        ToGround::Hello(Hello { protocol, vehicle, epoch, base, token, agent, finds_rate })
     }
 
     /// When a message of about this size, sent now, has left at the link's rate: on a narrow link a large frame takes

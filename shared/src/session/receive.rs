@@ -29,10 +29,10 @@ const ACK_INTERVAL: Duration = Duration::from_secs(1);
 /// Time between two feedbacks when something is missing: the round trip, within these bounds. Before an answer can come
 /// there is no use in asking again.
 const HURRIED_INTERVAL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(400));
-/// The same when delay or rate grow: a vehicle may be finding out the link's rate.
+/// The same when delay or rate grow, for a vehicle that finds out the link's rate.
 const GROWTH_INTERVAL: Duration = Duration::from_millis(250);
 /// So many packets later the symbol that recovers a single lost payload has most likely come.
-const SYMBOL_PACKETS: u32 = 1;
+const SYMBOL_PACKETS: u32 = 4;
 /// After so long without a packet the first one is answered at once: the vehicle waits for it to send its backlog.
 const LONG_SILENCE: Duration = Duration::from_millis(1500);
 /// Datagrams that are kept before the hello: what a fast vehicle sends in the time that one overtakes another.
@@ -144,6 +144,8 @@ struct Datagrams {
     hurried_since: Option<Instant>,
     /// As the vehicle measured it last.
     round_trip: Option<Duration>,
+    /// [`Hello::finds_rate`].
+    finds_rate: bool,
 }
 
 impl GroundSession {
@@ -162,6 +164,7 @@ impl GroundSession {
                 hurried_at: None,
                 hurried_since: None,
                 round_trip: None,
+                finds_rate: false,
             }),
         };
         GroundSession {
@@ -335,6 +338,9 @@ impl GroundSession {
             (_, Ok(ToGround::Hello(hello))) => {
                 self.phase = Phase::Asked;
                 self.base = hello.base;
+                if let Some(datagrams) = &mut self.datagrams {
+                    datagrams.finds_rate = hello.finds_rate;
+                }
                 self.events.push_back(GroundEvent::Hello(hello));
                 return;
             }
@@ -548,7 +554,7 @@ impl GroundSession {
             .last_feedback
             .zip(datagrams.hurried_since)
             .map(|(last, since)| (last + hurry).max(since + patience));
-        let grows = datagrams.arrivals.grows(now);
+        let grows = datagrams.finds_rate && datagrams.arrivals.grows(now);
         let due = match datagrams.last_feedback {
             _ if at_once => now,
             Some(last) if grows => last + GROWTH_INTERVAL,

@@ -34,6 +34,7 @@ pub(crate) fn to_ground() -> Vec<(ToGround, &'static str)> {
         base: 300,
         token: Token("secret".into()),
         agent: "tern-edge 0.1.0".into(),
+        finds_rate: false,
     };
     let estimate = ClockEstimate { offset_micros: -50_000, uncertainty_micros: 350_000 };
     let header = PacketHeader { number: 300, sent_millis: 1000 };
@@ -46,7 +47,7 @@ pub(crate) fn to_ground() -> Vec<(ToGround, &'static str)> {
     vec![
         (
             ToGround::Hello(hello),
-            "000105616c706861ef9bafcdf8acd19101ac02067365637265740f7465726e2d6564676520302e312e30",
+            "000105616c706861ef9bafcdf8acd19101ac02067365637265740f7465726e2d6564676520302e312e3000",
         ),
         (
             full_schema(every_kind()),

@@ -54,6 +54,7 @@ impl Vehicle {
             base: 0,
             token: Token(String::new()),
             agent: "load".to_owned(),
+            finds_rate: false,
         });
         let announcement = SchemaAnnouncement { id: SchemaId(0), body: SchemaBody::Full(schema.clone()) };
         for message in [hello, ToGround::Schemas(vec![announcement])] {

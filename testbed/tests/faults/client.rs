@@ -120,5 +120,6 @@ pub(crate) fn hello(vehicle: &str, token: &str) -> Hello {
         base: 0,
         token: Token(token.to_owned()),
         agent: "a test".to_owned(),
+        finds_rate: false,
     }
 }
