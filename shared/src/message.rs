@@ -439,7 +439,7 @@ impl ToGround {
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         match take(bytes)? {
             (ToGround::Live(packet), rest) => {
-                let symbols = Symbols::decode(rest).ok_or(MessageError::Trailing(rest.len()))?;
+                let symbols = Symbols::decode(rest).ok_or(MessageError::Symbols(rest.len()))?;
                 Ok(ToGround::Live(LivePacket { symbols, ..packet }))
             }
             (message, rest) => whole(message, rest),
@@ -507,6 +507,9 @@ pub enum MessageError {
     /// Not postcard of the expected type.
     #[error("malformed message: {0}")]
     Malformed(postcard::Error),
+    /// Bytes behind a live packet's payload that are no symbols.
+    #[error("malformed message: {0} bytes behind the payload are no symbols")]
+    Symbols(usize),
     /// Bytes left over after the message.
     #[error("malformed message: {0} bytes left over")]
     Trailing(usize),

@@ -143,11 +143,11 @@ fn every_scenario() {
 #[ignore = "prints a table"]
 fn the_limits_of_links_with_bursts() {
     println!("{}", Ages::HEADING);
-    // Bytes a second, as they leave: samples of 46 bytes, a flight's frames.
+    // Bytes a second, as they leave: samples of 41 bytes, a flight's frames.
     let loads = [
-        ("geo-bgan-burst5", "synthetic", 50.0 * 46.0),
+        ("geo-bgan-burst5", "synthetic", 50.0 * 41.0),
         ("geo-bgan-burst5", "flight", 700.0),
-        ("leo-certus", "synthetic", 10.0 * 46.0),
+        ("leo-certus", "synthetic", 10.0 * 41.0),
         ("leo-certus", "flight", 700.0),
     ];
     for (name, load, payload_a_second) in loads {

@@ -5,6 +5,7 @@
 //! stream each is a message; on datagrams what is live and backlog go as packets that may be lost, cut to fit, and the
 //! rest on the stream beside them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::budget::Thinning;
@@ -14,6 +15,7 @@ use super::queues::QueueFill;
 use super::send::{EdgeSession, Phase};
 use super::transmit::{Channel, Transmit};
 use crate::codec::predictive::continues_previous;
+use crate::datagram::coding::CERTAIN_PACKETS;
 use crate::id::SchemaId;
 use crate::message::{
     BacklogPacket, FrameMessage, Gap, Hello, Lane, LivePacket, MAX_EARLY_MESSAGES, MAX_FRAME_BYTES,
@@ -58,6 +60,8 @@ const OBJECTS_TIME: Duration = Duration::from_secs(6);
 const OBJECTS_BYTES: std::ops::RangeInclusive<usize> = 8 * 1024..=4 * 1024 * 1024;
 /// What a repeated declaration of schemas may take of the link: on a narrow one, records would wait for it.
 const REPEAT_TIME: Duration = Duration::from_millis(200);
+/// An object of the backlog waits this long for what the spool still reads.
+const SPOOL_PATIENCE: Duration = Duration::from_millis(100);
 /// What the ground may say to a frame, bytes on the wire.
 const ANSWERS_BYTES: u64 = 500;
 /// What a packet's header, its payload's and its symbols' take at most, bytes.
@@ -130,7 +134,8 @@ impl EdgeSession {
         // Symbols that the connection does not take are no reason to wake up.
         let datagrams = self.datagrams.as_ref().filter(|_| self.takes_live());
         let tail = datagrams.and_then(|datagrams| datagrams.shield.owes_at(now));
-        [backlog, probe, tail, self.repeat_at()].into_iter().flatten().min()
+        let spool = self.awaits_spool_until().filter(|&until| until > now);
+        [backlog, probe, tail, spool, self.repeat_at()].into_iter().flatten().min()
     }
 
     /// The link is what messages wait for: until `ready`, or until the rate has to be looked at.
@@ -180,18 +185,23 @@ impl EdgeSession {
     /// Whether backlog may leave as soon as the link is idle.
     fn has_backlog(&self, now: Instant) -> bool {
         let may_spend = self.budget.thinning() == Thinning::None;
-        let waits = self.may_begin_object() || self.backlog.has_fragment();
+        let waits = self.may_begin_object(now) || self.backlog.has_fragment();
         self.phase == Phase::Open && may_spend && !self.is_dark(now) && waits
     }
 
     /// Whether more backlog may be on its way than is already. What the spool still reads belongs to the same object: what
     /// is left out waits behind live records.
-    fn may_begin_object(&self) -> bool {
-        let is_read = self.datagrams.is_none() || !self.fetching;
-        is_read
+    fn may_begin_object(&self, now: Instant) -> bool {
+        self.awaits_spool_until().is_none_or(|until| until <= now)
             && !self.backlog.is_empty()
             && self.has_room()
             && self.backlog.object_bytes() < self.objects_bytes()
+    }
+
+    /// Until when an object does not begin without what the spool reads.
+    fn awaits_spool_until(&self) -> Option<Instant> {
+        let since = self.fetching_since.filter(|_| self.fetching && self.datagrams.is_some());
+        since.map(|since| since + SPOOL_PATIENCE)
     }
 
     fn objects_bytes(&self) -> usize {
@@ -324,12 +334,15 @@ impl EdgeSession {
         let Encoded { range, bytes, is_base } = self.encode_live(chain, suited_bytes, max_bytes)?;
         let offset = self.offset(range);
         let datagrams = self.datagrams.as_mut()?;
-        let goes_without_saying = datagrams.payload_end == range.start && continues_previous(&bytes);
-        datagrams.payload_end = range.end;
+        let number = datagrams.packets.next_number();
+        let goes_without_saying = continues_previous(&bytes)
+            && datagrams.last_payload.is_some_and(|(packet, end)| {
+                end == range.start && number.wrapping_sub(packet) <= CERTAIN_PACKETS
+            });
+        datagrams.last_payload = Some((number, range.end));
         let offset = if goes_without_saying { None } else { Some(offset) };
         let payload = Payload { offset, frame: bytes }.encode();
         let wire_bytes = payload.len();
-        let number = datagrams.packets.next_number();
         let symbols = datagrams.shield.symbols(number, room.saturating_sub(payload.len()));
         let payload_number = datagrams.shield.push(now.instant, &payload);
         let header = PacketHeader { number, sent_millis: millis_of(now) };
@@ -403,7 +416,7 @@ impl EdgeSession {
 
     /// A part of the newest object of the backlog, as a packet.
     fn backlog_packet(&mut self, now: Now) -> Option<ToGround> {
-        if self.backlog.is_object_due() && self.may_begin_object() {
+        if self.backlog.is_object_due() && self.may_begin_object(now.instant) {
             let (ranges, object) = self.merge_backlog(now, self.object_bytes())?;
             let room = self.datagrams.as_ref()?.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
             let suited = self.bytes_in(FRAGMENT_TIME).saturating_sub(self.overhead_bytes());
@@ -424,23 +437,35 @@ impl EdgeSession {
         Some(ToGround::Backlog(BacklogPacket { header, number, index, count, bytes }))
     }
 
-    /// The next schemas to declare, as many as share a packet, but at least one.
+    /// The next schemas to declare.
     fn announce(&mut self, now: Instant) -> Vec<SchemaAnnouncement> {
+        let mut ids = std::mem::take(&mut self.control.schemas);
+        let announcements = self.gather_announcements(&mut ids, PACKET_BYTES);
+        self.control.schemas = ids;
+        self.control.declared.extend(announcements.iter().map(|announcement| (announcement.id, now)));
+        self.repeat_later(now, &announcements);
+        announcements
+    }
+
+    /// Takes the first of these schemas, as many as share so many bytes, but at least one.
+    fn gather_announcements(
+        &self,
+        ids: &mut BTreeSet<SchemaId>,
+        max_bytes: usize,
+    ) -> Vec<SchemaAnnouncement> {
         let mut announcements = Vec::new();
         let mut bytes = 0;
-        while bytes < PACKET_BYTES
-            && let Some(id) = self.control.schemas.pop_first()
+        while bytes < max_bytes
+            && let Some(id) = ids.pop_first()
         {
             let Some(announcement) = self.announcement(id) else { continue };
             bytes += announcement.encoded_bytes();
-            if bytes > PACKET_BYTES && !announcements.is_empty() {
-                self.control.schemas.insert(id);
+            if bytes > max_bytes && !announcements.is_empty() {
+                ids.insert(id);
                 break;
             }
-            self.control.declared.insert(id, now);
             announcements.push(announcement);
         }
-        self.repeat_later(now, &announcements);
         announcements
     }
 
@@ -457,13 +482,16 @@ impl EdgeSession {
     /// The link is up again after an outage that began about when the ground was `heard` last: what was declared since is
     /// lost, most likely, and all records of these streams wait until QUIC's stream has repeated it.
     pub(super) fn declare_again(&mut self, now: Instant, heard: Instant) {
-        let round_trip = self.stats.round_trip.unwrap_or_default();
-        let lost = self.control.declared.iter().filter(|(_, declared)| **declared + round_trip > heard);
-        let ids: Vec<SchemaId> = lost.map(|(id, _)| *id).collect();
-        let announcements: Vec<SchemaAnnouncement> =
-            ids.into_iter().filter_map(|id| self.announcement(id)).collect();
-        if !announcements.is_empty() {
+        let Some(datagrams) = &self.datagrams else { return };
+        let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
+        let declared = self.control.declared.iter();
+        let mut lost: BTreeSet<SchemaId> =
+            declared.filter(|(_, at)| !self.was_there_by(**at, heard)).map(|(id, _)| *id).collect();
+        let mut packets = self.bytes_in(REPEAT_TIME) / room.max(1) + 1;
+        while packets > 0 && !lost.is_empty() {
+            let announcements = self.gather_announcements(&mut lost, room);
             self.repeat_later(now, &announcements);
+            packets -= 1;
         }
     }
 

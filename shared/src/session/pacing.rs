@@ -20,8 +20,9 @@ const BURST_TIME: Duration = Duration::from_millis(20);
 const BURST_MIN: u64 = 100;
 /// How much ahead of the link's being idle backlog may leave: timers are late by as much.
 const IDLE_SLACK: Duration = Duration::from_millis(5);
-/// What was estimated may be ahead of what was counted by so many bytes: messages that have not left yet.
-const MAX_FORESEEN: i64 = 3000;
+/// What was estimated may be ahead of what was counted by so many bytes, or by a message that is larger: messages that have
+/// not left yet. QUIC holds up to 4 kB each of datagrams and of its stream.
+const MAX_FORESEEN: i64 = 10_000;
 /// The rate is set again when it differs by more than this share.
 const RATE_STEP: f64 = 0.02;
 
@@ -66,7 +67,8 @@ pub(super) struct Unforeseen {
 impl Unforeseen {
     /// A message of so many bytes on the wire, by estimate, was handed over.
     pub(super) fn handle_estimate(&mut self, wire_bytes: usize) {
-        self.bytes = (self.bytes - wire_bytes as i64).max(-MAX_FORESEEN);
+        let message = wire_bytes as i64;
+        self.bytes = (self.bytes - message).max(-MAX_FORESEEN.max(message));
     }
 
     /// So much was sent in all. Returns what of it is to be charged beside the estimates.
@@ -228,11 +230,10 @@ mod tests {
         assert_eq!(unforeseen.handle_counted(260), 60);
         assert_eq!((unforeseen.handle_counted(260), unforeseen.handle_counted(300)), (0, 40));
         (0..100).for_each(|_| unforeseen.handle_estimate(200));
-        assert_eq!(
-            unforeseen.handle_counted(10_000),
-            6700,
-            "estimates that prove too high are no credit for ever"
-        );
+        let bounded = unforeseen.handle_counted(20_000);
+        assert_eq!(bounded, 9_700, "estimates that prove too high are no credit for ever");
+        unforeseen.handle_estimate(12_000);
+        assert_eq!(unforeseen.handle_counted(32_000), 0);
     }
 
     #[test]

@@ -354,7 +354,13 @@ impl GroundSession {
         match ToGround::decode(bytes)? {
             ToGround::Hello(_) => Err(Refusal::new(RefusalReason::Malformed, "a second hello")),
             ToGround::Schemas(schemas) => {
-                schemas.into_iter().try_for_each(|schema| self.handle_schema(schema))?;
+                let mut is_news = false;
+                for schema in schemas {
+                    is_news |= self.handle_schema(schema)?;
+                }
+                if !is_news {
+                    return Ok(());
+                }
                 self.decode_chain(now)?;
                 let objects =
                     self.datagrams.as_mut().map(|datagrams| std::mem::take(&mut datagrams.undeclared));
@@ -388,11 +394,12 @@ impl GroundSession {
         }
     }
 
-    fn handle_schema(&mut self, announcement: SchemaAnnouncement) -> Result<(), Refusal> {
+    /// Returns whether it was unknown.
+    fn handle_schema(&mut self, announcement: SchemaAnnouncement) -> Result<bool, Refusal> {
         let SchemaAnnouncement { id, body } = announcement;
         let schema = body.resolve()?;
         match self.schemas.get(&id) {
-            Some(known) if **known == schema => Ok(()),
+            Some(known) if **known == schema => Ok(false),
             Some(known) => Err(Refusal::new(
                 RefusalReason::Malformed,
                 format!("schema {id} was {:?} and is now another", known.stream),
@@ -405,7 +412,7 @@ impl GroundSession {
                 let schema = Arc::new(schema);
                 self.schemas.insert(id, schema.clone());
                 self.events.push_back(GroundEvent::Schema { id, schema });
-                Ok(())
+                Ok(true)
             }
         }
     }
@@ -663,7 +670,9 @@ impl From<MessageError> for Refusal {
     fn from(error: MessageError) -> Self {
         let reason = match error {
             MessageError::TooLarge(_) => RefusalReason::TooLarge,
-            MessageError::Malformed(_) | MessageError::Trailing(_) => RefusalReason::Malformed,
+            MessageError::Malformed(_) | MessageError::Symbols(_) | MessageError::Trailing(_) => {
+                RefusalReason::Malformed
+            }
         };
         Refusal::new(reason, error.to_string())
     }

@@ -222,8 +222,8 @@ pub(super) struct Datagrams {
     pub(super) max_bytes: usize,
     pub(super) packets: Packets,
     pub(super) shield: Shield,
-    /// The number after the last record of the payload that left last.
-    pub(super) payload_end: u64,
+    /// The payload that left last: its packet, and the number after its last record.
+    pub(super) last_payload: Option<(u32, u64)>,
     /// Live frames that others may continue once they are acknowledged, by first record: their ranges.
     pub(super) bases: BTreeMap<u64, SequenceRange>,
     /// Since when something is on its way and nothing was heard.
@@ -260,6 +260,8 @@ pub struct EdgeSession {
     /// What live records may take of the link.
     pub(super) live_share: Allowance,
     pub(super) fetching: bool,
+    /// Since when one fetch has followed another.
+    pub(super) fetching_since: Option<Instant>,
     pub(super) closing: bool,
     events: VecDeque<EdgeEvent>,
     pub(super) stats: SendStats,
@@ -289,6 +291,7 @@ impl EdgeSession {
             datagrams: None,
             live_share: Allowance::new(DIVIDED_TIME),
             fetching: false,
+            fetching_since: None,
             closing: false,
             events: VecDeque::new(),
             stats: SendStats::default(),
@@ -336,10 +339,17 @@ impl EdgeSession {
     /// as a reliable stream repeats it ever more seldom, and would hold up all records that share its frames.
     fn is_known(&self, now: Instant, schema: SchemaId) -> bool {
         let is_dark = self.phase == Phase::Open && self.is_dark(now);
-        let Some(datagrams) = self.datagrams.as_ref().filter(|_| is_dark) else { return true };
-        let round_trip = datagrams.round_trip.unwrap_or(FIRST_ROUND_TRIP);
+        if !is_dark || self.datagrams.is_none() {
+            return true;
+        }
         let declared = self.control.declared.get(&schema);
-        declared.is_some_and(|declared| *declared + round_trip <= self.heard)
+        declared.is_some_and(|declared| self.was_there_by(*declared, self.heard))
+    }
+
+    /// Whether what was declared then had reached the ground when it was last `heard`.
+    pub(super) fn was_there_by(&self, declared: Instant, heard: Instant) -> bool {
+        let round_trip = self.datagrams.as_ref().and_then(|datagrams| datagrams.round_trip);
+        declared + round_trip.unwrap_or(FIRST_ROUND_TRIP) <= heard
     }
 
     /// A new frame for the live lane, whose range follows the previous one's; the spool has been given it as well.
@@ -401,7 +411,7 @@ impl EdgeSession {
                     self.config.overhead_bytes.unwrap_or(DATAGRAM_OVERHEAD),
                     self.stats.loss.unwrap_or(LossReport::ASSUMED),
                 ),
-                payload_end: 0,
+                last_payload: None,
                 bases: BTreeMap::new(),
                 unheard_since: None,
                 silent: false,
@@ -733,25 +743,36 @@ impl EdgeSession {
     }
 
     fn want_backlog(&mut self, now: Instant) {
-        let idle = self.control.gaps.is_empty() && !self.fetching && !self.closing;
+        if self.fetching {
+            return;
+        }
+        let Some(range) = self.wanted_backlog(now) else {
+            self.fetching_since = None;
+            return;
+        };
+        self.fetching = true;
+        self.fetching_since.get_or_insert(now);
+        let max_bytes = self.bytes_in(FETCH_TIME).clamp(*FETCH_BYTES.start(), *FETCH_BYTES.end());
+        self.events.push_back(EdgeEvent::FetchBacklog { range, max_bytes });
+    }
+
+    /// What the spool should read next.
+    fn wanted_backlog(&self, now: Instant) -> Option<SequenceRange> {
+        let idle = self.control.gaps.is_empty() && !self.closing;
         let may_leave = idle && self.budget.thinning() == Thinning::None;
         // In the dark nothing of it leaves, and what lies between its frames and was sent comes back later: read then, all
         // of it is in order.
         if self.phase != Phase::Open || !may_leave || self.is_dark(now) {
-            return;
+            return None;
         }
-        let Some(range) = self.ledger.newest_pending() else { return };
+        let range = self.ledger.newest_pending()?;
         // What the live lane had no room for goes before what is older.
         let is_newest = self.backlog.newest_fetched().is_none_or(|fetched| fetched.end <= range.start);
         // A few records between others that are on their way fill no object. Reading far ahead is for nothing when the link
         // narrows.
         let is_next = self.backlog.oldest_fetched().is_some_and(|fetched| range.end <= fetched.start)
             && self.backlog.fetched_bytes() < self.object_bytes() / 4;
-        if is_newest || is_next {
-            self.fetching = true;
-            let max_bytes = self.bytes_in(FETCH_TIME).clamp(*FETCH_BYTES.start(), *FETCH_BYTES.end());
-            self.events.push_back(EdgeEvent::FetchBacklog { range, max_bytes });
-        }
+        (is_newest || is_next).then_some(range)
     }
 
     /// The link's rate, as configured or found out, or what the budget allows if that is less.

@@ -14,6 +14,8 @@ use crate::time::Instant;
 
 /// The most symbols that are owed: what more loss than that wants is not worth its bytes when it comes late.
 const MAX_OWED: f64 = 6.0;
+/// The most ticks without a payload that symbols follow one for: a burst that is longer comes back by other means.
+const TAIL_TICKS_MAX: u32 = 16;
 /// The most symbols that are sent because the ground asks for them: what a longer outage lost goes with the backlog.
 const MAX_ASKED: u32 = 32;
 /// The rate taken for a link without a limit.
@@ -281,7 +283,7 @@ impl Shield {
         }
         if self.coding.push(payload).is_ok() && self.protection.symbols_percent > 0 {
             // Where losses come in bursts, a pause between packets would prolong them.
-            let burst = u32::from(self.conditions.loss.burst_tenths).div_ceil(10);
+            let burst = u32::from(self.conditions.loss.burst_tenths).div_ceil(10).min(TAIL_TICKS_MAX);
             let ticks = if self.protection.fills_idle_ticks { burst + 1 } else { 1 };
             // Just ahead of the next payload, which would have taken them along, they cost a packet more.
             let is_light = ticks == 1 && self.conditions.loss.loss_per_mille <= LIGHT_LOSS_PER_MILLE;

@@ -10,7 +10,7 @@ use tern_testbed::scenario::Scenario;
 use super::ages::{Ages, Sample};
 
 /// IP, UDP and QUIC.
-const OVERHEAD_BYTES: usize = 56;
+const OVERHEAD_BYTES: usize = 54;
 /// Samples of a packet, evenly spaced.
 const SAMPLES: u32 = 5;
 

@@ -22,7 +22,7 @@ mod symbol;
 #[cfg(test)]
 mod tests;
 
-pub use numbers::PayloadNumbers;
+pub use numbers::{CERTAIN_PACKETS, PayloadNumbers};
 pub use receiver::{CodingReceiver, CodingStats};
 pub use sender::{CodingSender, PayloadTooLong};
 pub use symbol::Symbols;

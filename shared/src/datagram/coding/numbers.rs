@@ -5,6 +5,9 @@ use crate::range::{RangeSet, SequenceRange};
 /// How many numbers eight bits tell apart.
 const NUMBERS: u32 = 1 << 8;
 
+/// A payload's number is certain to those that have the one before it when its packet is at most this far behind that one's.
+pub const CERTAIN_PACKETS: u32 = NUMBERS - 1;
+
 /// Tells payloads' numbers from their lowest eight bits.
 ///
 /// Payloads are numbered in the order of their packets, and a packet carries one at most: between two packets there are
@@ -53,7 +56,7 @@ impl PayloadNumbers {
             Some((newest, number)) => {
                 let ahead = u32::from(lowest.wrapping_sub(number as u8));
                 // With the payload of `newest` itself, one more.
-                let is_certain = self.unknown_between(newest, packet) < u64::from(NUMBERS) - 1;
+                let is_certain = self.unknown_between(newest, packet) < u64::from(CERTAIN_PACKETS);
                 number.wrapping_add(if is_certain { ahead } else { NUMBERS + ahead })
             }
         };

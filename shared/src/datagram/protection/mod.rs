@@ -185,7 +185,7 @@ fn bytes_per_second(conditions: &Conditions) -> f64 {
     conditions.rate_bits_per_second.max(1) as f64 / 8.0
 }
 
-/// A symbol with its header and the payload's length.
+/// A symbol with the payload's length and its share of the packet's own header.
 fn symbol_bytes(conditions: &Conditions) -> f64 {
     f64::from(conditions.payload_bytes_max) + 5.0
 }

@@ -12,8 +12,8 @@ use crate::datagram::coding::{CodingReceiver, CodingSender, MAX_SYMBOLS_PER_PACK
 use crate::datagram::loss::LossReport;
 
 /// Headers of a packet: QUIC, UDP and IP.
-const OVERHEAD_BYTES: f64 = 55.0;
-/// What a frame takes apart from its samples.
+const OVERHEAD_BYTES: f64 = 54.0;
+/// What a frame takes apart from its samples, with the packet's own header.
 const FRAME_BYTES: f64 = 10.0;
 /// What a symbol takes apart from the longest payload of its window.
 const SYMBOL_BYTES: f64 = 4.0;
