@@ -19,22 +19,21 @@
 //!
 //! ```text
 //! scenario         load       tick window symbols bytes/s  p50  p99 p99.9  over 1 s
-//! geo-clean        synthetic   100      8    10 %    3192  340  397   406  0
-//! geo-clean        flight      100      8    31 %    1597  330  380   384  0
-//! geo-bgan         synthetic    60     10    42 %    4609  370  481   573  0.0002 %
-//! geo-bgan         flight       60     10    42 %    2179  350  458   547  0.0001 %
-//! geo-bgan-loss5   synthetic    54     11   107 %    7190  386  501   577  0
-//! geo-bgan-loss5   flight       54     11   145 %    3415  357  465   530  0
-//! geo-bgan-burst5  synthetic    20     45    61 %    7693  352  699  1214  0.24 %
-//! geo-bgan-burst5  small        20     45   143 %    7091  348  534   781  0.018 %
-//! geo-bgan-burst5  flight       20     45   199 %    7140  347  508   714  0.005 %
-//! leo-certus       synthetic    40     23    30 %    1937  134  853  2418  0.8 %
-//!   asked                                            1948  135  638  1328  0.3 %
-//! leo-certus       flight       40     23    16 %    2471  118    -     -  1.5 %
-//!   asked                                            2493  120  501   956  0.08 %
-//! leo-starlink     synthetic    37     24   100 %    8303   44   71   240  0
-//! leo-starlink     flight       37     24   100 %    3625   44   71   239  0
-//! iridium-2400     synthetic   500      8    50 %     225 1054 1918  2951  62 %
+//! geo-clean        synthetic   100      8    10 %    3182  340  397   406  0
+//! geo-clean        flight      100      8    31 %    1587  329  380   384  0
+//! geo-bgan         synthetic    60     10    42 %    4592  370  481   573  0.0002 %
+//! geo-bgan         flight       60     10    42 %    2163  350  458   547  0.0001 %
+//! geo-bgan-loss5   synthetic    54     11   108 %    7207  387  502   577  0
+//! geo-bgan-loss5   flight       54     11   145 %    3397  357  465   530  0
+//! geo-bgan-burst5  synthetic    20     45    61 %    7643  352  699  1214  0.24 %
+//! geo-bgan-burst5  small        20     45   169 %    7558  350  518   741  0.010 %
+//! geo-bgan-burst5  flight       20     45   230 %    7594  349  498   690  0.004 %
+//! leo-certus       synthetic    32     28    19 %    1750  126 1018  2942  1.0 %
+//!   asked                                            1761  126  640  1383  0.3 %
+//! leo-certus       flight       32     28    10 %    2739  121    -     -  1.6 %
+//! leo-starlink     synthetic    37     24   100 %    8277   44   71   240  0
+//! leo-starlink     flight       37     24   100 %    3598   44   71   239  0
+//! iridium-2400     synthetic   500      8    50 %     223 1050 1915  2945  61 %
 //! ```
 //!
 //! Without a protection, what the link loses would be late: 1 to 5 %. The choices matter as follows. With four
@@ -44,8 +43,8 @@
 //!
 //! Two limits remain. Bursts of 5 % need more than one symbol a packet, for which large samples leave no room
 //! (synthetic). And on a link as narrow as Certus, packets cannot be so dense that a long burst is short: there the
-//! short way back helps, as the ground asks at once for what is missing ("asked"). The session does so, keeps symbols to an
-//! allowance, and makes payloads alike; `testbed/tests/freshness.rs` has the ages that come of all that.
+//! short way back helps, as the ground asks at once for what is missing ("asked"; the flight leaves no room for that here). The
+//! session does so, keeps symbols to an allowance, and makes payloads alike; `testbed/tests/freshness.rs` has the ages that come of all that.
 
 #[cfg(test)]
 mod simulation;
