@@ -83,8 +83,11 @@ impl Arrivals {
         self.numbers.insert(SequenceRange::new(number, number + 1));
         self.loss.handle_packet(header.number);
         if let Some(newest) = self.newest {
-            let since = now.instant.since(newest.arrived).min(GATHERING_TIME.1);
-            self.interval = (self.interval * 7 + since) / 8;
+            let since = now.instant.since(newest.arrived);
+            // A longer one is an outage, after which packets come as they did before.
+            if since <= GATHERING_TIME.1 {
+                self.interval = (self.interval * 7 + since) / 8;
+            }
         }
         self.bytes += bytes;
         if self.newest.is_none_or(|newest| newest.number < header.number) {

@@ -29,12 +29,14 @@ const ACK_INTERVAL: Duration = Duration::from_secs(1);
 /// Time between two feedbacks when something is missing: the round trip, within these bounds. Before an answer can come
 /// there is no use in asking again.
 const HURRIED_INTERVAL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(400));
-/// The same when delay or rate grow, for a vehicle that finds out the link's rate.
-const GROWTH_INTERVAL: Duration = Duration::from_millis(250);
+/// The same when delay or rate grow, for a vehicle that finds out the link's rate, and after a [`LONG_SILENCE`].
+const SOON_INTERVAL: Duration = Duration::from_millis(250);
 /// So many packets later the symbol that recovers a single lost payload has most likely come.
 const SYMBOL_PACKETS: u32 = 4;
 /// After so long without a packet the first one is answered at once: the vehicle waits for it to send its backlog.
 const LONG_SILENCE: Duration = Duration::from_millis(1500);
+/// ... and once more soon, as that answer may be lost.
+const ANSWERS_TO_SILENCE: u8 = 2;
 /// Datagrams that are kept before the hello: what a fast vehicle sends in the time that one overtakes another.
 const MAX_DATAGRAMS_BEFORE_HELLO: usize = 32;
 /// Objects that wait for their schemas.
@@ -138,6 +140,8 @@ struct Datagrams {
     /// What the last feedbacks told as committed.
     told: VecDeque<Vec<SequenceRange>>,
     last_feedback: Option<Instant>,
+    /// Feedbacks that are still to come soon after a silence.
+    answers: u8,
     /// When to tell of a live payload that is missing, if it still is then.
     hurried_at: Option<Instant>,
     /// Since when one is.
@@ -161,6 +165,7 @@ impl GroundSession {
                 undeclared: VecDeque::new(),
                 told: VecDeque::new(),
                 last_feedback: None,
+                answers: 0,
                 hurried_at: None,
                 hurried_since: None,
                 round_trip: None,
@@ -561,10 +566,13 @@ impl GroundSession {
             .last_feedback
             .zip(datagrams.hurried_since)
             .map(|(last, since)| (last + hurry).max(since + patience));
+        if at_once {
+            datagrams.answers = ANSWERS_TO_SILENCE;
+        }
         let grows = datagrams.finds_rate && datagrams.arrivals.grows(now);
         let due = match datagrams.last_feedback {
             _ if at_once => now,
-            Some(last) if grows => last + GROWTH_INTERVAL,
+            Some(last) if grows || datagrams.answers > 0 => last + SOON_INTERVAL,
             Some(last) => last + datagrams.arrivals.gathering_time(),
             None => now,
         };
@@ -587,6 +595,7 @@ impl GroundSession {
             datagrams.told.pop_front();
         }
         datagrams.last_feedback = Some(now);
+        datagrams.answers = datagrams.answers.saturating_sub(1);
         // The newest first: what does not fit is told again, or asked for.
         let told: RangeSet = datagrams
             .told
