@@ -175,10 +175,18 @@ describe("a client", () => {
     expect(socket().sent.at(-1)).toEqual(follow);
     socket().drop();
     vi.advanceTimersByTime(100);
-    socket().say(hello());
+    socket().say(hello(), ready("c1"));
     expect(socket().sent.at(-1)).toEqual(follow);
-    socket().say(ready("c1"), { type: "commands-missed" });
+    socket().say({ type: "commands-missed" });
     expect(socket().sent.filter(({ type }) => type === "follow-commands").length).toBe(2);
+  });
+
+  it("follows the commands of vehicles that it learns of before the connection stands", () => {
+    const client = open();
+    socket().say(hello(), record(1));
+    client.followCommands(["alpha"]);
+    socket().say(ready("c1"));
+    expect(socket().sent.at(-1)).toEqual({ type: "follow-commands", vehicles: ["alpha"] });
   });
 
   it("hands a command to the ground once, and says what became of the asking", async () => {

@@ -198,8 +198,13 @@ export class TernClient {
       this.connection.send({ type: "authenticate", token });
     }
     for (const subscription of this.subscriptions.values()) subscription.send();
+    if (this.subscriptions.size === 0) this.onEstablished();
+  }
+
+  /** What was to be followed while the connection was being made is asked for now. */
+  private onEstablished(): void {
+    this.connection.established();
     this.sendFollow();
-    if (this.subscriptions.size === 0) this.connection.established();
   }
 
   private onMessage(message: ToClient): void {
@@ -241,7 +246,7 @@ export class TernClient {
   ): void {
     if (message.type === "record") this.clock.learn(message.received);
     this.subscriptions.get(message.sub ?? "")?.take(message);
-    if (message.type === "ready" && this.connection.state.phase !== "open") this.connection.established();
+    if (message.type === "ready" && this.connection.state.phase !== "open") this.onEstablished();
   }
 
   private sendFollow(): void {
