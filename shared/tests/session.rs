@@ -323,6 +323,47 @@ fn backlog_that_overtakes_its_schemas_waits_for_them() {
 }
 
 #[test]
+fn the_first_packet_after_a_silence_is_answered_twice() {
+    let mut edge = edge(0, Some(64_000));
+    let mut ground = open_on_datagrams(&mut edge);
+    edge.handle_schema(SchemaId(0), schema(0).1);
+    let mut answers = Vec::new();
+    for millis in 10_000..10_900 {
+        if millis % 100 == 0 {
+            edge.handle_frame(frame((millis - 10_000) / 100, 0, 20));
+        }
+        for message in sent(&mut edge, at(millis)) {
+            ground.handle_message(at(millis), &message);
+        }
+        ground.handle_timeout(at(millis));
+        let transmits = std::iter::from_fn(|| ground.poll_transmit());
+        let is_feedback = |bytes: &[u8]| matches!(ToVehicle::decode(bytes), Ok(ToVehicle::Feedback(_)));
+        answers.extend(transmits.filter(|transmit| is_feedback(&transmit.bytes)).map(|_| millis));
+    }
+    let [first, second] = answers[..] else { panic!("{answers:?}") };
+    assert!(first < 10_200 && (first + 250..first + 400).contains(&second), "{answers:?}");
+}
+
+#[test]
+fn backlog_waits_for_the_spool_no_longer_than_a_moment() {
+    let mut edge = edge(0, Some(64_000));
+    open_on_datagrams(&mut edge);
+    edge.handle_schema(SchemaId(0), schema(0).1);
+    let frames = store(&mut edge, 0, 1);
+    edge.handle_timeout(at(2_000));
+    sent(&mut edge, at(2_000));
+    let range = fetched(&mut edge).unwrap();
+    edge.handle_backlog(range, frames, Vec::new());
+    // The next one is read at once, and never there.
+    store(&mut edge, 1, 1);
+    let began = (2_000..3_000).find(|&millis| {
+        let messages = sent(&mut edge, at(millis));
+        messages.iter().any(|message| matches!(ToGround::decode(message), Ok(ToGround::Backlog(_))))
+    });
+    assert!(began.is_some_and(|millis| (2_100..2_200).contains(&millis)), "{began:?}");
+}
+
+#[test]
 fn nothing_is_declared_again_after_a_goodbye_or_a_refusal() {
     let ends: [fn(&mut EdgeSession, &mut GroundSession); 2] = [
         |edge, _| edge.close(),

@@ -8,8 +8,8 @@ const REORDERING: u32 = 16;
 const OUTAGE: u32 = 64;
 /// How many packets the share of loss looks back on.
 const HORIZON_PACKETS: f64 = 1000.0;
-/// What the share of loss begins with: 1 %, which counts as much as 200 packets. A few that all came prove nothing.
-const ASSUMED_LOSS: Average = Average { mean: 0.01, count: 200.0 };
+/// What is assumed before anything was seen counts as much as so many packets.
+const ASSUMED_PACKETS: f64 = 200.0;
 /// How many bursts their mean length looks back on.
 const HORIZON_BURSTS: f64 = 50.0;
 
@@ -60,7 +60,15 @@ struct Average {
 impl LossMeter {
     /// Has seen nothing, and assumes what [`LossReport::ASSUMED`] says until it has seen enough.
     pub fn new() -> Self {
-        LossMeter { newest: None, came: 0, run: 0, loss: ASSUMED_LOSS, burst: Average::default(), outages: 0 }
+        let assumed = f64::from(LossReport::ASSUMED.loss_per_mille) / 1000.0;
+        LossMeter {
+            newest: None,
+            came: 0,
+            run: 0,
+            loss: Average { mean: assumed, count: ASSUMED_PACKETS },
+            burst: Average::default(),
+            outages: 0,
+        }
     }
 
     /// Packet `number` came.

@@ -355,8 +355,7 @@ mod tests {
 
     /// After so many payloads of 30 bytes, a second on.
     fn shield(payloads: u32) -> Shield {
-        let single_losses = LossReport { loss_per_mille: 10, burst_tenths: 10 };
-        let mut shield = Shield::new(Pins::default(), Some(BGAN), 55, single_losses);
+        let mut shield = Shield::new(Pins::default(), Some(BGAN), 55, LossReport::ASSUMED);
         for number in 0..payloads {
             shield.push(at(0), &[number as u8; 30]);
         }

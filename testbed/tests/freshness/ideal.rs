@@ -9,7 +9,7 @@ use tern_testbed::scenario::Scenario;
 
 use super::ages::{Ages, Sample};
 
-/// IP, UDP and QUIC.
+/// IP, UDP and QUIC, at the least.
 const OVERHEAD_BYTES: usize = 54;
 /// Samples of a packet, evenly spaced.
 const SAMPLES: u32 = 5;

@@ -43,8 +43,9 @@
 //!
 //! Two limits remain. Bursts of 5 % need more than one symbol a packet, for which large samples leave no room
 //! (synthetic). And on a link as narrow as Certus, packets cannot be so dense that a long burst is short: there the
-//! short way back helps, as the ground asks at once for what is missing ("asked"; the flight leaves no room for that here). The
-//! session does so, keeps symbols to an allowance, and makes payloads alike; `testbed/tests/freshness.rs` has the ages that come of all that.
+//! short way back helps, as the ground asks at once for what is missing ("asked"; the flight leaves no room for that
+//! here). The session does so, keeps symbols to an allowance, and makes payloads alike; `testbed/tests/freshness.rs` has
+//! the ages that come of all that.
 
 #[cfg(test)]
 mod simulation;
