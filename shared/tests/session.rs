@@ -9,7 +9,9 @@ use std::time::Duration;
 use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
 use tern_shared::id::{Epoch, SchemaId, Token};
-use tern_shared::message::{Acknowledgement, GapReason, Lane, Refusal, RefusalReason, ToGround, ToVehicle};
+use tern_shared::message::{
+    Acknowledgement, GapReason, Lane, Payload, Refusal, RefusalReason, ToGround, ToVehicle,
+};
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
@@ -51,8 +53,9 @@ fn schema(id: u32) -> (SchemaId, Arc<Schema>) {
 }
 
 fn frame(sequence: u64, schema_id: u32, text_bytes: usize) -> Frame {
-    let random =
-        std::iter::successors(Some(1u32), |n| Some(n.wrapping_mul(1_664_525).wrapping_add(1_013_904_223)));
+    let random = std::iter::successors(Some(sequence as u32), |n| {
+        Some(n.wrapping_mul(1_664_525).wrapping_add(1_013_904_223))
+    });
     let text = random.take(text_bytes).map(|n| char::from(b' ' + (n >> 24) as u8 % 95)).collect();
     let values = vec![Value::Text(text)];
     let record = Record { schema: SchemaId(schema_id), time: at(0).wall, values };
@@ -361,6 +364,43 @@ fn backlog_waits_for_the_spool_no_longer_than_a_moment() {
         messages.iter().any(|message| matches!(ToGround::decode(message), Ok(ToGround::Backlog(_))))
     });
     assert!(began.is_some_and(|millis| (2_100..2_200).contains(&millis)), "{began:?}");
+}
+
+/// The offset that the payload of a record tells, when so many older ones left since that of the record before it, and in how
+/// many packets.
+fn offset_after(older: u64) -> (Option<i64>, usize) {
+    const BASE: u64 = 2000;
+    let mut edge = edge(BASE, None);
+    edge.handle_schema(SchemaId(0), schema(0).1);
+    open_on_datagrams(&mut edge);
+    let left = |edge: &mut EdgeSession, now: Now| -> Vec<ToGround> {
+        sent(edge, now).iter().map(|message| ToGround::decode(message).unwrap()).collect()
+    };
+    left(&mut edge, at(2_000));
+    edge.handle_frame(frame(BASE, 0, 20));
+    left(&mut edge, at(2_001));
+    edge.handle_timeout(at(2_002));
+    let mut packets = 0;
+    if older > 0 {
+        let frames = (BASE - older..BASE).rev().map(|sequence| frame(sequence, 0, 1000)).collect();
+        edge.handle_backlog(SequenceRange::new(BASE - older, BASE), frames, Vec::new());
+        packets = left(&mut edge, at(2_010)).len();
+    }
+    edge.handle_frame(frame(BASE + 1, 0, 20));
+    let messages = left(&mut edge, at(2_020));
+    let payload = messages.iter().find_map(|message| match message {
+        ToGround::Live(packet) => Payload::decode(&packet.payload).ok(),
+        _ => None,
+    });
+    (payload.unwrap().offset, packets)
+}
+
+#[test]
+fn a_payload_tells_its_offset_where_the_number_of_the_one_before_is_uncertain() {
+    let (offset, packets) = offset_after(100);
+    assert!(offset.is_none() && (60..255).contains(&packets), "{offset:?} after {packets}");
+    let (offset, packets) = offset_after(400);
+    assert!(offset == Some(1) && packets > 255, "{offset:?} after {packets}");
 }
 
 #[test]

@@ -25,6 +25,18 @@ pub struct LossReport {
 impl LossReport {
     /// What is assumed of a link of which nothing was reported: 1 % of single losses.
     pub const ASSUMED: LossReport = LossReport { loss_per_mille: 10, burst_tenths: 10 };
+
+    /// What a vehicle is prepared for on a link of which it knows nothing: the first burst comes without a warning, and would
+    /// take as many packets with it as lie in half a second.
+    pub const FEARED: LossReport = LossReport { loss_per_mille: 30, burst_tenths: 20 };
+
+    /// The worse of both, each for itself.
+    pub fn at_least(self, other: LossReport) -> LossReport {
+        LossReport {
+            loss_per_mille: self.loss_per_mille.max(other.loss_per_mille),
+            burst_tenths: self.burst_tenths.max(other.burst_tenths),
+        }
+    }
 }
 
 /// Counts the packets of one direction.

@@ -400,6 +400,8 @@ impl EdgeSession {
         if let Some(auto_rate) = &mut self.auto_rate {
             auto_rate.restart();
         }
+        // Fear would fill a link of which not even the rate is known.
+        let loss = self.stats.loss.or(self.auto_rate.as_ref().map(|_| LossReport::ASSUMED));
         self.datagrams = match carrier {
             Carrier::Stream => None,
             Carrier::Datagrams { max_bytes } => Some(Datagrams {
@@ -409,7 +411,7 @@ impl EdgeSession {
                     self.config.pins,
                     self.rate_bits_per_second(),
                     self.config.overhead_bytes.unwrap_or(DATAGRAM_OVERHEAD),
-                    self.stats.loss.unwrap_or(LossReport::ASSUMED),
+                    loss,
                 ),
                 last_payload: None,
                 bases: BTreeMap::new(),
@@ -627,7 +629,7 @@ impl EdgeSession {
             let rate = auto_rate.rate_bits_per_second();
             datagrams.shield.set_rate(self.budget.bits_per_second().map_or(rate, |most| most.min(rate)));
         }
-        datagrams.shield.handle_report(now.instant, feedback.loss, datagrams.round_trip);
+        datagrams.shield.handle_report(now.instant, feedback.largest, feedback.loss, datagrams.round_trip);
         self.stats.round_trip = datagrams.round_trip;
         self.stats.loss = Some(feedback.loss);
         if let (Some(raw), Some(clock)) = (fate.raw_delay_millis, self.clock.estimate(now)) {

@@ -22,7 +22,7 @@ const MAX_ASKED: u32 = 32;
 const UNLIMITED_BITS_PER_SECOND: u64 = 1_000_000_000;
 /// The shortest time between two frames that others may continue, seconds: either end keeps only so many, and the
 /// acknowledged ones are a round trip and a feedback old.
-const RESTART_S: f64 = 0.2;
+const RESTART_S: f64 = 0.5;
 /// How much longer than the mean a payload may be...
 const LONGEST_TO_MEAN: f64 = 2.5;
 /// ... where it is over this, bytes.
@@ -34,6 +34,8 @@ const ASIDE_INTERVAL_MAX: f64 = 4.0;
 const LIGHT_LOSS_PER_MILLE: u16 = 20;
 /// ... as soon as so many payloads have shown what is lost.
 const KNOWN_PAYLOADS: u32 = 500;
+/// The packets of a first connection that show whether losses come in bursts: with fewer, [`LossReport::FEARED`] counts.
+const FEARFUL_PACKETS: u32 = 120;
 
 /// Up to which share live packets and symbols fill the link while backlog waits.
 const BESIDE_BACKLOG: f64 = 0.7;
@@ -64,6 +66,8 @@ pub(super) struct Shield {
     coding: CodingSender,
     /// Payloads so far.
     payloads: u32,
+    /// Whether too few packets were told of to know how the link loses them.
+    is_fearful: bool,
     /// What may be spent on symbols: [`Protection::load_percent`] of the link, less what payloads and symbols took.
     /// Symbols that keep a live payload waiting do more harm than good.
     allowance: Allowance,
@@ -93,18 +97,18 @@ struct Asked {
 }
 
 impl Shield {
-    /// Against loss as it was seen last, on a link of this rate whose packets have these headers.
+    /// Against loss as it was seen last, if it was, on a link of this rate whose packets have these headers.
     pub(super) fn new(
         pins: Pins,
         rate_bits_per_second: Option<u64>,
         overhead_bytes: usize,
-        loss: LossReport,
+        loss: Option<LossReport>,
     ) -> Self {
         let conditions = Conditions {
             rate_bits_per_second: rate_bits_per_second.unwrap_or(UNLIMITED_BITS_PER_SECOND),
             packet_overhead_bytes: overhead_bytes as u32,
             one_way_delay: Duration::from_millis(300),
-            loss,
+            loss: loss.unwrap_or(LossReport::FEARED),
             payload_bytes_per_second: FIRST_LOAD as u32,
             payload_bytes_max: 100,
         };
@@ -115,6 +119,7 @@ impl Shield {
             load: Load::default(),
             coding: CodingSender::new(),
             payloads: 0,
+            is_fearful: loss.is_none(),
             allowance: Allowance::new(SYMBOLS_SAVED),
             owed: 0.0,
             tail: None,
@@ -131,15 +136,22 @@ impl Shield {
         self.conditions.rate_bits_per_second = rate_bits_per_second;
     }
 
-    /// The ground reports how packets are lost; the round trip was measured.
-    pub(super) fn handle_report(&mut self, now: Instant, loss: LossReport, round_trip: Option<Duration>) {
+    /// The ground reports how packets up to number `largest` were lost; the round trip was measured.
+    pub(super) fn handle_report(
+        &mut self,
+        now: Instant,
+        largest: u32,
+        loss: LossReport,
+        round_trip: Option<Duration>,
+    ) {
         self.load.handle_report(now);
         self.conditions.payload_bytes_per_second = self.load.bytes_per_second() as u32;
         self.conditions.payload_bytes_max = self.load.bytes_max() as u32;
         if let Some(round_trip) = round_trip {
             self.conditions.one_way_delay = round_trip / 2;
         }
-        self.conditions.loss = loss;
+        self.is_fearful &= largest < FEARFUL_PACKETS;
+        self.conditions.loss = if self.is_fearful { loss.at_least(LossReport::FEARED) } else { loss };
         self.protection = protection(&self.conditions, self.pins);
     }
 
@@ -355,7 +367,7 @@ mod tests {
 
     /// After so many payloads of 30 bytes, a second on.
     fn shield(payloads: u32) -> Shield {
-        let mut shield = Shield::new(Pins::default(), Some(BGAN), 55, LossReport::ASSUMED);
+        let mut shield = Shield::new(Pins::default(), Some(BGAN), 55, Some(LossReport::ASSUMED));
         for number in 0..payloads {
             shield.push(at(0), &[number as u8; 30]);
         }
@@ -425,11 +437,26 @@ mod tests {
     }
 
     #[test]
+    fn a_link_of_which_nothing_is_known_is_feared_until_enough_packets_came() {
+        let mut shield = Shield::new(Pins::default(), Some(BGAN), 55, None);
+        let mut tick_after = |largest: u32, loss_per_mille: u16, burst_tenths: u16| {
+            shield.handle_report(at(1000), largest, LossReport { loss_per_mille, burst_tenths }, None);
+            shield.tick()
+        };
+        let feared = tick_after(FEARFUL_PACKETS - 1, 10, 10);
+        assert!(tick_after(FEARFUL_PACKETS - 1, 50, 30) < feared, "what is worse counts");
+        assert!(tick_after(FEARFUL_PACKETS, 10, 10) > feared);
+        assert!(tick_after(FEARFUL_PACKETS - 1, 10, 10) > feared, "once known, it stays known");
+        let known = Shield::new(Pins::default(), Some(BGAN), 55, Some(LossReport::ASSUMED));
+        assert!(known.tick() > feared);
+    }
+
+    #[test]
     fn payloads_are_alike_where_symbols_are_needed() {
         let mut shield = shield(20);
         let (suited, most) = shield.payload_room(1200, false);
         assert!((MIN_PAYLOAD_ROOM..200).contains(&suited) && most > 500, "{suited} {most}");
-        shield.handle_report(at(1000), LossReport { loss_per_mille: 0, burst_tenths: 10 }, None);
+        shield.handle_report(at(1000), 20, LossReport { loss_per_mille: 0, burst_tenths: 10 }, None);
         let (suited, most) = shield.payload_room(1200, true);
         assert!(suited == most && most > 1100);
     }

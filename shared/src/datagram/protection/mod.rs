@@ -8,7 +8,7 @@
 //!    single losses, 45 % with bursts of three, and never more than 65 %.
 //! 2. **Symbols.** Among the ticks of the budget, so many packets are lost: one mean burst, the expected losses, and
 //!    six standard deviations. The others must bring as many symbols, half a symbol a tick where the budget holds less than
-//!    five bursts. Where the link cannot carry that, it is filled to 90 %, with bursts to 96 %; where a symbol a packet
+//!    five bursts. Where the link cannot carry that, it is filled to 90 %, with bursts up to a packet a second; where a symbol a packet
 //!    takes less than 2 % of it, there is one.
 //! 3. **Window.** The budget's ticks: what is older comes too late to be fresh. With bursts half as many again, as a long
 //!    one outlasts the budget, and what no symbol covers any more comes round trips later.
@@ -25,11 +25,11 @@
 //! geo-bgan         flight       60     10    42 %    2163  350  458   547  0.0001 %
 //! geo-bgan-loss5   synthetic    54     11   108 %    7207  387  502   577  0
 //! geo-bgan-loss5   flight       54     11   145 %    3397  357  465   530  0
-//! geo-bgan-burst5  synthetic    20     45    61 %    7643  352  699  1214  0.24 %
-//! geo-bgan-burst5  small        20     45   169 %    7558  350  518   741  0.010 %
+//! geo-bgan-burst5  synthetic    20     45    65 %    7787  353  683  1162  0.20 %
+//! geo-bgan-burst5  small        20     45   177 %    7717  350  514   737  0.011 %
 //! geo-bgan-burst5  flight       20     45   230 %    7594  349  498   690  0.004 %
-//! leo-certus       synthetic    32     28    19 %    1750  126 1018  2942  1.0 %
-//!   asked                                            1761  126  640  1383  0.3 %
+//! leo-certus       synthetic    32     28    22 %    1855  127  844  2459  0.8 %
+//!   asked                                            1866  127  627  1325  0.3 %
 //! leo-certus       flight       32     28    10 %    2739  121    -     -  1.6 %
 //! leo-starlink     synthetic    37     24   100 %    8277   44   71   240  0
 //! leo-starlink     flight       37     24   100 %    3598   44   71   239  0
@@ -64,7 +64,7 @@ pub struct Conditions {
     pub packet_overhead_bytes: u32,
     /// From the vehicle to the ground, without queueing.
     pub one_way_delay: Duration,
-    /// What the ground reported last, [`LossReport::ASSUMED`] before it did.
+    /// What the ground reported last, [`LossReport::FEARED`] before it did.
     pub loss: LossReport,
     /// Live payload as it leaves, without headers and symbols.
     pub payload_bytes_per_second: u32,
@@ -94,6 +94,9 @@ pub const TICK_MIN: Duration = Duration::from_millis(20);
 /// The longest tick, where headers alone would fill a link.
 pub const TICK_MAX: Duration = Duration::from_millis(500);
 
+/// What is below this is [`TICK_MIN`]: sensors that tell of themselves 50 times a second then have one record a packet, not
+/// one and now and then two, for which all symbols of a window would be twice as long.
+const TICK_DENSE_S: f64 = 0.025;
 /// The tick where nothing is lost and the link is wide.
 const TICK_UNDISTURBED_S: f64 = 0.1;
 /// A sample shall not be older than this, seconds: 100 ms of the second are for jitter and the modem's queue.
@@ -114,9 +117,6 @@ const FEW_TICKS_SYMBOLS: f64 = 0.5;
 const BURSTS_MIN: f64 = 5.0;
 /// Share of the link that live packets fill at most.
 pub(crate) const LOAD_MAX: f64 = 0.9;
-/// The same where that leaves room for too few symbols against bursts: they take what is kept for the backlog while none
-/// waits.
-const LOAD_FULL: f64 = 0.96;
 /// The window where losses come in bursts, in budgets.
 const WINDOW_OF_BURSTS: f64 = 1.5;
 
@@ -132,7 +132,7 @@ impl Protection {
         let needed = needed_symbols(loss, burst, ticks);
         let wanted = needed.max(cheap_symbols(conditions, tick_s));
         let lacks = is_bursty && affordable_symbols(conditions, tick_s, LOAD_MAX) < needed;
-        let load = if lacks { LOAD_FULL } else { LOAD_MAX };
+        let load = if lacks { load_full(conditions) } else { LOAD_MAX };
         let symbols = affordable_symbols(conditions, tick_s, load).min(wanted);
         let window = if is_bursty { ticks * WINDOW_OF_BURSTS } else { ticks };
         Protection {
@@ -153,7 +153,10 @@ fn tick_s(conditions: &Conditions, loss: f64, burst: f64, budget_s: f64) -> f64 
     };
     let headers_s =
         f64::from(conditions.packet_overhead_bytes) / (header_share * bytes_per_second(conditions));
-    needed_s.max(headers_s).clamp(TICK_MIN.as_secs_f64(), TICK_MAX.as_secs_f64())
+    match needed_s.max(headers_s) {
+        ..TICK_DENSE_S => TICK_MIN.as_secs_f64(),
+        tick_s => tick_s.min(TICK_MAX.as_secs_f64()),
+    }
 }
 
 /// Symbols a tick that bring back what is lost within `ticks`.
@@ -173,6 +176,13 @@ fn needed_symbols(loss: f64, burst: f64, ticks: f64) -> f64 {
 /// Symbols a tick that cost next to nothing: 2 % of the link, and not more than one.
 fn cheap_symbols(conditions: &Conditions, tick_s: f64) -> f64 {
     (0.02 * bytes_per_second(conditions) * tick_s / symbol_bytes(conditions)).min(1.0)
+}
+
+/// The share that is filled where [`LOAD_MAX`] leaves room for too few symbols against bursts: they take what is kept for the
+/// backlog while none waits, but for a packet a second, so that the link's queue empties now and then.
+fn load_full(conditions: &Conditions) -> f64 {
+    let packet = f64::from(conditions.packet_overhead_bytes) + f64::from(conditions.payload_bytes_max);
+    (1.0 - packet / bytes_per_second(conditions)).max(LOAD_MAX)
 }
 
 /// Symbols a tick for which there is room beside payload and headers, on a link that is filled to `load`.
@@ -238,10 +248,10 @@ mod tests {
         };
         assert_eq!(protect(20, 20, 800, 30).load_percent, 90);
         let large = protect(50, 30, 2800, 60);
-        // 7680 bytes a second, less 2800 and 50 headers of 55, for 50 times as many symbols of 65.
-        assert_eq!((large.load_percent, large.symbols_percent), (96, 65));
+        // 7885 bytes a second, less 2800 and 50 headers of 55, for 50 times as many symbols of 65.
+        assert_eq!((large.load_percent, large.symbols_percent), (98, 71));
         // However bad it is, what the link carries is used.
-        assert_eq!(protect(90, 50, 2800, 60).symbols_percent, 65);
+        assert_eq!(protect(90, 50, 2800, 60).symbols_percent, 71);
     }
 
     #[test]
