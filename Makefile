@@ -50,6 +50,7 @@ test: tools page
 	[ -d "$$TERN_FLIGHTS" ] || skipped+=("flights that the project may not carry: no folder $$TERN_FLIGHTS")
 	[ "$$(id -u)" = 0 ] || skipped+=("the link between network namespaces, and real netem: not root")
 	command -v linux.uml >/dev/null || skipped+=("real netem: no user-mode Linux (apt-get install user-mode-linux)")
+	! grep -qw amx_tile /proc/cpuinfo || skipped+=("real netem: user-mode Linux does not run on processors with AMX")
 	PATH="$$PATH:/usr/sbin" command -v nats-server >/dev/null || skipped+=("a broker over the link, for comparison: no nats-server (apt-get install nats-server)")
 	cargo build -p tern-edge -p tern-ground -p tern-testbed
 	if cargo nextest --version >/dev/null 2>&1; then

@@ -24,6 +24,9 @@ use script::{MARK, OUTPUT, STATUS};
 
 /// Where Debian puts the modules of user-mode Linux.
 const MODULES: &str = "/usr/lib/uml/modules";
+/// The flag of /proc/cpuinfo of a processor with 8 kB more registers than Linux 6.1 for user mode saves: its first process
+/// would end with "ptrace set fp regs failed".
+const TOO_MANY_REGISTERS: &str = "amx_tile";
 /// How long booting may take.
 const BOOT_LIMIT: Duration = Duration::from_secs(60);
 /// How much of the kernel's last words is kept.
@@ -37,6 +40,8 @@ pub enum GuestError {
     Unavailable(#[from] NamespaceError),
     #[error("--link uml: no {MODULES}: install the package user-mode-linux")]
     NoModules,
+    #[error("--link uml: user-mode Linux does not run on processors with AMX, as this one: take --link tun")]
+    Processor,
     #[error("cannot start user-mode Linux: {0}")]
     Boot(io::Error),
     #[error("user-mode Linux did not boot within {} s; its last words:\n{last_words}", BOOT_LIMIT.as_secs())]
@@ -49,14 +54,24 @@ pub enum GuestError {
 
 /// Whether this process runs in user-mode Linux.
 pub fn is_inside() -> bool {
-    std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|cpu| cpu.contains("User Mode Linux"))
+    processor().contains("User Mode Linux")
+}
+
+fn processor() -> String {
+    std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default()
 }
 
 /// Whether this process can boot a guest; else what is missing.
 pub fn check_available() -> Result<(), GuestError> {
     namespace::check_available()?;
     ["linux.uml", "insmod", "mount"].into_iter().try_for_each(namespace::check_tool)?;
-    if Path::new(MODULES).is_dir() { Ok(()) } else { Err(GuestError::NoModules) }
+    if !Path::new(MODULES).is_dir() {
+        return Err(GuestError::NoModules);
+    }
+    if processor().split_whitespace().any(|flag| flag == TOO_MANY_REGISTERS) {
+        return Err(GuestError::Processor);
+    }
+    Ok(())
 }
 
 /// Runs this executable in a guest with these arguments, its output as if it were this one's. The exit status; `None`
