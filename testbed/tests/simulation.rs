@@ -84,6 +84,18 @@ fn seed_126_parts_of_frames_fill_the_live_lane() {
     run(126..127);
 }
 
+/// A large record is more than what is left of a budget, and the smaller ones before it are not.
+#[test]
+fn seed_281441_what_is_left_of_a_budget_goes_to_what_fits() {
+    run(281_441..281_442);
+}
+
+/// A feedback spent what was left of a budget while a live frame waited for the link.
+#[test]
+fn seed_388745_a_budget_is_spent_by_what_is_heard() {
+    run(388_745..388_746);
+}
+
 /// Symbols that were due woke the edge again and again while it said goodbye and took none.
 #[test]
 fn seed_15_a_session_that_leaves_does_not_spin() {

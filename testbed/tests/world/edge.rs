@@ -15,7 +15,7 @@ use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
 use tern_shared::session::{
-    EdgeEvent, EdgeSession, Frame, Identity, MonthSpent, Pins, SendConfig, Thinning, Transmit,
+    Budgets, EdgeEvent, EdgeSession, Frame, Identity, MonthSpent, Pins, SendConfig, Thinning, Transmit,
 };
 use tern_shared::time::{Instant, Now, Timestamp};
 
@@ -191,11 +191,12 @@ impl Edge {
             self.uncommitted.push(frame.clone());
         }
         if is_live {
-            // A record that fits no datagram is backlog from the beginning.
+            // A record that fits no datagram is backlog from the beginning; one that may not fit what is left of a budget leaves,
+            // or those before it do.
             let is_alone = self.waiting.is_none() && !large;
             self.live.insert(range.start, range.end);
             if !(faults.datagrams && large) {
-                self.waiting = Some(range);
+                self.waiting = Some(range).filter(|_| !large || faults.budgets == Budgets::default());
             }
             self.session.handle_frame(frame);
             // Beyond this share of a packet, a frame leaves in parts.
