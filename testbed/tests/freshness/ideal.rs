@@ -9,19 +9,27 @@ use tern_testbed::scenario::Scenario;
 
 use super::ages::{Ages, Sample};
 
-/// IP, UDP and QUIC, at the least.
-const OVERHEAD_BYTES: usize = 54;
+/// What a sender has to send, and what it cannot do without.
+#[derive(Clone, Copy)]
+pub(crate) struct Sender {
+    /// Bytes of samples, a second.
+    pub(crate) payload: f64,
+    /// Headers of a packet, bytes.
+    pub(crate) overhead_bytes: f64,
+    /// The share of the link that it fills.
+    pub(crate) fill: f64,
+}
+
 /// Samples of a packet, evenly spaced.
 const SAMPLES: u32 = 5;
 
-/// A packet every `tick` with so much payload a second, the link filled with repair. `None` where the headers leave no room
-/// for any.
-pub(crate) fn fly(scenario: &Scenario, payload_a_second: f64, tick: Duration) -> Option<Ages> {
+/// A packet every `tick` with its payload, the link filled with repair. `None` where the headers leave no room for any.
+pub(crate) fn fly(scenario: &Scenario, sender: Sender, tick: Duration) -> Option<Ages> {
     let profile = scenario.link.to_ground.clone();
     let rate = profile.rate_bits_per_second.get() as f64 / 8.0;
-    let size = (rate * tick.as_secs_f64()) as usize;
-    let payload = payload_a_second * tick.as_secs_f64();
-    let repair = size as f64 - OVERHEAD_BYTES as f64 - payload;
+    let size = (rate * sender.fill * tick.as_secs_f64()) as usize;
+    let payload = sender.payload * tick.as_secs_f64();
+    let repair = size as f64 - sender.overhead_bytes - payload;
     if repair <= 0.0 {
         return None;
     }

@@ -64,7 +64,8 @@ pub struct Conditions {
     pub packet_overhead_bytes: u32,
     /// From the vehicle to the ground, without queueing.
     pub one_way_delay: Duration,
-    /// What the ground reported last, [`LossReport::FEARED`] before it did.
+    /// What the ground reported last; before it did, [`LossReport::FEARED`] or, while the rate is being found out,
+    /// [`LossReport::ASSUMED`].
     pub loss: LossReport,
     /// Live payload as it leaves, without headers and symbols.
     pub payload_bytes_per_second: u32,
