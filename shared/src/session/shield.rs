@@ -28,6 +28,8 @@ const LONGEST_TO_MEAN: f64 = 2.5;
 /// ... where it is over this, bytes.
 const MIN_PAYLOAD_ROOM: usize = 48;
 
+/// So many payloads after the dark are as large as those in it: they continue frames that are as old as the outage.
+const LARGE_AFTER_DARK: u32 = 8;
 /// The most frames in the dark of which one stands aside: what begins while the link comes back waits for the next.
 const ASIDE_INTERVAL_MAX: f64 = 4.0;
 /// Up to this much loss, symbols wait for the next payload: with more, the packets of their own are worth their headers.
@@ -80,6 +82,8 @@ pub(super) struct Shield {
     chained: u32,
     /// Frames since the dark began.
     dark_frames: u32,
+    /// Payloads that are still large since it ended.
+    large: u32,
     /// Whether the next payload is one that stands aside in the dark, and how long the last such was, bytes.
     stands_aside: bool,
     aside_bytes: usize,
@@ -126,6 +130,7 @@ impl Shield {
             asked: Asked::default(),
             chained: u32::MAX,
             dark_frames: 0,
+            large: 0,
             stands_aside: false,
             aside_bytes: 0,
         }
@@ -189,6 +194,7 @@ impl Shield {
         if std::mem::take(&mut self.dark_frames) > 0 {
             // Symbols of the dark's large payloads would keep back what waits for the link.
             self.owed = 0.0;
+            self.large = LARGE_AFTER_DARK;
         }
         let interval = match self.conditions.loss.loss_per_mille {
             0 => 16,
@@ -214,13 +220,14 @@ impl Shield {
 
     /// How long a payload should be in a packet that has this much room, and how long it may be: it leaves room for a
     /// symbol of its size, and where symbols are needed it is not much longer than others, as a symbol is as long as the
-    /// longest payload of its window. In the dark, payloads are large by themselves, and in few packets cost less headers.
+    /// longest payload of its window. In the dark and soon after, payloads are large by themselves, and in few packets cost
+    /// less headers.
     pub(super) fn payload_room(&self, room: usize, dark: bool) -> (usize, usize) {
         let room = room.min(MAX_PAYLOAD_BYTES).saturating_sub(PAYLOAD_HEADER_BYTES);
         if self.conditions.loss.loss_per_mille == 0 {
             return (room, room);
         }
-        if dark {
+        if dark || self.large > 0 {
             return (room / 4, room / 2);
         }
         let alike = (self.load.mean_bytes() * LONGEST_TO_MEAN) as usize;
@@ -289,6 +296,7 @@ impl Shield {
         let number = self.coding.next();
         self.payloads = self.payloads.saturating_add(1);
         self.asked.window = self.asked.window.saturating_add(1);
+        self.large = self.large.saturating_sub(1);
         self.load.push(payload.len());
         if self.stands_aside {
             self.aside_bytes = payload.len();
@@ -434,6 +442,9 @@ mod tests {
         assert_eq!(fly(1000)[1..], [On, Aside, On, Aside, On]);
         shield.owed = 5.0;
         assert_eq!((shield.chain(false), shield.owed), (Chain::Restart, 0.0));
+        assert_eq!(shield.payload_room(1200, false), shield.payload_room(1200, true));
+        (0..LARGE_AFTER_DARK).for_each(|_| _ = shield.push(at(1000), &[0; 40]));
+        assert_ne!(shield.payload_room(1200, false), shield.payload_room(1200, true));
     }
 
     #[test]
