@@ -87,7 +87,12 @@ async fn a_request_can_be_cancelled_and_there_are_only_so_many() {
     client.say(json!({"type": "cancel", "id": "x"})).await;
     let mut ends = Vec::new();
     let mut errors = Vec::new();
-    while ends.len() < 4 || errors.is_empty() || errors.last() != Some(&json!("x")) {
+    // Whether the fifth finds a place, and the second of one name the first, depends on how soon the others end.
+    let are_in = |told: &[Json], ids: &[&str]| ids.iter().all(|id| told.contains(&json!(id)));
+    while !are_in(&ends, &["a", "b", "c", "d"])
+        || !(are_in(&ends, &["e"]) || are_in(&errors, &["e"]))
+        || !are_in(&errors, &["x"])
+    {
         let message = client.json().await;
         match message["type"].as_str().unwrap() {
             "history-end" => ends.push(message["id"].clone()),
@@ -95,7 +100,5 @@ async fn a_request_can_be_cancelled_and_there_are_only_so_many() {
             _ => {}
         }
     }
-    ends.sort_by_key(Json::to_string);
-    assert_eq!(ends[..4], ["a", "b", "c", "d"]);
-    assert!(errors.contains(&json!("e")) || ends.contains(&json!("e")));
+    assert!(!are_in(&errors, &["b"]) && !are_in(&errors, &["c"]) && !are_in(&errors, &["d"]), "{errors:?}");
 }
