@@ -380,12 +380,9 @@ fn offset_after(older: u64) -> (Option<i64>, usize) {
     edge.handle_frame(frame(BASE, 0, 20));
     left(&mut edge, at(2_001));
     edge.handle_timeout(at(2_002));
-    let mut packets = 0;
-    if older > 0 {
-        let frames = (BASE - older..BASE).rev().map(|sequence| frame(sequence, 0, 1000)).collect();
-        edge.handle_backlog(SequenceRange::new(BASE - older, BASE), frames, Vec::new());
-        packets = left(&mut edge, at(2_010)).len();
-    }
+    let frames = (BASE - older..BASE).rev().map(|sequence| frame(sequence, 0, 1000)).collect();
+    edge.handle_backlog(SequenceRange::new(BASE - older, BASE), frames, Vec::new());
+    let packets = left(&mut edge, at(2_010)).len();
     edge.handle_frame(frame(BASE + 1, 0, 20));
     let messages = left(&mut edge, at(2_020));
     let payload = messages.iter().find_map(|message| match message {

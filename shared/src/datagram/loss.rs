@@ -23,10 +23,11 @@ pub struct LossReport {
 }
 
 impl LossReport {
-    /// What is assumed of a link of which nothing was reported: 1 % of single losses.
+    /// What the ground tells of a link before it has seen enough of it, and the vehicle assumes of one whose rate it is still
+    /// finding out: 1 % of single losses.
     pub const ASSUMED: LossReport = LossReport { loss_per_mille: 10, burst_tenths: 10 };
 
-    /// What a vehicle is prepared for on a link of which it knows nothing: the first burst comes without a warning, and would
+    /// What a vehicle is prepared for on a link of known rate, before its packets have shown more: the first burst comes without a warning, and would
     /// take as many packets with it as lie in half a second.
     pub const FEARED: LossReport = LossReport { loss_per_mille: 30, burst_tenths: 20 };
 

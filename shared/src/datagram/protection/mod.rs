@@ -5,11 +5,11 @@
 //!
 //! 1. **Tick.** A burst is so many packets long, so the more packets a second, the shorter it is in time. The budget
 //!    shall hold ten bursts of mean length. Headers limit that: they may take a tenth of a link without loss, 15 % with
-//!    single losses, 45 % with bursts of three, and never more than 65 %.
+//!    single losses, 45 % with bursts of three, and never more than 65 %. Below 25 ms it is 20.
 //! 2. **Symbols.** Among the ticks of the budget, so many packets are lost: one mean burst, the expected losses, and
 //!    six standard deviations. The others must bring as many symbols, half a symbol a tick where the budget holds less than
-//!    five bursts. Where the link cannot carry that, it is filled to 90 %, with bursts up to a packet a second; where a symbol a packet
-//!    takes less than 2 % of it, there is one.
+//!    five bursts. Where the link cannot carry that, it is filled to 90 %, with bursts up to a packet a second; where a
+//!    symbol a packet takes less than 2 % of it, there is one.
 //! 3. **Window.** The budget's ticks: what is older comes too late to be fresh. With bursts half as many again, as a long
 //!    one outlasts the budget, and what no symbol covers any more comes round trips later.
 //!
