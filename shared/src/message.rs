@@ -222,15 +222,35 @@ pub struct LivePacket {
     pub symbols: Symbols,
 }
 
-/// What the live lane protects against loss: records of a frame of one batch.
+/// Records of a frame of one batch, as they are in a live packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
-    /// The first record's sequence number, counted from [`Hello::base`]; negative for records of an earlier start. `None`
-    /// for the number after the last record of the payload before, whose frame this one's continues: nothing can be done
-    /// with it before that one is there, which has the number.
-    pub offset: Option<i64>,
+    /// Where the records begin.
+    pub start: Start,
     /// The frame, as [`Decoder::decode`](crate::codec::predictive::Decoder::decode) takes it.
     pub frame: Vec<u8>,
+}
+
+/// The first record's sequence number, counted from [`Hello::base`]; negative for records of an earlier start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// The number after the last record of the payload before: nothing can be done with this one until that one is there.
+    Next,
+    /// The same number, told in the packet for the case that the one before is lost. Symbols do not cover it: what is
+    /// recovered by them follows the one before.
+    NextAt(i64),
+    /// Another one.
+    At(i64),
+}
+
+impl Start {
+    /// The number, where it is told.
+    pub fn offset(self) -> Option<i64> {
+        match self {
+            Start::Next => None,
+            Start::NextAt(offset) | Start::At(offset) => Some(offset),
+        }
+    }
 }
 
 /// A datagram of the backlog lane: a part of an encoded [`Object`].
@@ -477,24 +497,39 @@ impl Object {
     }
 }
 
-/// What a payload with an offset begins with. No frame that continues another does.
-const OFFSET_FOLLOWS: u8 = 0;
+/// What a payload with [`Start::At`] begins with. No frame of a live packet does.
+const AT: u8 = 0;
+/// What a payload with [`Start::NextAt`] begins with. No frame of a live packet does.
+const NEXT_AT: u8 = 1;
 
 impl Payload {
     /// The payload's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = self.offset.map_or_else(Vec::new, |offset| encode(&(OFFSET_FOLLOWS, offset)));
+        let mut bytes = match self.start {
+            Start::Next => Vec::new(),
+            Start::NextAt(offset) => encode(&(NEXT_AT, offset)),
+            Start::At(offset) => encode(&(AT, offset)),
+        };
         bytes.extend_from_slice(&self.frame);
         bytes
     }
 
+    /// What of the payload's bytes symbols cover.
+    pub fn encode_covered(&self) -> Vec<u8> {
+        match self.start {
+            Start::NextAt(_) => self.frame.clone(),
+            Start::Next | Start::At(_) => self.encode(),
+        }
+    }
+
     /// A payload from its bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
-        let (offset, frame) = match bytes.split_first() {
-            Some((&OFFSET_FOLLOWS, rest)) => take(rest).map(|(offset, frame)| (Some(offset), frame))?,
-            _ => (None, bytes),
+        let (start, frame) = match bytes.split_first() {
+            Some((&AT, rest)) => take(rest).map(|(offset, frame)| (Start::At(offset), frame))?,
+            Some((&NEXT_AT, rest)) => take(rest).map(|(offset, frame)| (Start::NextAt(offset), frame))?,
+            _ => (Start::Next, bytes),
         };
-        Ok(Payload { offset, frame: frame.to_vec() })
+        Ok(Payload { start, frame: frame.to_vec() })
     }
 }
 

@@ -10,7 +10,7 @@ use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
 use tern_shared::id::{Epoch, SchemaId, Token};
 use tern_shared::message::{
-    Acknowledgement, GapReason, Lane, Payload, Refusal, RefusalReason, ToGround, ToVehicle,
+    Acknowledgement, GapReason, Lane, Payload, Refusal, RefusalReason, Start, ToGround, ToVehicle,
 };
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
@@ -366,9 +366,9 @@ fn backlog_waits_for_the_spool_no_longer_than_a_moment() {
     assert!(began.is_some_and(|millis| (2_100..2_200).contains(&millis)), "{began:?}");
 }
 
-/// The offset that the payload of a record tells, when so many older ones left since that of the record before it, and in how
-/// many packets.
-fn offset_after(older: u64) -> (Option<i64>, usize) {
+/// How the payload of a record tells where it begins, when so many older ones left since that of the record before it, and in
+/// how many packets.
+fn start_after(older: u64) -> (Start, usize) {
     const BASE: u64 = 2000;
     let mut edge = edge(BASE, None);
     edge.handle_schema(SchemaId(0), schema(0).1);
@@ -389,15 +389,15 @@ fn offset_after(older: u64) -> (Option<i64>, usize) {
         ToGround::Live(packet) => Payload::decode(&packet.payload).ok(),
         _ => None,
     });
-    (payload.unwrap().offset, packets)
+    (payload.unwrap().start, packets)
 }
 
 #[test]
 fn a_payload_tells_its_offset_where_the_number_of_the_one_before_is_uncertain() {
-    let (offset, packets) = offset_after(100);
-    assert!(offset.is_none() && (60..255).contains(&packets), "{offset:?} after {packets}");
-    let (offset, packets) = offset_after(400);
-    assert!(offset == Some(1) && packets > 255, "{offset:?} after {packets}");
+    let (start, packets) = start_after(100);
+    assert!(start == Start::Next && (60..255).contains(&packets), "{start:?} after {packets}");
+    let (start, packets) = start_after(400);
+    assert!(start == Start::At(1) && packets > 255, "{start:?} after {packets}");
 }
 
 #[test]

@@ -186,7 +186,7 @@ fn to_ground(message: &[u8]) -> String {
         ToGround::Probe(_) => "probe".into(),
         ToGround::Goodbye => "goodbye".into(),
         ToGround::Live(packet) => {
-            let offset = Payload::decode(&packet.payload).ok().and_then(|payload| payload.offset);
+            let offset = Payload::decode(&packet.payload).ok().and_then(|payload| payload.start.offset());
             let offset = offset.map_or("-".into(), |offset| offset.to_string());
             format!("live packet at {offset}, {} symbols", packet.symbols.combinations.len())
         }

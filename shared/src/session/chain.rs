@@ -25,6 +25,13 @@ pub(super) struct Decoded {
     pub(super) parts: Vec<Vec<Record>>,
 }
 
+/// # Errors
+///
+/// Bytes that are no payload.
+fn decode(payload: &[u8]) -> Result<Payload, DecodeError> {
+    Payload::decode(payload).map_err(|_| DecodeError::Malformed("no payload"))
+}
+
 /// The chain of a connection.
 #[derive(Debug)]
 pub(super) struct Chain {
@@ -59,14 +66,18 @@ impl Chain {
         let LivePacket { header, payload_number, payload, symbols } = packet;
         // One that is so late that its number cannot be told is of no use; the vehicle sends its records again.
         let Some(number) = self.numbers.tell(header.number, payload_number) else { return Ok(()) };
-        let mut new = Vec::new();
-        if !payload.is_empty() {
-            new = self.coding.handle_payload(number, &payload);
-        }
+        let came = if payload.is_empty() { None } else { Some(decode(&payload)?) };
+        let mut new = match &came {
+            Some(payload) => self.coding.handle_payload(number, &payload.encode_covered()),
+            None => Vec::new(),
+        };
         new.extend(self.coding.handle_symbols(header.number, number, symbols));
-        for (number, payload) in new {
-            let payload = Payload::decode(&payload).map_err(|_| DecodeError::Malformed("no payload"))?;
-            self.waiting.insert(number, (now, payload));
+        for (of, covered) in new {
+            let payload = match &came {
+                Some(payload) if of == number => payload.clone(),
+                _ => decode(&covered)?,
+            };
+            self.waiting.insert(of, (now, payload));
         }
         while self.waiting.len() > MAX_WAITING {
             self.waiting.pop_first();
@@ -101,7 +112,7 @@ impl Chain {
         for number in numbers {
             let Some((came, payload)) = self.waiting.remove(&number) else { continue };
             let before = || self.ends.get(&number.wrapping_sub(1)).copied();
-            let Some(offset) = payload.offset.or_else(before) else {
+            let Some(offset) = payload.start.offset().or_else(before) else {
                 self.waiting.insert(number, (came, payload));
                 continue;
             };
@@ -154,7 +165,7 @@ mod tests {
     use crate::codec::predictive::{Base, Encoder, Keep, continues_previous};
     use crate::datagram::coding::{CodingSender, MAX_PAYLOAD_BYTES, Symbols};
     use crate::id::SchemaId;
-    use crate::message::PacketHeader;
+    use crate::message::{PacketHeader, Start};
     use crate::record::Value;
     use crate::schema::{Class, Field, FieldKind, Origin, Schema};
     use crate::time::Timestamp;
@@ -176,6 +187,11 @@ mod tests {
     /// So many packets, each with a payload that continues the one before and with two symbols of the four before: packets
     /// and payloads have the same numbers.
     fn packets(count: u64) -> Vec<LivePacket> {
+        packets_with_restarts(count, &[])
+    }
+
+    /// As [`packets`], but that these payloads continue the first one, which was acknowledged.
+    fn packets_with_restarts(count: u64, restarts: &[u64]) -> Vec<LivePacket> {
         let (mut encoder, mut coding) = (Encoder::new(), CodingSender::new());
         let packet = |index: u64| {
             let record = |number: u64| Record {
@@ -185,16 +201,22 @@ mod tests {
             };
             let number = index * RECORDS;
             let batch = Batch::new((number..number + RECORDS).map(record).collect());
-            let frame = encoder
-                .encode(&[batch], &schemas(), BASE + number, Base::Previous, Keep::ForNext, MAX_PAYLOAD_BYTES)
-                .unwrap();
-            assert_eq!(continues_previous(&frame), index > 0);
-            let offset = (index == 0).then_some(0);
-            let payload = Payload { offset, frame }.encode();
+            let (start, base, keep) = match index {
+                0 => (Start::At(0), Base::Previous, Keep::ForAll),
+                _ if restarts.contains(&index) => {
+                    (Start::NextAt(number as i64), Base::Acknowledged, Keep::ForAll)
+                }
+                _ => (Start::Next, Base::Previous, Keep::ForNext),
+            };
+            let frame =
+                encoder.encode(&[batch], &schemas(), BASE + number, base, keep, MAX_PAYLOAD_BYTES).unwrap();
+            encoder.acknowledge(BASE);
+            assert_eq!(continues_previous(&frame), start == Start::Next);
+            let payload = Payload { start, frame };
             let header = PacketHeader { number: index as u32, sent_millis: 0 };
             let (payload_number, symbols) = (coding.next(), coding.symbols(header.number, 4, 2));
-            coding.push(&payload).unwrap();
-            LivePacket { header, payload_number, payload, symbols }
+            coding.push(&payload.encode_covered()).unwrap();
+            LivePacket { header, payload_number, payload: payload.encode(), symbols }
         };
         (0..count).map(packet).collect()
     }
@@ -252,6 +274,24 @@ mod tests {
     }
 
     #[test]
+    fn one_that_continues_what_was_acknowledged_does_not_wait() {
+        let (packets, mut chain) = (packets_with_restarts(6, &[3]), Chain::new());
+        for index in [0, 3, 4] {
+            chain.handle_packet(at(0), without_symbols(&packets[index])).unwrap();
+        }
+        assert_eq!(decoded(&mut chain, 0), [0, 6, 8]);
+    }
+
+    #[test]
+    fn recovered_without_its_offset_it_follows_the_one_before() {
+        let (packets, mut chain) = (packets_with_restarts(6, &[3]), Chain::new());
+        chain.handle_packet(at(0), packets[0].clone()).unwrap();
+        chain.handle_packet(at(0), packets[1].clone()).unwrap();
+        chain.handle_packet(at(0), packets[4].clone()).unwrap();
+        assert_eq!(decoded(&mut chain, 0), [0, 2, 4, 6, 8]);
+    }
+
+    #[test]
     fn it_is_given_up_when_that_does_not_come() {
         let (packets, mut chain) = (packets(4), Chain::new());
         for index in [0, 2, 3] {
@@ -306,7 +346,7 @@ mod tests {
                         1 => frame[rng.random_range(0..4)] ^= 1 << rng.random_range(0..8),
                         _ => {}
                     }
-                    packet.payload = Payload { offset: Some(0), frame }.encode();
+                    packet.payload = Payload { start: Start::At(0), frame }.encode();
                 }
                 5 => packet.symbols.window = rng.random(),
                 6 => packet.symbols.combinations.iter_mut().for_each(|bytes| bytes.truncate(2)),

@@ -20,7 +20,7 @@ use crate::id::SchemaId;
 use crate::message::{
     BacklogPacket, FrameMessage, Gap, Hello, Lane, LivePacket, MAX_EARLY_MESSAGES, MAX_FRAME_BYTES,
     MAX_MESSAGE_BYTES, Object, PROTOCOL_VERSION, PacketHeader, Payload, SchemaAnnouncement, SchemaBody,
-    ToGround,
+    Start, ToGround,
 };
 use crate::range::SequenceRange;
 use crate::schema::Schema;
@@ -335,16 +335,21 @@ impl EdgeSession {
         let offset = self.offset(range);
         let datagrams = self.datagrams.as_mut()?;
         let number = datagrams.packets.next_number();
-        let goes_without_saying = continues_previous(&bytes)
-            && datagrams.last_payload.is_some_and(|(packet, end)| {
-                end == range.start && number.wrapping_sub(packet) <= CERTAIN_PACKETS
-            });
+        let is_next = datagrams.last_payload.is_some_and(|(packet, end)| {
+            end == range.start && number.wrapping_sub(packet) <= CERTAIN_PACKETS
+        });
         datagrams.last_payload = Some((number, range.end));
-        let offset = if goes_without_saying { None } else { Some(offset) };
-        let payload = Payload { offset, frame: bytes }.encode();
+        let start = match is_next {
+            true if continues_previous(&bytes) => Start::Next,
+            true => Start::NextAt(offset),
+            false => Start::At(offset),
+        };
+        let payload = Payload { start, frame: bytes };
+        let covered = payload.encode_covered();
+        let payload = payload.encode();
         let wire_bytes = payload.len();
         let symbols = datagrams.shield.symbols(number, room.saturating_sub(payload.len()));
-        let payload_number = datagrams.shield.push(now.instant, &payload);
+        let payload_number = datagrams.shield.push(now.instant, &covered);
         let header = PacketHeader { number, sent_millis: millis_of(now) };
         if is_base {
             datagrams.bases.insert(range.start, range);

@@ -13,7 +13,7 @@ use tern_shared::mavlink::dialect;
 use tern_shared::message::{
     Acknowledgement, BacklogPacket, ClockEstimate, Feedback, FrameMessage, Gap, GapReason, Hello, Lane,
     LivePacket, Object, PacketHeader, Payload, Probe, ProbeReply, Refusal, RefusalReason, SchemaAnnouncement,
-    SchemaBody, ToGround, ToVehicle, Wanted, Welcome,
+    SchemaBody, Start, ToGround, ToVehicle, Wanted, Welcome,
 };
 use tern_shared::range::SequenceRange;
 use tern_shared::schema::{Class, Field, FieldKind, MavlinkOrigin, Origin, Schema};
@@ -38,9 +38,9 @@ pub(crate) fn to_ground() -> Vec<(ToGround, &'static str)> {
     };
     let estimate = ClockEstimate { offset_micros: -50_000, uncertainty_micros: 350_000 };
     let header = PacketHeader { number: 300, sent_millis: 1000 };
-    let payload = |offset| Payload { offset, frame: vec![0xde, 0xad] }.encode();
+    let payload = |start| Payload { start, frame: vec![0xde, 0xad] }.encode();
     let symbols = Symbols { window: 6, combinations: vec![vec![0xbe, 0xef], vec![0xca, 0xfe]] };
-    let live = LivePacket { header, payload_number: 200, payload: payload(Some(-2)), symbols };
+    let live = LivePacket { header, payload_number: 200, payload: payload(Start::At(-2)), symbols };
     let bytes = object(1000, vec![0, 300]).encode();
     let backlog = BacklogPacket { header, number: 7, index: 1, count: 2, bytes };
     let gap = |offset, count, reason| ToGround::Gap(Gap { offset, count, reason });
@@ -69,12 +69,16 @@ pub(crate) fn to_ground() -> Vec<(ToGround, &'static str)> {
         (ToGround::Goodbye, "05"),
         (ToGround::Live(live.clone()), "06ac02e803c8040003dead15beefcafe"),
         (
-            ToGround::Live(LivePacket { payload: payload(None), ..live.clone() }),
+            ToGround::Live(LivePacket { payload: payload(Start::NextAt(-2)), ..live.clone() }),
+            "06ac02e803c8040103dead15beefcafe",
+        ),
+        (
+            ToGround::Live(LivePacket { payload: payload(Start::Next), ..live.clone() }),
             "06ac02e803c802dead15beefcafe",
         ),
         (
             ToGround::Live(LivePacket {
-                payload: payload(None),
+                payload: payload(Start::Next),
                 symbols: Symbols::default(),
                 ..live.clone()
             }),
