@@ -29,7 +29,7 @@ impl LossReport {
 
     /// What a vehicle is prepared for on a link of known rate, before its packets have shown more: the first burst comes without a warning, and would
     /// take as many packets with it as lie in half a second.
-    pub const FEARED: LossReport = LossReport { loss_per_mille: 30, burst_tenths: 20 };
+    pub const FEARED: LossReport = LossReport { loss_per_mille: 10, burst_tenths: 20 };
 
     /// The worse of both, each for itself.
     pub fn at_least(self, other: LossReport) -> LossReport {

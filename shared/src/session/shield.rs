@@ -36,9 +36,8 @@ const ASIDE_INTERVAL_MAX: f64 = 4.0;
 const LIGHT_LOSS_PER_MILLE: u16 = 20;
 /// ... as soon as so many payloads have shown what is lost.
 const KNOWN_PAYLOADS: u32 = 500;
-/// With fewer packets of a first connection, [`LossReport::FEARED`] counts: two seconds and 8 kB on a link of 64 kbit/s. More would
-/// show more, and cost more than a handshake does.
-const FEARFUL_PACKETS: u32 = 30;
+/// With fewer packets of a first connection, [`LossReport::FEARED`] counts: for some seconds, and 8 to 15 kB.
+const FEARFUL_PACKETS: u32 = 150;
 
 /// Up to which share live packets and symbols fill the link while backlog waits.
 const BESIDE_BACKLOG: f64 = 0.7;
