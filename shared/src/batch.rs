@@ -60,6 +60,9 @@ pub struct Batcher {
     newest: Instant,
     /// When the batch before it closed.
     closed: Option<Instant>,
+    /// Whether the open batch is not to wait for its time, and when the last such closed.
+    is_urgent: bool,
+    urgent_closed: Option<Instant>,
 }
 
 impl Batcher {
@@ -72,6 +75,8 @@ impl Batcher {
             opened: Instant::default(),
             newest: Instant::default(),
             closed: None,
+            is_urgent: false,
+            urgent_closed: None,
         }
     }
 
@@ -80,7 +85,8 @@ impl Batcher {
         self.limits.window = window;
     }
 
-    /// Takes a record in; `urgent` closes the batch at once. Returns the batch when this record filled it.
+    /// Takes a record in. With one that is urgent the batch closes as after a pause; but one a window, so that many of them
+    /// do not each cost a packet. Returns the batch when this record filled it.
     pub fn push(&mut self, now: Instant, record: Record, urgent: bool) -> Option<Batch> {
         if self.records.is_empty() {
             self.opened = now;
@@ -88,8 +94,10 @@ impl Batcher {
         self.newest = now;
         self.bytes += record.size_hint();
         self.records.push(record);
+        let may_hurry = self.urgent_closed.is_none_or(|closed| now.since(closed) >= self.limits.window);
+        self.is_urgent |= urgent && may_hurry;
         let full = self.records.len() >= self.limits.max_records || self.bytes >= self.limits.max_bytes;
-        (urgent || full).then(|| self.close(now)).flatten()
+        full.then(|| self.close(now)).flatten()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due; `None` while there is nothing to wait for.
@@ -97,8 +105,8 @@ impl Batcher {
         let window = self.limits.window;
         let together = self.newest + window / 16;
         let (earliest, latest) = match self.closed {
-            Some(closed) => (closed + window * 7 / 8, closed + window * 9 / 8),
-            None => (together, self.opened),
+            Some(closed) if !self.is_urgent => (closed + window * 7 / 8, closed + window * 9 / 8),
+            _ => (together, self.opened),
         };
         let due = together.max(earliest).min(latest.max(self.opened + window / 4));
         (!self.records.is_empty()).then_some(due)
@@ -116,6 +124,9 @@ impl Batcher {
         }
         self.bytes = 0;
         self.closed = Some(now);
+        if std::mem::take(&mut self.is_urgent) {
+            self.urgent_closed = Some(now);
+        }
         Some(Batch::new(std::mem::take(&mut self.records)))
     }
 }
@@ -181,12 +192,30 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_closes_when_full_or_urgent() {
+    fn a_batch_closes_when_full() {
         let limits = BatchLimits { max_records: 2, ..BatchLimits::default() };
         let mut batcher = Batcher::new(limits);
-        assert_eq!(batcher.push(at(0), record(1, 1), false), None);
-        assert_eq!(batcher.push(at(0), record(1, 2), false).unwrap().records().len(), 2);
-        assert_eq!(batcher.push(at(0), record(1, 3), true).unwrap().records().len(), 1);
+        assert_eq!(batcher.push(at(0), record(1, 1), true), None);
+        assert_eq!(batcher.push(at(0), record(1, 2), true).unwrap().records().len(), 2);
         assert_eq!(batcher.close(at(0)), None);
+    }
+
+    #[test]
+    fn an_urgent_record_does_not_wait_for_the_window_but_others_of_its_kind_do() {
+        let window = Duration::from_millis(160);
+        let mut batcher = Batcher::new(BatchLimits { window, ..BatchLimits::default() });
+        let mut closings = Vec::new();
+        let mut push = |time: u64, urgent| {
+            while let Some(due) = batcher.poll_timeout().filter(|due| *due <= at(time)) {
+                closings.push((due.0.as_millis(), batcher.handle_timeout(due).unwrap().records().len()));
+            }
+            assert_eq!(batcher.push(at(time), record(1, 1), urgent), None);
+        };
+        push(0, false);
+        (50..=54).for_each(|time| push(time, true));
+        (80..90).for_each(|time| push(time, true));
+        push(230, true);
+        push(1000, false);
+        assert_eq!(closings, [(10, 1), (64, 5), (204, 10), (240, 1)]);
     }
 }

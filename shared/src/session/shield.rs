@@ -44,6 +44,9 @@ const BESIDE_BACKLOG: f64 = 0.7;
 /// How much symbols may save up or overdraw, as time of the link.
 const SYMBOLS_SAVED: Duration = Duration::from_millis(250);
 
+/// How long symbols wait for a payload that is late, at most: half a tick is too long where ticks are.
+const PAYLOAD_LATE_MAX: Duration = Duration::from_millis(100);
+
 /// What a payload takes beside its frame, at most.
 const PAYLOAD_HEADER_BYTES: usize = 16;
 
@@ -312,7 +315,7 @@ impl Shield {
             let interval = if waits { self.payload_interval().max(tick) } else { tick };
             let symbols = self.symbols_per_payload() * interval.as_secs_f64() / tick.as_secs_f64();
             self.owed = (self.owed + symbols).min(MAX_OWED);
-            self.tail = Some((now + interval * 3 / 2, ticks));
+            self.tail = Some((now + interval + (interval / 2).min(PAYLOAD_LATE_MAX), ticks));
         }
         number
     }

@@ -10,6 +10,7 @@ use tern_shared::intake::Intake;
 use tern_shared::message::Lane;
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::Record;
+use tern_shared::schema::Class;
 use tern_shared::session::{
     Budgets, Carrier, Channel, EdgeEvent, EdgeSession, Frame, GroundEvent, GroundSession, Identity, Pins,
     SendConfig,
@@ -166,7 +167,8 @@ impl Flight {
             self.edge.handle_schema(id, schema.clone());
         }
         let time = Timestamp(self.moment().wall.0.div_euclid(1000) * 1000);
-        if let Some(batch) = self.batcher.push(self.now, Record { schema: id, time, values }, false) {
+        let urgent = schema.class == Class::Critical;
+        if let Some(batch) = self.batcher.push(self.now, Record { schema: id, time, values }, urgent) {
             self.handle_batch(batch);
         }
     }
