@@ -31,9 +31,9 @@ pub const ALPN: &[u8] = b"tern/1";
 /// The UDP port of a ground whose address names none.
 pub const DEFAULT_PORT: u16 = 443;
 
-/// Length of the connection ids that the ground chooses, which stand in every packet to it: four bytes tell four billion
+/// Length of the connection ids that the ground chooses, which stand in every packet to it: three bytes tell sixteen million
 /// connections apart.
-const GROUND_ID_BYTES: usize = 4;
+const GROUND_ID_BYTES: usize = 3;
 /// Stream bytes that wait for their acknowledgement. QUIC repeats them by its own clock, past the session's pacing: after
 /// an outage, all of it goes ahead of fresh datagrams.
 const SEND_WINDOW_BYTES: u64 = 4096;

@@ -14,8 +14,10 @@ use crate::time::Instant;
 /// What an idle link may save up, bytes: one packet, so that the modem's own queue stays empty and the choice of what
 /// goes next stays with us.
 const BURST: NonZeroU32 = NonZeroU32::new(1500).expect("1500 is not zero");
+/// ... at most so much time of the link: at 2400 bit/s, a packet takes five seconds.
+const BURST_TIME: Duration = Duration::from_millis(500);
 /// The same where the rate is found out from how delay grows: what arrives at once looks like a queue.
-const BURST_TIME: Duration = Duration::from_millis(20);
+const BURST_TIME_AUTO: Duration = Duration::from_millis(20);
 /// ... but at least so many bytes.
 const BURST_MIN: u64 = 100;
 /// How much ahead of the link's being idle backlog may leave: timers are late by as much.
@@ -99,8 +101,9 @@ impl Clock for GivenClock {
 impl Pacer {
     /// A pacer for a link of this rate; `None` lets everything pass.
     pub(super) fn new(bits_per_second: Option<u64>) -> Self {
-        let bucket = bits_per_second.map(|rate| bucket(rate, BURST));
-        Pacer { bits_per_second, bucket, burst: BURST, debt: 0 }
+        let burst = bits_per_second.map_or(BURST, |rate| burst(rate, BURST_TIME));
+        let bucket = bits_per_second.map(|rate| bucket(rate, burst));
+        Pacer { bits_per_second, bucket, burst, debt: 0 }
     }
 
     /// The rate is another from here on. Nothing is saved up, and what was charged is paid at the new rate.
@@ -110,9 +113,7 @@ impl Pacer {
             return;
         }
         self.pay(now);
-        let burst = (bits_per_second as f64 / 8.0 * BURST_TIME.as_secs_f64()) as u64;
-        let burst = burst.clamp(BURST_MIN, BURST.get().into()) as u32;
-        self.burst = NonZeroU32::new(burst).unwrap_or(BURST);
+        self.burst = burst(bits_per_second, BURST_TIME_AUTO);
         let bucket = bucket(bits_per_second, self.burst);
         bucket.clock().0.set(now.0);
         let _ = bucket.check_n(self.burst);
@@ -158,6 +159,12 @@ impl Pacer {
     }
 }
 
+/// So much time of a link of this rate, bytes.
+fn burst(bits_per_second: u64, time: Duration) -> NonZeroU32 {
+    let bytes = (bits_per_second as f64 / 8.0 * time.as_secs_f64()) as u64;
+    NonZeroU32::new(bytes.clamp(BURST_MIN, BURST.get().into()) as u32).unwrap_or(BURST)
+}
+
 fn bucket(bits_per_second: u64, burst: NonZeroU32) -> Bucket {
     let byte_time = Duration::from_nanos(8_000_000_000_u64.div_ceil(bits_per_second.max(1)));
     let quota = Quota::with_period(byte_time).expect("a byte takes some time").allow_burst(burst);
@@ -195,6 +202,15 @@ mod tests {
             let slack = BURST.get() as usize + size;
             assert!(bytes <= limit + slack && bytes + slack >= limit, "{bytes} of {limit} at {rate} bit/s");
         }
+    }
+
+    #[test]
+    fn an_idle_link_saves_up_a_packet_or_half_a_second() {
+        let at_once = |rate| {
+            let (mut pacer, now) = (Pacer::new(Some(rate)), Instant(Duration::from_secs(100)));
+            std::iter::from_fn(|| pacer.ready(now).ok().map(|()| pacer.charge(now, 50))).count()
+        };
+        assert_eq!((at_once(2_400), at_once(64_000)), (4, 31));
     }
 
     #[test]

@@ -40,7 +40,7 @@ const LIVE_SHARE: f64 = 0.9;
 const STREAM_OVERHEAD: usize = 80;
 /// ... or IP, UDP and QUIC. What QUIC sends beside, acknowledgements and repetitions on its stream, is charged as it is
 /// counted.
-const DATAGRAM_OVERHEAD: usize = 54;
+const DATAGRAM_OVERHEAD: usize = 53;
 /// Backlog fetched from the spool at once: about this much time of the link...
 const FETCH_TIME: Duration = Duration::from_secs(2);
 /// ... within these bounds, bytes.
@@ -322,7 +322,7 @@ impl EdgeSession {
     /// spool ([`handle_stored`](Self::handle_stored)), and those that it takes ([`handle_frame`](Self::handle_frame)).
     /// Either may be empty. The former get the lower sequence numbers.
     pub fn divide(&mut self, now: Now, batch: Batch) -> (Batch, Batch) {
-        self.live_share.set_saved(DIVIDED_TIME.max(self.batch_window() * 3));
+        self.live_share.set_saved(DIVIDED_TIME.max(self.batch_window() * 2));
         let bytes = self.rate_bits_per_second().map_or(f64::INFINITY, |rate| {
             self.live_share.handle_time(now.instant, rate as f64 / 8.0 * LIVE_SHARE);
             self.live_share.bytes() - self.overhead_bytes() as f64

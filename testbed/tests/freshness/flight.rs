@@ -23,7 +23,7 @@ use super::ages::{Ages, Sample};
 use super::samples::Samples;
 
 /// IP, UDP and QUIC.
-const OVERHEAD_BYTES: usize = 56;
+const OVERHEAD_BYTES: usize = 53;
 /// What arrives until then after the last sample counts.
 const PATIENCE: Duration = Duration::from_secs(900);
 const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
