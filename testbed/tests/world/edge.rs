@@ -296,7 +296,9 @@ impl Edge {
                 false
             }
             ToGround::Live(packet) => {
-                Payload::decode(&packet.payload).iter().for_each(|payload| self.note_live(payload.offset));
+                Payload::decode(&packet.payload)
+                    .iter()
+                    .for_each(|payload| self.note_live(payload.start.offset()));
                 false
             }
             ToGround::Frame(_) | ToGround::Backlog(_) => true,
