@@ -236,8 +236,8 @@ pub struct Payload {
 pub enum Start {
     /// The number after the last record of the payload before: nothing can be done with this one until that one is there.
     Next,
-    /// The same number, told in the packet for the case that the one before is lost. Symbols do not cover it: what is
-    /// recovered by them follows the one before.
+    /// The same number, told in the packet for the case that the one before is lost. Symbols do not cover it, but with a
+    /// frame of the simple codec: what is recovered by them follows the one before.
     NextAt(i64),
     /// Another one.
     At(i64),
@@ -497,9 +497,9 @@ impl Object {
     }
 }
 
-/// What a payload with [`Start::At`] begins with. No frame of a live packet does.
+/// What a payload with [`Start::At`] begins with...
 const AT: u8 = 0;
-/// What a payload with [`Start::NextAt`] begins with. No frame of a live packet does.
+/// ... and one with [`Start::NextAt`]. No frame of the predictive codec does.
 const NEXT_AT: u8 = 1;
 
 impl Payload {
@@ -517,8 +517,10 @@ impl Payload {
     /// What of the payload's bytes symbols cover.
     pub fn encode_covered(&self) -> Vec<u8> {
         match self.start {
-            Start::NextAt(_) => self.frame.clone(),
-            Start::Next | Start::At(_) => self.encode(),
+            Start::NextAt(_) if self.frame.first().is_some_and(|&first| first > NEXT_AT) => {
+                self.frame.clone()
+            }
+            _ => self.encode(),
         }
     }
 
