@@ -102,6 +102,18 @@ fn seed_15_a_session_that_leaves_does_not_spin() {
     run(15..16);
 }
 
+/// A live frame that began anew was of the simple codec, whose first byte is also that of a payload with an offset.
+#[test]
+fn seed_701378_a_recovered_frame_of_the_simple_codec_keeps_its_offset() {
+    run(701_378..701_379);
+}
+
+/// A bucket of half a second was full before a debt over it was paid, and what an idle link could have carried was lost.
+#[test]
+fn seed_702395_a_debt_over_the_burst_is_paid_whole() {
+    run(702_395..702_396);
+}
+
 /// What was saved up while a debt waited to be paid did not count, so that a live frame waited for a link that was idle.
 #[test]
 fn seed_127167_an_idle_link_saves_up_all_it_may() {

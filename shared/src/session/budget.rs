@@ -95,7 +95,7 @@ pub(super) struct Budget {
 impl Budget {
     pub(super) fn new(limits: Budgets) -> Self {
         Budget {
-            pacer: Pacer::new(limits.bytes_per_second.map(|bytes| bytes.saturating_mul(8))),
+            pacer: Pacer::of_budget(limits.bytes_per_second.map(|bytes| bytes.saturating_mul(8))),
             limits,
             flight_bytes: 0,
             month: MonthSpent::default(),

@@ -100,8 +100,16 @@ impl Clock for GivenClock {
 
 impl Pacer {
     /// A pacer for a link of this rate; `None` lets everything pass.
-    pub(super) fn new(bits_per_second: Option<u64>) -> Self {
-        let burst = bits_per_second.map_or(BURST, |rate| burst(rate, BURST_TIME));
+    pub(super) fn of_link(bits_per_second: Option<u64>) -> Self {
+        Pacer::new(bits_per_second, bits_per_second.map_or(BURST, |rate| burst(rate, BURST_TIME)))
+    }
+
+    /// A pacer for what may be spent in the mean: no queue stands anywhere when a whole packet of it was saved up.
+    pub(super) fn of_budget(bits_per_second: Option<u64>) -> Self {
+        Pacer::new(bits_per_second, BURST)
+    }
+
+    fn new(bits_per_second: Option<u64>, burst: NonZeroU32) -> Self {
         let bucket = bits_per_second.map(|rate| bucket(rate, burst));
         Pacer { bits_per_second, bucket, burst, debt: 0 }
     }
@@ -121,22 +129,30 @@ impl Pacer {
         self.bits_per_second = Some(bits_per_second);
     }
 
-    /// Pays what is saved up, however little of the debt that is.
+    /// Pays what was saved up until `now`, however little of the debt that is. A bucket that is full before saves up no
+    /// more, so it is emptied before it is, with less than a byte in it from the time before.
     fn pay(&mut self, now: Instant) {
         let Some(bucket) = &self.bucket else { return };
-        bucket.clock().0.set(now.0);
-        let parts = std::iter::successors(Some(BURST.get().next_power_of_two()), |part| Some(part / 2));
-        for part in parts.map_while(NonZeroU32::new) {
-            if part.get() <= self.debt && matches!(bucket.check_n(part), Ok(Ok(()))) {
-                self.debt -= part.get();
+        let clock = &bucket.clock().0;
+        let almost_full = self.bits_per_second.map_or(Duration::ZERO, byte_time) * (self.burst.get() - 1);
+        loop {
+            clock.set(if self.debt > 0 { now.0.min(clock.get() + almost_full) } else { now.0 });
+            let parts = std::iter::successors(Some(BURST.get().next_power_of_two()), |part| Some(part / 2));
+            for part in parts.map_while(NonZeroU32::new) {
+                if part.get() <= self.debt && matches!(bucket.check_n(part), Ok(Ok(()))) {
+                    self.debt -= part.get();
+                }
+            }
+            if clock.get() >= now.0 {
+                return;
             }
         }
     }
 
     /// Whether a message may leave, or when to ask again.
     pub(super) fn ready(&mut self, now: Instant) -> Result<(), Instant> {
+        self.pay(now);
         let Some(bucket) = &self.bucket else { return Ok(()) };
-        bucket.clock().0.set(now.0);
         while let Some(debt) = NonZeroU32::new(self.debt) {
             let part = debt.min(self.burst);
             match bucket.check_n(part) {
@@ -153,8 +169,9 @@ impl Pacer {
         if self.bucket.is_none() {
             return;
         }
+        // What was saved up before pays for earlier messages only, as far as the bucket could not hold it.
+        self.pay(now);
         self.debt = self.debt.saturating_add(u32::try_from(wire_bytes).unwrap_or(u32::MAX));
-        // At once: a full bucket saves up no more, though it has a debt to pay.
         self.pay(now);
     }
 }
@@ -165,9 +182,13 @@ fn burst(bits_per_second: u64, time: Duration) -> NonZeroU32 {
     NonZeroU32::new(bytes.clamp(BURST_MIN, BURST.get().into()) as u32).unwrap_or(BURST)
 }
 
+fn byte_time(bits_per_second: u64) -> Duration {
+    Duration::from_nanos(8_000_000_000_u64.div_ceil(bits_per_second.max(1)))
+}
+
 fn bucket(bits_per_second: u64, burst: NonZeroU32) -> Bucket {
-    let byte_time = Duration::from_nanos(8_000_000_000_u64.div_ceil(bits_per_second.max(1)));
-    let quota = Quota::with_period(byte_time).expect("a byte takes some time").allow_burst(burst);
+    let quota =
+        Quota::with_period(byte_time(bits_per_second)).expect("a byte takes some time").allow_burst(burst);
     RateLimiter::direct_with_clock(quota, GivenClock::default())
 }
 
@@ -197,7 +218,7 @@ mod tests {
     #[test]
     fn the_rate_is_kept_for_messages_of_any_size() {
         for (rate, size) in [(64_000, 100), (64_000, 1500), (2_400, 60_000), (10_000_000, 1200)] {
-            let bytes = sent(&mut Pacer::new(Some(rate)), size, 600);
+            let bytes = sent(&mut Pacer::of_link(Some(rate)), size, 600);
             let limit = (rate / 8 * 600) as usize;
             let slack = BURST.get() as usize + size;
             assert!(bytes <= limit + slack && bytes + slack >= limit, "{bytes} of {limit} at {rate} bit/s");
@@ -207,21 +228,39 @@ mod tests {
     #[test]
     fn an_idle_link_saves_up_a_packet_or_half_a_second() {
         let at_once = |rate| {
-            let (mut pacer, now) = (Pacer::new(Some(rate)), Instant(Duration::from_secs(100)));
+            let (mut pacer, now) = (Pacer::of_link(Some(rate)), Instant(Duration::from_secs(100)));
             std::iter::from_fn(|| pacer.ready(now).ok().map(|()| pacer.charge(now, 50))).count()
         };
         assert_eq!((at_once(2_400), at_once(64_000)), (4, 31));
     }
 
     #[test]
+    fn a_message_over_the_burst_is_paid_off_while_nobody_asks() {
+        let at = |millis| Instant(Duration::from_millis(millis));
+        // A byte a millisecond.
+        let mut pacer = Pacer::of_link(Some(8_000));
+        pacer.charge(at(100_000), 2500);
+        assert_eq!(pacer.ready(at(100_001)), Err(at(100_501)), "then it is asked again");
+        pacer.charge(at(101_900), 300);
+        assert_eq!(pacer.ready(at(102_299)), Err(at(102_300)), "less 500 that were saved up");
+        assert_eq!(pacer.ready(at(102_300)), Ok(()));
+        pacer.charge(at(200_000), 1000);
+        assert_eq!(
+            pacer.ready(at(200_100)),
+            Err(at(200_500)),
+            "what an idle link could have carried is gone"
+        );
+    }
+
+    #[test]
     fn a_rate_whose_bytes_take_no_whole_nanoseconds_is_not_exceeded() {
-        let bytes = sent(&mut Pacer::new(Some(900_000_000)), 1200, 1);
+        let bytes = sent(&mut Pacer::of_link(Some(900_000_000)), 1200, 1);
         assert!(bytes <= 900_000_000 / 8 + BURST.get() as usize + 1200, "{bytes}");
     }
 
     #[test]
     fn a_rate_that_changes_all_the_time_is_kept_on_average() {
-        let mut pacer = Pacer::new(Some(22_000));
+        let mut pacer = Pacer::of_link(Some(22_000));
         let (mut now, mut bytes, mut turn) = (Instant::default(), 0, 0);
         while now.0 < Duration::from_secs(100) {
             turn += 1;
@@ -254,7 +293,7 @@ mod tests {
 
     #[test]
     fn without_a_rate_nothing_waits() {
-        let mut pacer = Pacer::new(None);
+        let mut pacer = Pacer::of_link(None);
         pacer.charge(Instant::default(), 1 << 30);
         assert_eq!(pacer.ready(Instant::default()), Ok(()));
     }

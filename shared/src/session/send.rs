@@ -273,7 +273,7 @@ impl EdgeSession {
     pub fn new(identity: Identity, config: SendConfig) -> Self {
         EdgeSession {
             ledger: Ledger::new(identity.base),
-            pacer: Pacer::new(config.rate_bits_per_second),
+            pacer: Pacer::of_link(config.rate_bits_per_second),
             line: Line::default(),
             unforeseen: Unforeseen::default(),
             budget: Budget::new(config.budgets),

@@ -9,8 +9,10 @@ use tern_shared::time::Instant;
 use super::OVERHEAD_BYTES;
 use super::faults::Faults;
 
-/// What an idle link saves up, bytes.
+/// What an idle link or a budget saves up at most, bytes...
 const BURST: f64 = 1500.0;
+/// ... and a link of configured rate besides, seconds.
+const BURST_S: f64 = 0.5;
 /// What the session takes for a packet of a long message, bytes.
 const PACKET_BYTES: usize = 1400;
 /// The smallest piece of backlog with its headers, and the longest time that one may take, on datagrams.
@@ -88,7 +90,8 @@ impl Watch {
         // Where the rate or what is spent is not known to this side exactly, only the order is.
         if may_leave && !self.is_auto && self.budget_rate.is_none() {
             self.link.leak(now, self.rate);
-            self.live_due = Some(now + transmission((self.link.bytes - BURST).max(0.0), self.rate));
+            self.live_due =
+                Some(now + transmission((self.link.bytes - self.link_burst()).max(0.0), self.rate));
         }
     }
 
@@ -167,10 +170,15 @@ impl Watch {
         self.thinning[index] = change.thinning;
     }
 
+    fn link_burst(&self) -> f64 {
+        if self.is_auto { BURST } else { (self.rate as f64 / 8.0 * BURST_S).clamp(100.0, BURST) }
+    }
+
     fn check_rate(&mut self, now: Instant, bytes: usize) {
         let rate = self.paced_rate();
         self.link.leak(now, rate);
-        assert!(self.link.bytes <= BURST + ROUNDING, "{:.0} bytes beyond {rate} bit/s", self.link.bytes);
+        let beyond = self.link.bytes;
+        assert!(beyond <= self.link_burst() + ROUNDING, "{beyond:.0} bytes beyond {rate} bit/s");
         self.link.bytes += bytes as f64;
         if let Some(rate) = self.budget_rate {
             self.budget.leak(now, rate);
