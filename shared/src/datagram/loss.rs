@@ -27,8 +27,8 @@ impl LossReport {
     /// finding out: 1 % of single losses.
     pub const ASSUMED: LossReport = LossReport { loss_per_mille: 10, burst_tenths: 10 };
 
-    /// What a vehicle is prepared for on a link of known rate, before its packets have shown more: the first burst comes without a warning, and would
-    /// take as many packets with it as lie in half a second.
+    /// What a vehicle is prepared for on a link of known rate, before its packets have shown more: the first burst comes without
+    /// a warning, and with the ticks of single losses it would last for half a second.
     pub const FEARED: LossReport = LossReport { loss_per_mille: 10, burst_tenths: 20 };
 
     /// The worse of both, each for itself.

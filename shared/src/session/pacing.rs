@@ -169,7 +169,7 @@ impl Pacer {
         if self.bucket.is_none() {
             return;
         }
-        // What was saved up before pays for earlier messages only, as far as the bucket could not hold it.
+        // What came in before, beyond what the bucket holds, pays for earlier messages only.
         self.pay(now);
         self.debt = self.debt.saturating_add(u32::try_from(wire_bytes).unwrap_or(u32::MAX));
         self.pay(now);
