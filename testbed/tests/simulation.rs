@@ -114,6 +114,14 @@ fn seed_702395_a_debt_over_the_burst_is_paid_whole() {
     run(702_395..702_396);
 }
 
+/// The link's rate fell while nobody was connected, and each connection filled its queue at the rate that was known, for longer
+/// than it lived.
+#[test]
+fn seed_391507_a_rate_of_which_nothing_is_heard_is_doubted() {
+    run(391_507..391_508);
+    run(345_832..345_833);
+}
+
 /// What was saved up while a debt waited to be paid did not count, so that a live frame waited for a link that was idle.
 #[test]
 fn seed_127167_an_idle_link_saves_up_all_it_may() {

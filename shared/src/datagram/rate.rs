@@ -150,13 +150,13 @@ impl AutoRate {
 
     /// A new connection: its packets are numbered anew and may take another path.
     pub fn restart(&mut self) {
-        // Of what was sent nothing was ever heard: on a link far narrower than the first rate, packets may still wait in its
-        // queue for longer than a connection lives.
-        let is_mute = self.capacity.is_none() && self.heard.is_none() && !self.sent.is_empty();
+        // Of what was sent nothing was heard: on a link far narrower than the rate, be it the first or one that the link had
+        // before, packets may still wait in its queue for longer than a connection lives.
+        let is_mute = self.heard.is_none() && !self.sent.is_empty();
         let rate = if is_mute { (self.rate / 2.0).max(RATE_MIN) } else { self.rate };
         *self = AutoRate {
             rate,
-            capacity: self.capacity,
+            capacity: self.capacity.filter(|_| !is_mute),
             sent_bytes: self.sent_bytes,
             ..AutoRate::new(Some(self.rate_max as u64))
         };
