@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::record::Record;
 use crate::time::Instant;
 
+/// Where windows are longer than this, urgent records still do not wait for them: the longest tick of the live lane.
+const URGENT_INTERVAL_MAX: Duration = Duration::from_millis(500);
+
 /// When a batch closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchLimits {
@@ -85,8 +88,8 @@ impl Batcher {
         self.limits.window = window;
     }
 
-    /// Takes a record in. With one that is urgent the batch closes as after a pause; but one a window, so that many of them
-    /// do not each cost a packet. Returns the batch when this record filled it.
+    /// Takes a record in. With one that is urgent the batch closes as after a pause; but one a window, or half a second
+    /// where that is shorter, so that many of them do not each cost a packet. Returns the batch when this record filled it.
     pub fn push(&mut self, now: Instant, record: Record, urgent: bool) -> Option<Batch> {
         if self.records.is_empty() {
             self.opened = now;
@@ -94,7 +97,8 @@ impl Batcher {
         self.newest = now;
         self.bytes += record.size_hint();
         self.records.push(record);
-        let may_hurry = self.urgent_closed.is_none_or(|closed| now.since(closed) >= self.limits.window);
+        let interval = self.limits.window.min(URGENT_INTERVAL_MAX);
+        let may_hurry = self.urgent_closed.is_none_or(|closed| now.since(closed) >= interval);
         self.is_urgent |= urgent && may_hurry;
         let full = self.records.len() >= self.limits.max_records || self.bytes >= self.limits.max_bytes;
         full.then(|| self.close(now)).flatten()
@@ -217,5 +221,16 @@ mod tests {
         push(230, true);
         push(1000, false);
         assert_eq!(closings, [(10, 1), (64, 5), (204, 10), (240, 1)]);
+    }
+
+    #[test]
+    fn a_long_window_does_not_keep_urgent_records() {
+        let mut batcher =
+            Batcher::new(BatchLimits { window: Duration::from_secs(8), ..BatchLimits::default() });
+        for time in [0, 1000, 2000] {
+            assert_eq!(batcher.push(at(time), record(1, 1), true), None);
+            assert_eq!(batcher.poll_timeout(), Some(at(time + 500)));
+            assert!(batcher.handle_timeout(at(time + 500)).is_some());
+        }
     }
 }

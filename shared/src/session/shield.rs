@@ -44,7 +44,7 @@ const BESIDE_BACKLOG: f64 = 0.7;
 /// How much symbols may save up or overdraw, as time of the link.
 const SYMBOLS_SAVED: Duration = Duration::from_millis(250);
 
-/// How long symbols wait for a payload that is late, at most: half a tick is too long where ticks are.
+/// How long symbols wait for a payload that is late, at most: half of a long tick is too much.
 const PAYLOAD_LATE_MAX: Duration = Duration::from_millis(100);
 
 /// What a payload takes beside its frame, at most.
