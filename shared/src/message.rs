@@ -55,6 +55,8 @@ pub enum ToGround {
     Backlog(BacklogPacket),
     /// What became of an [`Order`].
     Answer(Answer),
+    /// A datagram that makes good one of the backlog lane.
+    Parity(ParityPacket),
 }
 
 /// From the ground to the vehicle.
@@ -253,11 +255,18 @@ impl Start {
     }
 }
 
-/// A datagram of the backlog lane: a part of an encoded [`Object`].
+/// A datagram of the backlog lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BacklogPacket {
     /// Number and time.
     pub header: PacketHeader,
+    /// What it carries.
+    pub part: ObjectPart,
+}
+
+/// A part of an encoded [`Object`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectPart {
     /// Counts the connection's objects, from 0.
     pub number: u32,
     /// Which part this is.
@@ -265,6 +274,32 @@ pub struct BacklogPacket {
     /// Of how many, at most [`MAX_FRAGMENTS`].
     pub count: u16,
     /// The part.
+    #[serde(with = "bytes")]
+    pub bytes: Vec<u8>,
+}
+
+impl ObjectPart {
+    /// Its bytes in a [`BacklogPacket`], after the header.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// A part from its bytes; trailing bytes are an error.
+    pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
+        let (part, rest) = take(bytes)?;
+        whole(part, rest)
+    }
+}
+
+/// The exclusive or of what [`BacklogPacket`]s carried: any one of them comes back from it and all others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParityPacket {
+    /// Number and time.
+    pub header: PacketHeader,
+    /// Which ones: bit 0 stands for the packet just before this one, bit 63 for the one 64 before.
+    pub covered: u64,
+    /// Of each packet the length of the encoded [`ObjectPart`] (two bytes, the lower one first), the part, and zeros up to
+    /// the longest.
     #[serde(with = "bytes")]
     pub bytes: Vec<u8>,
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -364,6 +364,42 @@ fn backlog_waits_for_the_spool_no_longer_than_a_moment() {
         messages.iter().any(|message| matches!(ToGround::decode(message), Ok(ToGround::Backlog(_))))
     });
     assert!(began.is_some_and(|millis| (2_100..2_200).contains(&millis)), "{began:?}");
+}
+
+/// Numbers of the records that reach the ground, out of ten of the backlog whose `lost`th datagram does not, while nothing comes
+/// back.
+fn drained_without(lost: usize) -> BTreeSet<u64> {
+    let mut edge = edge(0, Some(64_000));
+    let mut ground = open_on_datagrams(&mut edge);
+    edge.handle_schema(SchemaId(0), schema(0).1);
+    let frames = store(&mut edge, 0, 10);
+    edge.handle_timeout(at(2_000));
+    sent(&mut edge, at(2_000));
+    let range = fetched(&mut edge).unwrap();
+    edge.handle_backlog(range, frames, Vec::new());
+    let mut backlog = 0;
+    for now in (2_000..4_000).map(at) {
+        for message in sent(&mut edge, now) {
+            let is_backlog = matches!(ToGround::decode(&message), Ok(ToGround::Backlog(_)));
+            backlog += usize::from(is_backlog);
+            if !is_backlog || backlog != lost + 1 {
+                ground.handle_message(now, &message);
+            }
+        }
+    }
+    assert!((8..16).contains(&backlog), "{backlog}");
+    let ranges = std::iter::from_fn(|| ground.poll_event()).filter_map(|event| match event {
+        GroundEvent::Frame { range, .. } => Some(range.start..range.end),
+        _ => None,
+    });
+    ranges.flatten().collect()
+}
+
+#[test]
+fn any_one_datagram_may_be_lost_where_a_drain_ends() {
+    for lost in 0..8 {
+        assert_eq!(drained_without(lost), (0..10).collect(), "{lost}");
+    }
 }
 
 /// How the payload of a record tells where it begins, when so many older ones left since that of the record before it, and in

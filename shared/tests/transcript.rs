@@ -10,7 +10,7 @@ use std::time::Duration;
 use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
 use tern_shared::id::{Epoch, SchemaId, Token};
-use tern_shared::message::{Feedback, GapReason, Payload, ToGround, ToVehicle};
+use tern_shared::message::{Feedback, GapReason, ObjectPart, Payload, ToGround, ToVehicle};
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
 use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
@@ -191,8 +191,10 @@ fn to_ground(message: &[u8]) -> String {
             format!("live packet at {offset}, {} symbols", packet.symbols.combinations.len())
         }
         ToGround::Backlog(packet) => {
-            format!("backlog packet {} of object {}, {} parts", packet.index, packet.number, packet.count)
+            let ObjectPart { number, index, count, .. } = &packet.part;
+            format!("backlog packet {index} of object {number}, {count} parts")
         }
+        ToGround::Parity(packet) => format!("parity of backlog packets {:b}", packet.covered),
         ToGround::Answer(answer) => format!("{answer:?}"),
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::parity::RecentParts;
 use super::queues::QueueFill;
-use crate::message::{BacklogPacket, MAX_FRAGMENTS, MAX_MESSAGE_BYTES};
+use crate::message::{BacklogPacket, MAX_FRAGMENTS, MAX_MESSAGE_BYTES, ObjectPart, ParityPacket};
 use crate::time::Instant;
 
 /// What incomplete objects may take together, bytes. Beyond it the one that was heard of longest ago goes: the vehicle
@@ -32,12 +33,24 @@ struct Object {
 pub(super) struct Assembly {
     objects: BTreeMap<u32, Object>,
     bytes: usize,
+    recent: RecentParts,
 }
 
 impl Assembly {
     /// A part came. Returns the object when it was the last one; parts that fit no object are left out.
     pub(super) fn handle_packet(&mut self, now: Instant, packet: BacklogPacket) -> Option<Vec<u8>> {
-        let BacklogPacket { number: id, index, count, bytes, .. } = packet;
+        self.recent.handle_packet(&packet);
+        self.handle_part(now, packet.part)
+    }
+
+    /// A parity came. Returns the object when the part that it makes good was the last one.
+    pub(super) fn handle_parity(&mut self, now: Instant, packet: ParityPacket) -> Option<Vec<u8>> {
+        let part = self.recent.handle_parity(packet)?;
+        self.handle_part(now, part)
+    }
+
+    fn handle_part(&mut self, now: Instant, part: ObjectPart) -> Option<Vec<u8>> {
+        let ObjectPart { number: id, index, count, bytes } = part;
         if index >= count || count > MAX_FRAGMENTS {
             return None;
         }
@@ -93,7 +106,10 @@ mod tests {
 
     fn part(number: u32, index: u16, bytes: usize) -> BacklogPacket {
         let header = PacketHeader { number, sent_millis: 0 };
-        BacklogPacket { header, number, index, count: 3, bytes: vec![index as u8; bytes] }
+        BacklogPacket {
+            header,
+            part: ObjectPart { number, index, count: 3, bytes: vec![index as u8; bytes] },
+        }
     }
 
     #[test]

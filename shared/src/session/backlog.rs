@@ -8,7 +8,7 @@ use crate::batch::Batch;
 use crate::codec::predictive::{Base, Encoder, Keep, MAX_PARTS};
 use crate::codec::{self, SchemaTable};
 use crate::id::SchemaId;
-use crate::message::{MAX_FRAGMENTS, MAX_FRAME_BYTES};
+use crate::message::{MAX_FRAGMENTS, MAX_FRAME_BYTES, ObjectPart};
 use crate::range::SequenceRange;
 use crate::time::Timestamp;
 
@@ -174,14 +174,19 @@ impl BacklogLane {
     }
 
     /// The part to send next: of the newest records first.
-    pub(super) fn next_fragment(&mut self) -> Option<(Fragment, u16, Vec<u8>)> {
-        let (id, _) = self.newest_waiting()?;
-        let object = self.objects.get_mut(&id)?;
-        let index = object.waiting.pop_first()?;
+    pub(super) fn next_fragment(&mut self) -> Option<Fragment> {
+        let (object, _) = self.newest_waiting()?;
+        let index = self.objects.get_mut(&object)?.waiting.pop_first()?;
+        Some(Fragment { object, index })
+    }
+
+    /// The part itself, as long as its object is wanted.
+    pub(super) fn part(&self, fragment: Fragment) -> Option<ObjectPart> {
+        let object = self.objects.get(&fragment.object)?;
         let mut chunks = object.bytes.chunks(object.fragment_bytes);
         let count = chunks.len() as u16;
-        let bytes = chunks.nth(usize::from(index)).unwrap_or_default().to_vec();
-        Some((Fragment { object: id, index }, count, bytes))
+        let bytes = chunks.nth(fragment.index.into())?.to_vec();
+        Some(ObjectPart { number: fragment.object, index: fragment.index, count, bytes })
     }
 
     /// What is left to send of an object, bytes, and its records.

@@ -23,6 +23,7 @@ mod load;
 mod outgoing;
 mod pacing;
 mod packets;
+mod parity;
 mod queues;
 mod receive;
 mod send;

@@ -1,9 +1,8 @@
 //! What the vehicle sends next.
 //!
 //! In this order: hello, schemas, answers to commands, what is live, then, in an open session, a due probe, goodbye,
-//! gaps, backlog; less of it where a budget runs short. On a
-//! stream each is a message; on datagrams what is live and backlog go as packets that may be lost, cut to fit, and the
-//! rest on the stream beside them.
+//! gaps, backlog and its parity; less of it where a budget runs short. On a stream each is a message; on datagrams what is
+//! live and backlog go as packets that may be lost, cut to fit, and the rest on the stream beside them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,16 +10,17 @@ use std::time::Duration;
 use super::budget::Thinning;
 use super::live::{Chain, Encoded};
 use super::packets::{Content, millis_of};
+use super::parity::{PARITY_REACH, covered, parity_of};
 use super::queues::QueueFill;
-use super::send::{EdgeSession, Phase};
+use super::send::{Datagrams, EdgeSession, Phase};
 use super::transmit::{Channel, Transmit};
 use crate::codec::predictive::continues_previous;
 use crate::datagram::coding::CERTAIN_PACKETS;
 use crate::id::SchemaId;
 use crate::message::{
     BacklogPacket, FrameMessage, Gap, Hello, Lane, LivePacket, MAX_EARLY_MESSAGES, MAX_FRAME_BYTES,
-    MAX_MESSAGE_BYTES, Object, PROTOCOL_VERSION, PacketHeader, Payload, SchemaAnnouncement, SchemaBody,
-    Start, ToGround,
+    MAX_MESSAGE_BYTES, Object, ObjectPart, PROTOCOL_VERSION, PacketHeader, ParityPacket, Payload,
+    SchemaAnnouncement, SchemaBody, Start, ToGround,
 };
 use crate::range::SequenceRange;
 use crate::schema::Schema;
@@ -66,6 +66,10 @@ const SPOOL_PATIENCE: Duration = Duration::from_millis(100);
 const ANSWERS_BYTES: u64 = 500;
 /// What a packet's header, its payload's and its symbols' take at most, bytes.
 const PACKET_HEADER_BYTES: usize = 24;
+/// By how much a parity is longer than a part: which packets it covers, and the part's own header.
+const PARITY_ADDS_BYTES: usize = 16;
+/// How many parts are worth a parity.
+const PARITY_PARTS: usize = 4;
 
 impl EdgeSession {
     /// The next message, charged to the link.
@@ -185,7 +189,7 @@ impl EdgeSession {
     /// Whether backlog may leave as soon as the link is idle.
     fn has_backlog(&self, now: Instant) -> bool {
         let may_spend = self.budget.thinning() == Thinning::None;
-        let waits = self.may_begin_object(now) || self.backlog.has_fragment();
+        let waits = self.may_begin_object(now) || self.backlog.has_fragment() || self.owes_parity();
         self.phase == Phase::Open && may_spend && !self.is_dark(now) && waits
     }
 
@@ -196,6 +200,23 @@ impl EdgeSession {
             && !self.backlog.is_empty()
             && self.has_room()
             && self.backlog.object_bytes() < self.objects_bytes()
+    }
+
+    /// Whether a drain has come to its end: the link would idle while the ground asks for a part that was lost there.
+    fn owes_parity(&self) -> bool {
+        let is_drained = self.backlog.is_empty() && !self.backlog.has_fragment() && !self.fetching;
+        is_drained
+            && self.ledger.newest_pending().is_none()
+            && self.unprotected().nth(PARITY_PARTS - 1).is_some()
+    }
+
+    /// Parts that are on their way, which no parity covers.
+    fn unprotected(&self) -> impl Iterator<Item = (u32, ObjectPart)> + '_ {
+        self.datagrams.iter().flat_map(|Datagrams { packets, parity_from, .. }| {
+            let from = packets.next_number().saturating_sub(PARITY_REACH).max(*parity_from);
+            let fragments = packets.open_fragments(from);
+            fragments.filter_map(|(number, fragment)| Some((number, self.backlog.part(fragment)?)))
+        })
     }
 
     /// Until when an object does not begin without what the spool reads.
@@ -305,7 +326,7 @@ impl EdgeSession {
         }
         let message = if stream { self.backlog_frame(now) } else { self.backlog_packet(now) };
         self.stats.backlog_frames += u64::from(message.is_some());
-        message.map(|message| (Channel::Datagram, message))
+        message.or_else(|| self.parity_packet(now)).map(|message| (Channel::Datagram, message))
     }
 
     /// The newest live frame, as a message.
@@ -425,12 +446,14 @@ impl EdgeSession {
             let (ranges, object) = self.merge_backlog(now, self.object_bytes())?;
             let room = self.datagrams.as_ref()?.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
             let suited = self.bytes_in(FRAGMENT_TIME).saturating_sub(self.overhead_bytes());
-            self.backlog.begin(ranges, object.encode(), suited.clamp(MIN_FRAGMENT_BYTES.min(room), room));
+            let piece = suited.clamp(MIN_FRAGMENT_BYTES.min(room), room);
+            self.backlog.begin(ranges, object.encode(), piece.saturating_sub(PARITY_ADDS_BYTES));
         }
-        let (fragment, count, bytes) = self.backlog.next_fragment()?;
+        let fragment = self.backlog.next_fragment()?;
+        let part = self.backlog.part(fragment)?;
         // The object's time begins anew with each of its parts: its last one decides when it is overdue.
         let (unsent_bytes, ranges) = self.backlog.remaining(fragment.object);
-        let leaves = self.leaves(now, bytes.len() + unsent_bytes);
+        let leaves = self.leaves(now, part.bytes.len() + unsent_bytes);
         for range in ranges {
             self.ledger.postpone(*range, leaves);
         }
@@ -438,8 +461,23 @@ impl EdgeSession {
         let header = PacketHeader { number: datagrams.packets.next_number(), sent_millis: millis_of(now) };
         let lost = datagrams.packets.sent(now, Content::Fragment(fragment), 0);
         lost.into_iter().for_each(|content| self.handle_lost(content));
-        let (number, index) = (fragment.object, fragment.index);
-        Some(ToGround::Backlog(BacklogPacket { header, number, index, count, bytes }))
+        Some(ToGround::Backlog(BacklogPacket { header, part }))
+    }
+
+    /// The parity of the parts with which the drain ended, as a packet.
+    fn parity_packet(&mut self, now: Now) -> Option<ToGround> {
+        if !self.owes_parity() {
+            return None;
+        }
+        let (packets, parts): (Vec<u32>, Vec<ObjectPart>) = self.unprotected().unzip();
+        let datagrams = self.datagrams.as_mut()?;
+        let number = datagrams.packets.next_number();
+        let lost = datagrams.packets.sent(now, Content::Parity, 0);
+        datagrams.parity_from = datagrams.packets.next_number();
+        lost.into_iter().for_each(|content| self.handle_lost(content));
+        let header = PacketHeader { number, sent_millis: millis_of(now) };
+        let covered = covered(number, packets.into_iter());
+        Some(ToGround::Parity(ParityPacket { header, covered, bytes: parity_of(parts.iter()) }))
     }
 
     /// The next schemas to declare.

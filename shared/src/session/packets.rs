@@ -23,6 +23,8 @@ pub(super) enum Content {
     Fragment(Fragment),
     /// Coded symbols only.
     Symbols,
+    /// The parity of parts.
+    Parity,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +92,14 @@ impl Packets {
             return self.open.pop_first().map(|(_, packet)| packet.content);
         }
         None
+    }
+
+    /// The parts of the backlog in packets from this number on whose fate is open.
+    pub(super) fn open_fragments(&self, from: u32) -> impl Iterator<Item = (u32, Fragment)> + '_ {
+        self.open.range(from..).filter_map(|(&number, packet)| match packet.content {
+            Content::Fragment(fragment) => Some((number, fragment)),
+            _ => None,
+        })
     }
 
     pub(super) fn queue(&self) -> QueueFill {

@@ -15,8 +15,8 @@ use crate::codec::{self, DecodeError, SchemaTable};
 use crate::command::Answer;
 use crate::id::SchemaId;
 use crate::message::{
-    Acknowledgement, BacklogPacket, ClockEstimate, Feedback, FrameMessage, Gap, GapReason, Hello, Lane,
-    LivePacket, MAX_ACK_RANGES, MAX_EARLY_MESSAGES, MessageError, Object, PROTOCOL_VERSION, Probe,
+    Acknowledgement, ClockEstimate, Feedback, FrameMessage, Gap, GapReason, Hello, Lane, LivePacket,
+    MAX_ACK_RANGES, MAX_EARLY_MESSAGES, MessageError, Object, PROTOCOL_VERSION, PacketHeader, Probe,
     ProbeReply, Refusal, RefusalReason, SchemaAnnouncement, ToGround, ToVehicle, Welcome,
 };
 use crate::range::{RangeSet, SequenceRange};
@@ -395,7 +395,16 @@ impl GroundSession {
                 Ok(())
             }
             ToGround::Live(packet) => self.handle_live(now, packet),
-            ToGround::Backlog(packet) => self.handle_backlog(now, packet),
+            ToGround::Backlog(packet) => {
+                let (header, bytes) = (packet.header, packet.part.bytes.len());
+                let object = |assembly: &mut Assembly| assembly.handle_packet(now.instant, packet);
+                self.handle_backlog(now, header, bytes, object)
+            }
+            ToGround::Parity(packet) => {
+                let (header, bytes) = (packet.header, packet.bytes.len());
+                let object = |assembly: &mut Assembly| assembly.handle_parity(now.instant, packet);
+                self.handle_backlog(now, header, bytes, object)
+            }
         }
     }
 
@@ -443,13 +452,20 @@ impl GroundSession {
         Ok(())
     }
 
-    fn handle_backlog(&mut self, now: Now, packet: BacklogPacket) -> Result<(), Refusal> {
+    /// A datagram of so many bytes for the backlog's objects, one of which it may complete.
+    fn handle_backlog(
+        &mut self,
+        now: Now,
+        header: PacketHeader,
+        bytes: usize,
+        object: impl FnOnce(&mut Assembly) -> Option<Vec<u8>>,
+    ) -> Result<(), Refusal> {
         let Some(datagrams) = &mut self.datagrams else { return Err(datagram_on_a_stream()) };
-        if !datagrams.arrivals.handle_packet(now, packet.header, packet.bytes.len()) {
+        if !datagrams.arrivals.handle_packet(now, header, bytes) {
             return Ok(());
         }
-        datagrams.chain.handle_other_packet(packet.header.number);
-        let object = datagrams.assembly.handle_packet(now.instant, packet);
+        datagrams.chain.handle_other_packet(header.number);
+        let object = object(&mut datagrams.assembly);
         self.owe_feedback(now.instant, false);
         object.map_or(Ok(()), |object| self.decode_object(now, object))
     }

@@ -222,6 +222,8 @@ pub(super) struct Datagrams {
     pub(super) max_bytes: usize,
     pub(super) packets: Packets,
     pub(super) shield: Shield,
+    /// The packet after the last parity.
+    pub(super) parity_from: u32,
     /// The payload that left last: its packet, and the number after its last record.
     pub(super) last_payload: Option<(u32, u64)>,
     /// Live frames that others may continue once they are acknowledged, by first record: their ranges.
@@ -413,6 +415,7 @@ impl EdgeSession {
                     self.config.overhead_bytes.unwrap_or(DATAGRAM_OVERHEAD),
                     loss,
                 ),
+                parity_from: 0,
                 last_payload: None,
                 bases: BTreeMap::new(),
                 unheard_since: None,
@@ -656,7 +659,7 @@ impl EdgeSession {
                 }
             }
             Content::Fragment(fragment) => self.backlog.lost(fragment),
-            Content::Symbols => {}
+            Content::Symbols | Content::Parity => {}
         }
     }
 

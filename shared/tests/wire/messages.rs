@@ -12,8 +12,8 @@ use tern_shared::id::{Epoch, SchemaId, Token};
 use tern_shared::mavlink::dialect;
 use tern_shared::message::{
     Acknowledgement, BacklogPacket, ClockEstimate, Feedback, FrameMessage, Gap, GapReason, Hello, Lane,
-    LivePacket, Object, PacketHeader, Payload, Probe, ProbeReply, Refusal, RefusalReason, SchemaAnnouncement,
-    SchemaBody, Start, ToGround, ToVehicle, Wanted, Welcome,
+    LivePacket, Object, ObjectPart, PacketHeader, ParityPacket, Payload, Probe, ProbeReply, Refusal,
+    RefusalReason, SchemaAnnouncement, SchemaBody, Start, ToGround, ToVehicle, Wanted, Welcome,
 };
 use tern_shared::range::SequenceRange;
 use tern_shared::schema::{Class, Field, FieldKind, MavlinkOrigin, Origin, Schema};
@@ -42,7 +42,8 @@ pub(crate) fn to_ground() -> Vec<(ToGround, &'static str)> {
     let symbols = Symbols { window: 6, combinations: vec![vec![0xbe, 0xef], vec![0xca, 0xfe]] };
     let live = LivePacket { header, payload_number: 200, payload: payload(Start::At(-2)), symbols };
     let bytes = object(1000, vec![0, 300]).encode();
-    let backlog = BacklogPacket { header, number: 7, index: 1, count: 2, bytes };
+    let backlog = BacklogPacket { header, part: ObjectPart { number: 7, index: 1, count: 2, bytes } };
+    let parity = ParityPacket { header, covered: 0b101, bytes: vec![3, 0, 0, 1, 0, 3, 0x60, 0xad] };
     let gap = |offset, count, reason| ToGround::Gap(Gap { offset, count, reason });
     vec![
         (
@@ -86,6 +87,7 @@ pub(crate) fn to_ground() -> Vec<(ToGround, &'static str)> {
         ),
         (ToGround::Live(LivePacket { payload: Vec::new(), ..live }), "06ac02e803c80015beefcafe"),
         (ToGround::Backlog(backlog), "07ac02e8030701020bd00f0200ac0204deadbeef"),
+        (ToGround::Parity(parity), "09ac02e803050803000001000360ad"),
         (answer(Answer::Report(CommandReport { id: CommandId(300), steps: Vec::new() })), "0800ac0200"),
         (
             answer(Answer::Report(CommandReport { id: CommandId(300), steps: every_step() })),

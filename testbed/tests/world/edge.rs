@@ -301,7 +301,7 @@ impl Edge {
                     .for_each(|payload| self.note_live(payload.start.offset()));
                 false
             }
-            ToGround::Frame(_) | ToGround::Backlog(_) => true,
+            ToGround::Frame(_) | ToGround::Backlog(_) | ToGround::Parity(_) => true,
             _ => false,
         };
         assert!(!(backlog && self.waiting.is_some()), "backlog was sent while a live frame waited");

@@ -137,7 +137,7 @@ impl Watch {
             "sent while {} live frames waited: {message:?}",
             live.held
         );
-        if let (ToGround::Backlog(_), false) = (message, self.is_auto) {
+        if let (ToGround::Backlog(_) | ToGround::Parity(_), false) = (message, self.is_auto) {
             let rate = self.budget_rate.map_or(self.rate, |budget| budget.min(self.rate));
             let most = (rate as f64 / 8.0 * PIECE.1 + 16.0).max(PIECE.0 as f64);
             assert!(bytes as f64 <= most + ROUNDING, "{bytes} bytes of backlog at once at {rate} bit/s");
@@ -222,6 +222,7 @@ impl Kind {
             ToGround::Live(_)
             | ToGround::Frame(_)
             | ToGround::Backlog(_)
+            | ToGround::Parity(_)
             | ToGround::Gap(_)
             | ToGround::Probe(_) => Kind::Rest,
             ToGround::Goodbye => Kind::Rest,
