@@ -1,8 +1,9 @@
 //! Opens TCP connections over a link that may be down.
 //!
 //! A satellite link comes back when it comes back, but TCP's own connection attempts back off to half a minute and
-//! more. So while nothing answers, a new attempt begins every two thirds of a second beside the earlier ones; the first
-//! to succeed wins. While the link is down this costs nothing; a silent host costs some 200 bytes a second.
+//! more. So while nothing answers, a new attempt begins every two thirds of a second beside the earlier ones. While the
+//! link is down this costs nothing; a silent host costs some 200 bytes a second. Two of those that succeed begin the
+//! handshake, because a packet of it that is lost takes TCP two seconds to repeat; the first to be done wins.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,6 +25,10 @@ const ATTEMPT_INTERVAL: Duration = Duration::from_millis(700);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2900);
 /// What an attempt sends in that time, bytes: two packets of 60.
 const ATTEMPT_BYTES: u64 = 120;
+/// How many begin the handshake...
+const HANDSHAKES: usize = 2;
+/// ... on a link of this rate, bits a second. On a narrower one, another would hold up the first for longer than half a second.
+const HANDSHAKES_RATE: u64 = 32_000;
 /// On a link so narrow that attempts would take more than one part in this of it, they come less often.
 const ATTEMPT_SHARE: u64 = 5;
 /// What the kernel takes ahead of TCP's window is this part of a second of the link: 10 ms...
@@ -36,6 +41,8 @@ pub(super) struct Dialer {
     addresses: Addresses,
     unsent_bytes: u32,
     attempt_interval: Duration,
+    /// At most so many at once.
+    handshakes: usize,
 }
 
 impl Dialer {
@@ -45,17 +52,26 @@ impl Dialer {
             addresses: Addresses::new(ground),
             unsent_bytes: unsent_bytes(rate_bits_per_second),
             attempt_interval: attempt_interval(rate_bits_per_second),
+            handshakes: if rate_bits_per_second.is_some_and(|rate| rate < HANDSHAKES_RATE) {
+                1
+            } else {
+                HANDSHAKES
+            },
         }
     }
 
-    /// Opens a connection, however long the link is down.
+    /// Opens a connection, however long the link is down, and returns what its handshake comes to.
     ///
     /// # Errors
     ///
     /// When the other side answers that it does not want one, or the name cannot be looked up.
-    pub(super) async fn dial(&mut self) -> io::Result<TcpStream> {
+    pub(super) async fn dial<F: Future>(
+        &mut self,
+        handshake: impl Fn(TcpStream) -> F,
+    ) -> io::Result<F::Output> {
         let addresses = self.addresses.get().await?.to_vec();
         let mut attempts = FuturesUnordered::new();
+        let mut handshakes = FuturesUnordered::new();
         let mut round = 0usize;
         loop {
             let address = addresses[round % addresses.len()];
@@ -66,8 +82,15 @@ impl Dialer {
             loop {
                 tokio::select! {
                     biased;
+                    Some(result) = handshakes.next() => return Ok(result),
                     Some(result) = attempts.next() => match result {
-                        Ok(Ok(stream)) => return Ok(stream),
+                        Ok(Ok(stream)) => {
+                            if handshakes.len() < self.handshakes {
+                                handshakes.push(handshake(stream));
+                            }
+                        }
+                        // Another stands.
+                        _ if !handshakes.is_empty() => {}
                         // The link is down and this computer knows it: ask again when the interval is over.
                         Ok(Err(error)) if is_no_route(&error) => {}
                         Ok(Err(error)) if round >= addresses.len() => {
@@ -77,7 +100,7 @@ impl Dialer {
                         Ok(Err(_)) => break,
                         Err(_timeout) => {}
                     },
-                    () = &mut next => break,
+                    () = &mut next, if handshakes.is_empty() => break,
                 }
             }
         }
@@ -113,6 +136,8 @@ fn is_no_route(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+
     use tokio::net::TcpListener;
 
     use super::*;
@@ -127,6 +152,7 @@ mod tests {
     async fn an_address_that_refuses_is_an_error_at_once() {
         let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let mut dialer = Dialer::new(&format!("ws://{gone}").parse().unwrap(), None);
-        assert_eq!(dialer.dial().await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        let refused = dialer.dial(|_| ready(())).await;
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
 }

@@ -360,14 +360,15 @@ impl Link {
                 let silence_limit = self.silence_limit;
                 let wire = self.wire.clone();
                 let connect = async move {
-                    let stream = dialer.lock().await.dial().await;
-                    let stream =
-                        stream.map_err(|error| ConnectError::Dial { address: ground.authority(), error })?;
-                    wire.handle_handshake();
-                    let handshake = websocket::handshake(stream, &ground, tls.as_ref(), MAX_MESSAGE_BYTES);
                     // What does not answer in this time was cut off: the dialer takes over, which tries every second.
                     let limit = silence_limit.max(Duration::from_secs(5));
-                    let socket = timeout(limit, handshake).await;
+                    let handshake = |stream| {
+                        wire.handle_handshake();
+                        timeout(limit, websocket::handshake(stream, &ground, tls.as_ref(), MAX_MESSAGE_BYTES))
+                    };
+                    let socket = dialer.lock().await.dial(handshake).await;
+                    let socket =
+                        socket.map_err(|error| ConnectError::Dial { address: ground.authority(), error })?;
                     let socket = socket.map_err(|_| ConnectError::Timeout(limit))?;
                     Ok(Established::WebSocket(Box::new(socket.map_err(ConnectError::Handshake)?)))
                 };
