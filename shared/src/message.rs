@@ -224,7 +224,7 @@ pub struct LivePacket {
     pub symbols: Symbols,
 }
 
-/// Records of a frame of one batch, as they are in a live packet.
+/// Records of a frame, as they are in a live packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
     /// Where the records begin.

@@ -366,6 +366,37 @@ fn backlog_waits_for_the_spool_no_longer_than_a_moment() {
     assert!(began.is_some_and(|millis| (2_100..2_200).contains(&millis)), "{began:?}");
 }
 
+/// Five records of this size, each in a frame of its own, come while the link is busy with another: in which payloads they
+/// leave, as the ground takes their records.
+fn payloads_after_waiting(text_bytes: usize) -> Vec<Vec<u64>> {
+    let mut edge = edge(0, Some(64_000));
+    let mut ground = open_on_datagrams(&mut edge);
+    edge.handle_schema(SchemaId(0), schema(0).1);
+    edge.handle_frame(frame(0, 0, 500));
+    let mut payloads = Vec::new();
+    for now in (2_000..4_000).map(at) {
+        for message in sent(&mut edge, now) {
+            ground.handle_message(now, &message);
+            let events = std::iter::from_fn(|| ground.poll_event()).filter_map(|event| match event {
+                GroundEvent::Frame { range, .. } => Some(range.start..range.end),
+                _ => None,
+            });
+            payloads.push(events.flatten().collect());
+        }
+        if now == at(2_000) {
+            (1..=5).for_each(|sequence| edge.handle_frame(frame(sequence, 0, text_bytes)));
+        }
+    }
+    payloads.retain(|payload: &Vec<u64>| !payload.is_empty());
+    payloads
+}
+
+#[test]
+fn short_live_frames_that_wait_for_the_link_share_a_packet() {
+    assert_eq!(payloads_after_waiting(10), [vec![0], vec![1, 2, 3, 4, 5]]);
+    assert_eq!(payloads_after_waiting(200), [0, 5, 4, 3, 2, 1].map(|sequence| vec![sequence]));
+}
+
 /// Numbers of the records that reach the ground, out of ten of the backlog whose `lost`th datagram does not, while nothing comes
 /// back.
 fn drained_without(lost: usize) -> BTreeSet<u64> {
@@ -564,9 +595,9 @@ fn records_that_a_welcome_reports_count_as_acknowledged_once() {
     let mut ground = open_with(&mut edge, [range(0, 5)].into_iter().collect());
     for sequence in 5..8 {
         edge.handle_frame(frame(sequence, 0, 3));
-    }
-    for message in sent(&mut edge, at(0)) {
-        ground.handle_message(at(0), &message);
+        for message in sent(&mut edge, at(0)) {
+            ground.handle_message(at(0), &message);
+        }
     }
     ground.handle_committed(at(0), &[range(7, 8)]);
     ground.handle_timeout(at(2000));

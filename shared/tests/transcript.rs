@@ -243,13 +243,13 @@ fn live_frames_do_not_wait_for_the_welcome_and_are_acknowledged_once_a_second() 
 }
 
 #[test]
-fn after_an_outage_fresh_data_comes_first_and_the_rest_newest_first() {
+fn after_an_outage_fresh_data_comes_first_in_one_message_and_the_rest_later() {
     let mut story = Story::from(0);
     story.connect();
     story.sample();
     story.run(2000);
     story.cut();
-    for _ in 0..7 {
+    for _ in 0..12 {
         story.sample();
         story.run(200);
     }
@@ -266,21 +266,15 @@ fn after_an_outage_fresh_data_comes_first_and_the_rest_newest_first() {
      900               <- probe reply
     1300               <- acknowledge 2 []
     2000 -- cut
-    3400 -- connected
-    3400 -> hello alpha epoch 0000000000000007 base 0
-    3400 -> schemas [0]
-    3400 -> Live frame at 16
-    3400 -> Live frame at 14
-    3400 -> Live frame at 12
-    3400 -> Live frame at 10
-    3400 -> Live frame at 8
-    3400 -> Live frame at 6
-    3400 -> Live frame at 4
-    3400 -> Live frame at 2
-    3700               <- welcome, has 2 []
-    4000 -> probe
-    4300               <- probe reply
-    4700               <- acknowledge 18 []
+    4400 -- connected
+    4400 -> hello alpha epoch 0000000000000007 base 0
+    4400 -> schemas [0]
+    4400 -> Live frame at 12
+    4700               <- welcome, has 2 []
+    5000 -> probe
+    5010 -> Backlog frame at 2
+    5300               <- probe reply
+    5700               <- acknowledge 28 []
     ");
 }
 

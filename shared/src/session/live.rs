@@ -15,6 +15,8 @@ use crate::schema::Class;
 
 /// Frames that wait for the lane. When more come than the link carries, the oldest goes to the backlog.
 const QUEUE_FRAMES: usize = 8;
+/// Stored frames are at most so many times as long as what the codec makes of them, about: more of them are not tried.
+const STORED_TO_SENT: usize = 4;
 /// What a record's encoding is of its size hint before anything is known of it: 1 in 4.
 const FIRST_RATIO: f64 = 0.25;
 /// A frame of so many bytes of size hints decides half of the ratio, a smaller one less.
@@ -174,21 +176,25 @@ impl LiveLane {
         (rest, live)
     }
 
-    /// Encodes the newest frame that waits, or as many of its newest records as fit `suited_bytes`; the others wait on. A
-    /// record by itself may take `max_bytes`: what does not fit even these is returned, for the backlog.
+    /// Encodes the newest frame that waits, together with those just before it that wait as well, as many as fit
+    /// `suited_bytes`; or of the newest as many of its newest records as do. The others wait on. A record by itself may take
+    /// `max_bytes`: what does not fit even these is returned, for the backlog.
     pub(super) fn encode(
         &mut self,
         schemas: &SchemaTable,
         chain: Chain,
         suited_bytes: usize,
         max_bytes: usize,
+        overhead_bytes: usize,
     ) -> Option<Result<Encoded, SequenceRange>> {
-        let mut frame = self.queue.pop_back()?;
+        // Those that are longer than a packet's headers gain by a packet of their own.
+        let room = |frames: usize| {
+            if frames == 1 { suited_bytes } else { suited_bytes.min(frames * overhead_bytes) }
+        };
+        let mut frames = self.take_newest(|frames| room(frames) * STORED_TO_SENT)?;
         if matches!(chain, Chain::Aside | Chain::AsideForNext) {
             self.encoder.doubt();
         }
-        // What the spool's codec wrote, it reads.
-        let mut records = codec::decode(&frame.bytes, schemas).unwrap_or_default();
         let (base, keep) = match chain {
             Chain::On => (Base::Previous, Keep::ForNext),
             Chain::Restart => (Base::Acknowledged, Keep::ForAll),
@@ -196,23 +202,43 @@ impl LiveLane {
             Chain::AsideForNext => (Base::Acknowledged, Keep::ForNext),
         };
         loop {
-            let batch = [Batch::new(records)];
-            let size: usize = batch[0].records().iter().map(Record::size_hint).sum();
-            let first = frame.range.start;
-            let max_bytes = if batch[0].records().len() > 1 { suited_bytes } else { max_bytes };
-            if let Ok(bytes) = self.encoder.encode(&batch, schemas, first, base, keep, max_bytes) {
-                let size = size.max(1) as f64;
+            // What the spool's codec wrote, it reads.
+            let decode = |frame: &Frame| codec::decode(&frame.bytes, schemas).unwrap_or_default();
+            let batches: Vec<Batch> = frames.iter().map(decode).map(Batch::new).collect();
+            let sizes = batches.iter().flat_map(Batch::records).map(Record::size_hint);
+            let (records, size) = sizes.fold((0, 0), |(records, bytes), size| (records + 1, bytes + size));
+            let range = SequenceRange::new(frames.first()?.range.start, frames.last()?.range.end);
+            let max_bytes = if records < 2 { max_bytes } else { room(frames.len()) };
+            if let Ok(bytes) = self.encoder.encode(&batches, schemas, range.start, base, keep, max_bytes) {
+                let size = f64::max(size as f64, 1.0);
                 self.ratio += (bytes.len() as f64 / size - self.ratio) * size / (size + RATIO_BYTES);
-                return Some(Ok(Encoded { range: frame.range, bytes, is_base: keep == Keep::ForAll }));
+                return Some(Ok(Encoded { range, bytes, is_base: keep == Keep::ForAll }));
             }
-            if batch[0].records().len() < 2 {
-                return Some(Err(frame.range));
+            if records < 2 {
+                return Some(Err(range));
             }
-            let (older, newer) = halves(&frame, &batch[0], schemas);
-            self.queue.push_back(older);
-            frame = newer;
-            records = codec::decode(&frame.bytes, schemas).unwrap_or_default();
+            if let [frame] = &frames[..] {
+                let (older, newer) = halves(frame, batches.first()?, schemas);
+                self.queue.push_back(older);
+                frames = vec![newer];
+            } else {
+                self.queue.push_back(frames.remove(0));
+            }
         }
+    }
+
+    /// The newest frame that waits and those just before it, oldest first; of so many frames, at most `max_bytes` of them.
+    fn take_newest(&mut self, max_bytes: impl Fn(usize) -> usize) -> Option<Vec<Frame>> {
+        let mut frames = VecDeque::from([self.queue.pop_back()?]);
+        let mut bytes = frames[0].bytes.len();
+        while let Some(older) = self.queue.back()
+            && older.range.end == frames[0].range.start
+            && bytes + older.bytes.len() <= max_bytes(frames.len() + 1)
+        {
+            bytes += older.bytes.len();
+            self.queue.pop_back().into_iter().for_each(|older| frames.push_front(older));
+        }
+        Some(frames.into())
     }
 }
 

@@ -401,7 +401,8 @@ impl EdgeSession {
 
     /// Encodes the newest live frame; what fits no packet goes to the backlog.
     fn encode_live(&mut self, chain: Chain, suited_bytes: usize, max_bytes: usize) -> Option<Encoded> {
-        let encoded = self.live.encode(&self.schemas, chain, suited_bytes, max_bytes)?;
+        let encoded =
+            self.live.encode(&self.schemas, chain, suited_bytes, max_bytes, self.overhead_bytes())?;
         self.bound_live();
         match encoded {
             Ok(encoded) => Some(encoded),

@@ -45,9 +45,7 @@ pub(crate) struct Edge {
     not_stored: RangeSet,
     /// The newest live frame, until it is sent.
     waiting: Option<SequenceRange>,
-    /// All live frames, by first sequence number: where they end.
-    live: BTreeMap<u64, u64>,
-    /// Where the live frame ended that was sent last.
+    /// Where the records ended that were sent live last.
     live_end: u64,
     fetched_frames: usize,
     /// What earlier starts spent of this month.
@@ -98,7 +96,6 @@ impl Edge {
             acknowledged: RangeSet::new(),
             not_stored: RangeSet::new(),
             waiting: None,
-            live: BTreeMap::new(),
             live_end: 0,
             fetched_frames: faults.fetched_frames,
             month: MonthSpent::default(),
@@ -194,7 +191,6 @@ impl Edge {
             // A record that fits no datagram is backlog from the beginning; one that may not fit what is left of a budget leaves,
             // or those before it do.
             let is_alone = self.waiting.is_none() && !large;
-            self.live.insert(range.start, range.end);
             if !(faults.datagrams && large) {
                 self.waiting = Some(range).filter(|_| !large || faults.budgets == Budgets::default());
             }
@@ -283,22 +279,23 @@ impl Edge {
         let before = self.session.stats();
         let transmit = self.session.poll_transmit(now, stream_has_room)?;
         let message = ToGround::decode(&transmit.bytes).unwrap();
-        self.check_order(&message);
+        let records = self.session.stats().in_flight_records.saturating_sub(before.in_flight_records);
+        self.check_order(&message, records);
         self.watch.handle_sent(now.instant, &message, transmit.bytes.len(), &before, &self.session);
         Some(transmit)
     }
 
-    /// Fresh data never waits behind old data.
-    fn check_order(&mut self, message: &ToGround) {
+    /// Fresh data never waits behind old data. `records` are in the message.
+    fn check_order(&mut self, message: &ToGround, records: u64) {
         let backlog = match message {
             ToGround::Frame(frame) if frame.lane == Lane::Live => {
-                self.note_live(Some(frame.object.offset));
+                self.note_live(Some(frame.object.offset), records);
                 false
             }
             ToGround::Live(packet) => {
                 Payload::decode(&packet.payload)
                     .iter()
-                    .for_each(|payload| self.note_live(payload.start.offset()));
+                    .for_each(|payload| self.note_live(payload.start.offset(), records));
                 false
             }
             ToGround::Frame(_) | ToGround::Backlog(_) | ToGround::Parity(_) => true,
@@ -370,14 +367,14 @@ impl Edge {
         self.session.poll_timeout(now)
     }
 
-    /// Books the live frame as sent that begins there, or where the one before ended: the newest one, or a part of it.
-    fn note_live(&mut self, offset: Option<i64>) {
+    /// Books live records as sent that begin there, or where those before ended: the newest frame with some before it, or
+    /// the last part of it.
+    fn note_live(&mut self, offset: Option<i64>, records: u64) {
         let start = offset.map_or(self.live_end, |offset| self.base.wrapping_add_signed(offset));
-        // Its last part, if it leaves in several: those before leave after that, and nothing continues them.
-        self.live_end = self.live.range(..=start).next_back().map_or(0, |(_, end)| *end);
+        self.live_end = start + records;
         if let Some(range) = self.waiting.take() {
-            let is_newest = (range.start..range.end).contains(&start);
-            assert!(is_newest, "a live frame from {start} was sent while {range} waited");
+            let sent = SequenceRange::new(start, self.live_end);
+            assert_eq!(sent.end, range.end, "live records {sent} were sent while {range} waited");
         }
     }
 
