@@ -177,8 +177,9 @@ impl LiveLane {
     }
 
     /// Encodes the newest frame that waits, together with those just before it that wait as well, as many as fit
-    /// `suited_bytes`; or of the newest as many of its newest records as do. The others wait on. A record by itself may take
-    /// `max_bytes`: what does not fit even these is returned, for the backlog.
+    /// `suited_bytes` and are in the mean no longer than `overhead_bytes`, the headers of a packet; or of the newest as many of
+    /// its newest records as fit. The others wait on. A record by itself may take `max_bytes`: what does not fit even these is
+    /// returned, for the backlog.
     pub(super) fn encode(
         &mut self,
         schemas: &SchemaTable,
@@ -187,7 +188,7 @@ impl LiveLane {
         max_bytes: usize,
         overhead_bytes: usize,
     ) -> Option<Result<Encoded, SequenceRange>> {
-        // Those that are longer than a packet's headers gain by a packet of their own.
+        // The newest of longer ones would be there sooner by itself, more than the others would be later.
         let room = |frames: usize| {
             if frames == 1 { suited_bytes } else { suited_bytes.min(frames * overhead_bytes) }
         };
@@ -229,16 +230,18 @@ impl LiveLane {
 
     /// The newest frame that waits and those just before it, oldest first; of so many frames, at most `max_bytes` of them.
     fn take_newest(&mut self, max_bytes: impl Fn(usize) -> usize) -> Option<Vec<Frame>> {
-        let mut frames = VecDeque::from([self.queue.pop_back()?]);
-        let mut bytes = frames[0].bytes.len();
-        while let Some(older) = self.queue.back()
-            && older.range.end == frames[0].range.start
-            && bytes + older.bytes.len() <= max_bytes(frames.len() + 1)
-        {
+        let newest = self.queue.pop_back()?;
+        let (mut first, mut bytes) = (newest.range.start, newest.bytes.len());
+        let mut frames = vec![newest];
+        while let Some(older) = self.queue.pop_back_if(|older| {
+            older.range.end == first && bytes + older.bytes.len() <= max_bytes(frames.len() + 1)
+        }) {
+            first = older.range.start;
             bytes += older.bytes.len();
-            self.queue.pop_back().into_iter().for_each(|older| frames.push_front(older));
+            frames.push(older);
         }
-        Some(frames.into())
+        frames.reverse();
+        Some(frames)
     }
 }
 
