@@ -6,7 +6,7 @@
 
 mod common;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use common::{at, frame, random, schema};
@@ -246,27 +246,35 @@ fn a_link_that_narrows_and_widens_is_followed() {
     let rates = &[(0, 64_000), (60, 22_000), (120, 64_000)];
     for (scenario, fresh_after) in [(LEO, 3), (GEO, 6)] {
         let delay = scenario.delay_millis;
-        let p99s = (0..SEEDS).map(|seed| {
-            let outcome = Scenario { rates, seconds: 180, seed, ..scenario }.run();
-            for (rate, seconds) in [(64_000, 5..60), (22_000, 65..120), (64_000, 128..180)] {
-                let used = outcome.used(rate, seconds);
-                assert!(
-                    (0.85..=1.01).contains(&used),
-                    "{used:.3} of {rate} bit/s used, {delay} ms, seed {seed}"
-                );
-            }
-            // What was on its way when the link narrowed is late whatever the vehicle does, and so is what follows it.
-            let settled = [0..60_000, 60_000 + fresh_after * 1000..120_000, 120_000..180_000];
-            for made in settled {
-                let oldest = outcome.oldest_millis(made.clone());
-                assert!(oldest < 1500, "{oldest} ms for a record made in {made:?}, {delay} ms, seed {seed}");
-            }
-            let p99 = outcome.p99_millis();
-            assert!(p99 < 1500, "{p99} ms, {delay} ms, seed {seed}");
-            p99
-        });
-        // A link that narrows just while more than it carries is tried takes a second longer to be followed.
-        let mean = p99s.sum::<u64>() / SEEDS;
+        let p99s: BTreeSet<(u64, u64)> = (0..SEEDS)
+            .map(|seed| {
+                let outcome = Scenario { rates, seconds: 180, seed, ..scenario }.run();
+                for (rate, seconds) in [(64_000, 5..60), (22_000, 65..120), (64_000, 128..180)] {
+                    let used = outcome.used(rate, seconds);
+                    assert!(
+                        (0.85..=1.01).contains(&used),
+                        "{used:.3} of {rate} bit/s used, {delay} ms, seed {seed}"
+                    );
+                }
+                // What was on its way when the link narrowed is late whatever the vehicle does, and so is what follows it.
+                let settled = [0..60_000, 60_000 + fresh_after * 1000..120_000, 120_000..180_000];
+                for made in settled {
+                    let oldest = outcome.oldest_millis(made.clone());
+                    assert!(
+                        oldest < 1500,
+                        "{oldest} ms for a record made in {made:?}, {delay} ms, seed {seed}"
+                    );
+                }
+                (outcome.p99_millis(), seed)
+            })
+            .collect();
+        // One that narrows just while more than it carries is tried takes a second longer to be followed.
+        let most = std::iter::once(1500).chain(std::iter::repeat(1300));
+        assert!(
+            p99s.iter().rev().zip(most).all(|((p99, _), most)| *p99 < most),
+            "p99 and seed: {p99s:?}, {delay} ms"
+        );
+        let mean = p99s.iter().map(|(p99, _)| p99).sum::<u64>() / SEEDS;
         assert!(mean < 1000, "{mean} ms, {delay} ms");
     }
 }

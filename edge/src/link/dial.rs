@@ -52,11 +52,7 @@ impl Dialer {
             addresses: Addresses::new(ground),
             unsent_bytes: unsent_bytes(rate_bits_per_second),
             attempt_interval: attempt_interval(rate_bits_per_second),
-            handshakes: if rate_bits_per_second.is_some_and(|rate| rate < HANDSHAKES_RATE) {
-                1
-            } else {
-                HANDSHAKES
-            },
+            handshakes: handshakes(rate_bits_per_second),
         }
     }
 
@@ -112,6 +108,10 @@ fn attempt_interval(rate_bits_per_second: Option<u64>) -> Duration {
     rate_bits_per_second.map_or(ATTEMPT_INTERVAL, |rate| share(rate).max(ATTEMPT_INTERVAL))
 }
 
+fn handshakes(rate_bits_per_second: Option<u64>) -> usize {
+    if rate_bits_per_second.is_some_and(|rate| rate < HANDSHAKES_RATE) { 1 } else { HANDSHAKES }
+}
+
 /// The kernel's send buffer itself is left to the kernel, which makes it as large as the window: a smaller one would
 /// bound what is on its way, and so the rate.
 fn unsent_bytes(rate_bits_per_second: Option<u64>) -> u32 {
@@ -146,6 +146,7 @@ mod tests {
     fn attempts_leave_a_narrow_link_room() {
         let millis = |rate| attempt_interval(rate).as_millis();
         assert_eq!([millis(None), millis(Some(64_000)), millis(Some(2_400))], [700, 700, 2000]);
+        assert_eq!([None, Some(64_000), Some(2_400)].map(handshakes), [2, 2, 1]);
     }
 
     #[tokio::test]
