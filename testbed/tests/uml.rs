@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use common::Workdir;
 use tern_testbed::guest;
 
-/// How often a machine may be too busy to measure on.
+/// How often a machine may be too busy to measure on, or netem, which draws its losses by itself, lose more than it should in a
+/// minute: one minute in fifty then costs more bytes than the reference may.
 const ATTEMPTS: u32 = 3;
 /// How long booting and ending may take.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -39,8 +40,9 @@ fn the_reference_keeps_its_bounds_over_real_netem() {
     common::binary("tern-edge");
     let workdir = Workdir::new();
     let results = workdir.path("it's a result.json");
+    let mut has_missed = false;
     for _ in 0..ATTEMPTS {
-        let mut command = testbed(&["run", "geo-bgan", "--seconds", "20", "--link", "uml", "--json"]);
+        let mut command = testbed(&["run", "geo-bgan", "--seconds", "60", "--link", "uml", "--json"]);
         let output = command.arg(&results).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         let complaint = String::from_utf8_lossy(&output.stderr);
@@ -48,14 +50,19 @@ fn the_reference_keeps_its_bounds_over_real_netem() {
             eprintln!("{complaint}");
             continue;
         }
-        assert_eq!(output.status.code(), Some(0), "{said}{complaint}");
-        assert!(said.starts_with("geo-bgan over uml with seed 1\n"), "{said}");
+        assert!(said.starts_with("geo-bgan over uml with seed 1\n"), "{said}{complaint}");
         let result: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(&results).unwrap()).unwrap();
-        assert_eq!((&result["link"], &result["samples"]), (&"uml".into(), &1000.into()), "{result}");
+        assert_eq!((&result["link"], &result["samples"]), (&"uml".into(), &3000.into()), "{result}");
+        assert_eq!((&result["lost"], &result["duplicates"]), (&0.into(), &0.into()), "{result}");
         let p50 = result["latency_ms"]["p50"].as_f64().unwrap();
         assert!(p50 > 300.0, "no link is faster than its delay: {result}");
-        return;
+        if output.status.code() == Some(0) {
+            return;
+        }
+        assert!(!has_missed, "bounds were missed twice: {said}{complaint}");
+        has_missed = true;
+        eprintln!("{said}");
     }
     panic!("the machine was too busy {ATTEMPTS} times");
 }
