@@ -44,7 +44,10 @@ const BESIDE_BACKLOG: f64 = 0.7;
 /// How much symbols may save up or overdraw, as time of the link.
 const SYMBOLS_SAVED: Duration = Duration::from_millis(250);
 
-/// How long symbols wait for a payload that is late, at most: half of a long tick is too much.
+/// How long symbols wait for the next payload at most: payloads of a narrow link are up to a second apart, and a lost one comes
+/// back that much later.
+const PAYLOAD_WAIT_MAX: Duration = Duration::from_millis(500);
+/// How long they wait for one that is late, at most: half of a long tick is too much.
 const PAYLOAD_LATE_MAX: Duration = Duration::from_millis(100);
 
 /// What a payload takes beside its frame, at most.
@@ -312,7 +315,7 @@ impl Shield {
             let is_light = ticks == 1 && self.conditions.loss.loss_per_mille <= LIGHT_LOSS_PER_MILLE;
             let waits = is_light && self.payloads >= KNOWN_PAYLOADS;
             let tick = self.protection.tick;
-            let interval = if waits { self.payload_interval().max(tick) } else { tick };
+            let interval = if waits { self.payload_interval().min(PAYLOAD_WAIT_MAX).max(tick) } else { tick };
             let symbols = self.symbols_per_payload() * interval.as_secs_f64() / tick.as_secs_f64();
             self.owed = (self.owed + symbols).min(MAX_OWED);
             self.tail = Some((now + interval + (interval / 2).min(PAYLOAD_LATE_MAX), ticks));
