@@ -3,14 +3,11 @@
 use std::sync::Arc;
 
 use tern_shared::record::Value;
-use tern_shared::schema::{Class, Field, FieldKind, Origin, Schema};
+use tern_shared::schema::Schema;
 use tern_shared::session::SendStats;
 use tern_shared::time::Timestamp;
 
 use crate::source::Sample;
-
-/// The stream's name.
-pub const STREAM: &str = "tern/edge";
 
 /// Makes the stream's records.
 #[derive(Debug)]
@@ -27,18 +24,7 @@ impl Default for LinkState {
 impl LinkState {
     /// With its schema, which is the same as long as the edge runs.
     pub fn new() -> Self {
-        let field = |name: &str, kind, unit: &str| Field::new(name, kind).with_unit(unit);
-        let optional = |field: Field| Field { optional: true, ..field };
-        let fields = vec![
-            field("wire_bytes", FieldKind::U64, "B"),
-            optional(field("rate_bits_per_second", FieldKind::U64, "bit/s")),
-            optional(field("budget_bytes", FieldKind::U64, "B")),
-            field("backlog_records", FieldKind::U64, ""),
-            optional(field("loss_per_mille", FieldKind::U16, "")),
-            optional(field("one_way_ms", FieldKind::I32, "ms")),
-        ];
-        let stream = STREAM.to_owned();
-        LinkState { schema: Arc::new(Schema { stream, origin: Origin::Sensor, class: Class::Live, fields }) }
+        LinkState { schema: Arc::new(Schema::of_link_state()) }
     }
 
     /// How things are. `wire_bytes` are both directions since the start, `budget_bytes` what is left of the scarcest budget.

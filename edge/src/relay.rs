@@ -57,6 +57,8 @@ const CLOSING_LIMIT: Duration = Duration::from_millis(750);
 
 /// How often budgets are set right.
 const ACCOUNTS_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a record of the link's state waits for others that it can share a packet with.
+const LINK_STATE_PATIENCE: Duration = Duration::from_secs(1);
 /// How often at most the spool is told what the month has cost: a page of its log each.
 const SPENT_INTERVAL: Duration = Duration::from_secs(10);
 /// How long the goodbye may take to be taken by the connection, and the links to end.
@@ -398,12 +400,17 @@ impl Relay {
             self.kept_spent = (stats.month, now.instant);
             self.spool.put_spent(stats.month);
         }
-        let backlog_records = status::backlog_records(&stats, &self.spool.status());
-        let Some(link_state) = self.link_state.as_mut().filter(|state| state.next <= now.instant) else {
-            return;
-        };
+        self.tell_of_link(now, LINK_STATE_PATIENCE);
+    }
+
+    /// Takes in a record of the link's state, if one has been due for that long.
+    fn tell_of_link(&mut self, now: Now, overdue: Duration) {
+        let is_due = |states: &&mut LinkStates| states.next + overdue <= now.instant;
+        let Some(link_state) = self.link_state.as_mut().filter(is_due) else { return };
         link_state.next = now.instant + link_state.interval;
+        let stats = self.session.stats();
         if self.stats.connected && stats.thinning < Thinning::CriticalOnly {
+            let backlog_records = status::backlog_records(&stats, &self.spool.status());
             let sample = link_state.state.sample(now.wall, &stats, backlog_records);
             self.handle_sample(now, sample);
         }
@@ -435,8 +442,10 @@ impl Relay {
             self.session.handle_schema(record.schema, schema);
         }
         let urgent = sample.schema.class == Class::Critical;
-        if let Some(batch) = self.batcher.push(now.instant, record, urgent) {
-            self.handle_batch(now, batch);
+        match self.batcher.push(now.instant, record, urgent) {
+            Some(batch) => self.handle_batch(now, batch),
+            // In one packet with others, it costs no headers.
+            None => self.tell_of_link(now, Duration::ZERO),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::datagram::loss::LossReport;
 use crate::id::{Epoch, SchemaId, Token, VehicleId};
 use crate::mavlink::dialect;
 use crate::range::SequenceRange;
-use crate::schema::{Class, InvalidSchema, MavlinkOrigin, Origin, Schema};
+use crate::schema::{Class, InvalidSchema, LINK_STATE_LAYOUT, MavlinkOrigin, Origin, Schema};
 use crate::time::Timestamp;
 
 /// The version of everything in this module and in [`codec`](crate::codec).
@@ -129,11 +129,19 @@ pub enum SchemaBody {
         /// [`MessageLayout::hash`](dialect::MessageLayout::hash) at the edge.
         layout_hash: u32,
     },
+    /// [`Schema::of_link_state`], which every edge declares: in full it would take a narrow link half a second.
+    LinkState {
+        /// [`LINK_STATE_LAYOUT`] at the edge.
+        layout: u8,
+    },
 }
 
 impl SchemaBody {
-    /// The short form when the dialect yields the schema, else the full one.
+    /// The short form when both ends carry the schema, else the full one.
     pub fn compact(schema: &Schema) -> SchemaBody {
+        if *schema == Schema::of_link_state() {
+            return SchemaBody::LinkState { layout: LINK_STATE_LAYOUT };
+        }
         if let Origin::Mavlink(origin) = schema.origin
             && let Some(layout) = dialect::message(origin.message)
         {
@@ -161,6 +169,8 @@ impl SchemaBody {
                 schema.class = class;
                 if exact { schema.exact() } else { schema }
             }
+            SchemaBody::LinkState { layout: LINK_STATE_LAYOUT } => Schema::of_link_state(),
+            SchemaBody::LinkState { layout } => return Err(InvalidSchema::LinkState { layout }),
         };
         schema.validate()?;
         Ok(schema)

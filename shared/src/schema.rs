@@ -12,6 +12,10 @@ pub const MAX_NAME_BYTES: usize = 128;
 pub const MAX_SCHEMAS: u32 = 4096;
 /// The finest decimal grid of a float field: 10^-9.
 pub const MAX_DECIMALS: u8 = 9;
+/// The stream in which an edge tells of its link.
+pub const LINK_STATE_STREAM: &str = "tern/edge";
+/// Which layout of it [`Schema::of_link_state`] is: one with other fields has another number.
+pub const LINK_STATE_LAYOUT: u8 = 1;
 
 /// What the records of a stream are made of. Never changes under its [`SchemaId`](crate::id::SchemaId).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,6 +132,12 @@ pub enum InvalidSchema {
         /// The message id.
         message: u32,
     },
+    /// It is a layout of [`Schema::of_link_state`] that this end does not have.
+    #[error("layout {layout} of the stream {LINK_STATE_STREAM} is unknown to this end")]
+    LinkState {
+        /// Which.
+        layout: u8,
+    },
 }
 
 impl Schema {
@@ -155,6 +165,24 @@ impl Schema {
             origin: Origin::MavlinkOpaque,
             class: Class::Live,
             fields: vec![Field::new("frame", FieldKind::Bytes)],
+        }
+    }
+
+    /// The stream in which an edge tells of its link; both ends carry its schema as layout [`LINK_STATE_LAYOUT`].
+    pub fn of_link_state() -> Schema {
+        let field = |name: &str, kind, unit: &str| Field::new(name, kind).with_unit(unit);
+        Schema {
+            stream: LINK_STATE_STREAM.to_owned(),
+            origin: Origin::Sensor,
+            class: Class::Live,
+            fields: vec![
+                field("wire_bytes", FieldKind::U64, "B"),
+                field("rate_bits_per_second", FieldKind::U64, "bit/s").optional(),
+                field("budget_bytes", FieldKind::U64, "B").optional(),
+                field("backlog_records", FieldKind::U64, ""),
+                field("loss_per_mille", FieldKind::U16, "").optional(),
+                field("one_way_ms", FieldKind::I32, "ms").optional(),
+            ],
         }
     }
 

@@ -14,7 +14,7 @@ use tern_shared::codec;
 use tern_shared::datagram::coding::{CodingReceiver, CodingSender, MAX_PAYLOAD_BYTES, Symbols};
 use tern_shared::message::{PROTOCOL_VERSION, SchemaBody, ToGround, ToVehicle};
 use tern_shared::record::{Record, Value};
-use tern_shared::schema::{Class, Schema};
+use tern_shared::schema::{Class, InvalidSchema, Schema};
 use wire::{frames, hex, messages, symbols, unhex};
 
 #[test]
@@ -98,6 +98,26 @@ fn the_short_form_of_a_dialect_schema_stands_for_the_full_one() {
     }
     let renamed = Schema { stream: "attitude".into(), ..schema };
     assert_eq!(SchemaBody::compact(&renamed), SchemaBody::Full(renamed));
+}
+
+#[test]
+fn the_short_form_of_the_links_state_stands_for_what_the_document_lists() {
+    let schema = Schema::of_link_state();
+    let body = SchemaBody::compact(&schema);
+    assert_eq!(body, SchemaBody::LinkState { layout: 1 });
+    assert_eq!(body.resolve().unwrap(), schema);
+    let other = SchemaBody::LinkState { layout: 2 }.resolve();
+    assert_eq!(other, Err(InvalidSchema::LinkState { layout: 2 }));
+    let rows = schema.fields.iter().map(|field| {
+        let unit = if field.unit.is_empty() { String::new() } else { format!("{} ", field.unit) };
+        let optional = if field.optional { "yes" } else { "no" };
+        format!("| `{}` | {:?} | {unit}| {optional} |\n", field.name, field.kind)
+    });
+    let table = format!(
+        "Layout 1 is:\n\n| Field | Kind | Unit | Optional |\n|---|---|---|---|\n{}\n",
+        rows.collect::<String>()
+    );
+    assert!(include_str!("../../docs/PROTOCOL.md").contains(&table), "{table}");
 }
 
 /// Every example stands in the document whole, and then again in explained parts.

@@ -34,6 +34,7 @@ struct Accepted {
 struct Settings {
     microseconds: &'static [&'static str],
     streams: StreamRules,
+    link_state_interval: Option<Duration>,
 }
 
 fn relay() -> (Relay, Inputs, Ground) {
@@ -82,7 +83,7 @@ fn relay_with(settings: Settings) -> (Relay, Inputs, Ground) {
         silent: watch::channel(false).0,
         unpaid: watch::channel(false).0,
         wire: WireCounter::default(),
-        link_state: None,
+        link_state: settings.link_state_interval.map(LinkStates::new),
         kept_spent: (MonthSpent::default(), Instant::default()),
         closed: false,
     };
@@ -234,4 +235,25 @@ async fn what_streams_leave_out_is_counted_and_reaches_neither_spool_nor_ground(
     relay.flush(relay.clock.now());
     assert_eq!((relay.stats.accepted_records, relay.stats.left_out_records), (20 + 2, 20 + 18));
     assert_eq!((relay.next, relay.stats.refused_records), (22, 0));
+}
+
+#[tokio::test]
+async fn a_record_of_the_link_goes_with_others_where_there_are_any() {
+    let interval = Some(Duration::from_secs(5));
+    let (mut relay, _inputs, _ground) =
+        relay_with(Settings { link_state_interval: interval, ..Settings::default() });
+    relay.stats.connected = true;
+    let at = |seconds| Now { instant: Instant(Duration::from_secs(seconds)), wall: Timestamp(0) };
+    let battery = || Sample { schema: schema("battery"), time: Timestamp(0), values: vec![Value::Int(1)] };
+    let mut accepted = |seconds, sample: Option<Sample>| {
+        relay.handle_accounts(at(seconds));
+        sample.into_iter().for_each(|sample| relay.handle_sample(at(seconds), sample));
+        relay.flush(at(seconds));
+        relay.stats.accepted_records
+    };
+    assert_eq!(accepted(4, Some(battery())), 1);
+    assert_eq!(accepted(5, None), 1, "it waits for company");
+    assert_eq!(accepted(5, Some(battery())), 3);
+    assert_eq!((accepted(10, None), accepted(11, None)), (3, 4), "for a second");
+    assert_eq!(accepted(15, Some(battery())), 5);
 }

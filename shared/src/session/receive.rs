@@ -706,7 +706,7 @@ impl From<MessageError> for Refusal {
 impl From<InvalidSchema> for Refusal {
     fn from(error: InvalidSchema) -> Self {
         let reason = match error {
-            InvalidSchema::Dialect { .. } => RefusalReason::Dialect,
+            InvalidSchema::Dialect { .. } | InvalidSchema::LinkState { .. } => RefusalReason::Dialect,
             _ => RefusalReason::Malformed,
         };
         Refusal::new(reason, error.to_string())

@@ -16,7 +16,7 @@ use tern_shared::message::{
     RefusalReason, SchemaAnnouncement, SchemaBody, Start, ToGround, ToVehicle, Wanted, Welcome,
 };
 use tern_shared::range::SequenceRange;
-use tern_shared::schema::{Class, Field, FieldKind, MavlinkOrigin, Origin, Schema};
+use tern_shared::schema::{Class, Field, FieldKind, LINK_STATE_LAYOUT, MavlinkOrigin, Origin, Schema};
 use tern_shared::time::Timestamp;
 
 /// 2020-09-13 12:26:40 UTC.
@@ -60,6 +60,7 @@ pub(crate) fn to_ground() -> Vec<(ToGround, &'static str)> {
         (full_schema(sensor(Origin::MavlinkOpaque, Class::Bulk)), "010107000173020200"),
         (dialect_schema(Class::Live, false), "0101c8010101011e0100aba791c501"),
         (dialect_schema(Class::Critical, true), "0101c8010101011e0001aba791c501"),
+        (link_state_schema(), "0101070201"),
         (frame(Lane::Live, 0), "0200000004deadbeef"),
         (frame(Lane::Backlog, -300), "0201d7040004deadbeef"),
         (gap(-300, 100, GapReason::Evicted), "03d7046400"),
@@ -292,6 +293,11 @@ fn dialect_schema(class: Class, exact: bool) -> ToGround {
     let layout_hash = dialect::message(ATTITUDE.message).unwrap().hash();
     let body = SchemaBody::Dialect { origin: ATTITUDE, class, exact, layout_hash };
     ToGround::Schemas(vec![SchemaAnnouncement { id: SchemaId(200), body }])
+}
+
+fn link_state_schema() -> ToGround {
+    let body = SchemaBody::LinkState { layout: LINK_STATE_LAYOUT };
+    ToGround::Schemas(vec![SchemaAnnouncement { id: SchemaId(7), body }])
 }
 
 fn frame(lane: Lane, offset: i64) -> ToGround {
