@@ -330,10 +330,21 @@ pub struct Feedback {
     pub held_millis: u16,
     /// How the link loses packets.
     pub loss: LossReport,
-    /// A frame could not be decoded for want of the one before: begin with a key frame.
-    pub key_frame_wanted: bool,
+    /// What a live payload that came cannot be decoded without.
+    pub lack: Lack,
     /// What the live payloads want that were lost and not recovered.
     pub wanted: Option<Wanted>,
+}
+
+/// What the ground lacks to decode a live payload that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lack {
+    /// Nothing, or nothing that is not on its way.
+    Nothing,
+    /// The payload before: begin with a key frame.
+    KeyFrame,
+    /// This schema: the stream on which it was declared may take seconds to repeat it.
+    Schema(SchemaId),
 }
 
 /// Coded symbols that would recover all live payloads that the ground lacks.

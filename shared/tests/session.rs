@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
+use tern_shared::datagram::loss::LossReport;
 use tern_shared::id::{Epoch, SchemaId, Token};
 use tern_shared::message::{
-    Acknowledgement, GapReason, Lane, Payload, Refusal, RefusalReason, Start, ToGround, ToVehicle,
+    Acknowledgement, Feedback, GapReason, Lack, Lane, Payload, Refusal, RefusalReason, Start, ToGround,
+    ToVehicle,
 };
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
@@ -287,6 +289,36 @@ fn streams_that_begin_together_are_declared_in_a_packet_and_once_more_in_a_datag
     edge.handle_frame(frame(0, 1, 3));
     let all: Vec<_> = (2_100..4_000).step_by(10).flat_map(|millis| declared(&mut edge, at(millis))).collect();
     assert_eq!(all, [(Channel::Stream, 3), (Channel::Datagram, 3)]);
+}
+
+#[test]
+fn streams_whose_declaration_was_lost_are_declared_again_when_the_ground_asks_but_not_twice_a_round_trip() {
+    let mut edge = edge(0, Some(2_400));
+    open_on_datagrams(&mut edge);
+    (0..5).for_each(|id| edge.handle_schema(SchemaId(id), schema(id).1));
+    edge.handle_frame(frame(0, 1, 3));
+    let mut declared_within = |from: u64, lack| {
+        let feedback = Feedback {
+            committed: Acknowledgement::default(),
+            largest: 0,
+            missing: Vec::new(),
+            arrived_millis: 0,
+            held_millis: 0,
+            loss: LossReport::ASSUMED,
+            lack,
+            wanted: None,
+        };
+        if lack != Lack::Nothing {
+            edge.handle_message(at(from), &ToVehicle::Feedback(feedback).encode());
+        }
+        let times = (from..from + 1_000).step_by(10);
+        times.flat_map(|millis| declared(&mut edge, at(millis))).collect::<Vec<_>>()
+    };
+    assert_eq!(declared_within(2_000, Lack::Nothing), [(Channel::Stream, 5)]);
+    assert_eq!(declared_within(5_000, Lack::Schema(SchemaId(9))), [], "it was never declared");
+    assert_eq!(declared_within(6_000, Lack::Schema(SchemaId(1))), [(Channel::Datagram, 5)]);
+    assert_eq!(declared_within(7_000, Lack::Schema(SchemaId(1))), [], "that is on its way");
+    assert_eq!(declared_within(12_000, Lack::Schema(SchemaId(1))), [(Channel::Datagram, 5)]);
 }
 
 #[test]

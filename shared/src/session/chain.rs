@@ -8,7 +8,8 @@ use super::queues::QueueFill;
 use crate::codec::predictive::{Decoder, FrameError};
 use crate::codec::{DecodeError, SchemaTable};
 use crate::datagram::coding::{CodingReceiver, HORIZON, PayloadNumbers};
-use crate::message::{LivePacket, Payload, Wanted};
+use crate::id::SchemaId;
+use crate::message::{Lack, LivePacket, Payload, Wanted};
 use crate::record::Record;
 use crate::time::Instant;
 
@@ -43,6 +44,8 @@ pub(super) struct Chain {
     /// The offset after the last record of each payload that was decoded, of the newest [`HORIZON`].
     ends: BTreeMap<u32, i64>,
     key_frame_wanted: bool,
+    /// What a payload waited for when it was last tried.
+    schema_wanted: Option<SchemaId>,
 }
 
 impl Chain {
@@ -54,6 +57,7 @@ impl Chain {
             waiting: BTreeMap::new(),
             ends: BTreeMap::new(),
             key_frame_wanted: false,
+            schema_wanted: None,
         }
     }
 
@@ -108,6 +112,7 @@ impl Chain {
             entry.remove();
             self.key_frame_wanted = true;
         }
+        self.schema_wanted = None;
         let numbers: Vec<u32> = self.waiting.keys().copied().collect();
         for number in numbers {
             let Some((came, payload)) = self.waiting.remove(&number) else { continue };
@@ -126,7 +131,9 @@ impl Chain {
                     }
                     return Ok(Some(Decoded { offset, parts }));
                 }
-                Err(FrameError::NoBase { .. } | FrameError::Frame(DecodeError::UnknownSchema(_))) => {
+                Err(FrameError::NoBase { .. }) => _ = self.waiting.insert(number, (came, payload)),
+                Err(FrameError::Frame(DecodeError::UnknownSchema(id))) => {
+                    self.schema_wanted = Some(id);
                     self.waiting.insert(number, (came, payload));
                 }
                 Err(FrameError::Desync { .. }) => self.key_frame_wanted = true,
@@ -150,9 +157,13 @@ impl Chain {
         !self.waiting.is_empty()
     }
 
-    /// Whether the vehicle should begin the chain anew.
-    pub(super) fn key_frame_wanted(&self) -> bool {
-        self.key_frame_wanted
+    /// What the vehicle should send again.
+    pub(super) fn lack(&self) -> Lack {
+        match self.schema_wanted {
+            _ if self.key_frame_wanted => Lack::KeyFrame,
+            Some(id) => Lack::Schema(id),
+            None => Lack::Nothing,
+        }
     }
 }
 
@@ -257,7 +268,19 @@ mod tests {
         assert!(chain.is_waiting());
         chain.handle_packet(at(100), without_symbols(&packets[4])).unwrap();
         assert_eq!(decoded(&mut chain, 100), [8, 10]);
-        assert!(!chain.is_waiting() && !chain.key_frame_wanted());
+        assert!(!chain.is_waiting() && chain.lack() == Lack::Nothing);
+    }
+
+    #[test]
+    fn it_waits_for_its_schema_and_says_which() {
+        let (packets, mut chain) = (packets(2), Chain::new());
+        for packet in &packets {
+            chain.handle_packet(at(0), without_symbols(packet)).unwrap();
+        }
+        assert!(chain.poll(at(0), &SchemaTable::new(), BASE).unwrap().is_none());
+        assert_eq!(chain.lack(), Lack::Schema(SchemaId(1)));
+        assert_eq!(decoded(&mut chain, 100), [0, 2]);
+        assert_eq!(chain.lack(), Lack::Nothing);
     }
 
     #[test]
@@ -298,13 +321,13 @@ mod tests {
             chain.handle_packet(at(0), without_symbols(&packets[index])).unwrap();
         }
         assert_eq!(decoded(&mut chain, 2000), [0]);
-        assert!(chain.is_waiting() && !chain.key_frame_wanted());
+        assert!(chain.is_waiting() && chain.lack() == Lack::Nothing);
         assert_eq!(decoded(&mut chain, 2001), []);
-        assert!(!chain.is_waiting() && chain.key_frame_wanted());
+        assert!(!chain.is_waiting() && chain.lack() == Lack::KeyFrame);
         // Nor is one of before that: the vehicle begins anew.
         chain.handle_packet(at(3000), without_symbols(&packets[1])).unwrap();
         assert_eq!(decoded(&mut chain, 3000), [2]);
-        assert!(!chain.key_frame_wanted());
+        assert_eq!(chain.lack(), Lack::Nothing);
     }
 
     /// Where backlog fills a wide link, hundreds of packets are between two payloads.

@@ -539,6 +539,25 @@ impl EdgeSession {
         }
     }
 
+    /// The ground has a live payload but not this schema: what was declared with it was lost, and goes again ahead of all else.
+    pub(super) fn declare_lost(&mut self, now: Instant, id: SchemaId) {
+        let Some(datagrams) = &self.datagrams else { return };
+        let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
+        if self.repeat_at().is_some_and(|due| due <= now) {
+            return;
+        }
+        // What was declared within the round trip is on its way.
+        let Some(lost) = self.control.declared.get(&id).copied().filter(|at| self.was_there_by(*at, now))
+        else {
+            return;
+        };
+        let with_it = self.control.declared.iter().filter(|(_, at)| **at == lost);
+        let mut ids: BTreeSet<SchemaId> = with_it.map(|(id, _)| *id).collect();
+        let announcements = self.gather_announcements(&mut ids, room);
+        self.control.declared.extend(announcements.iter().map(|announcement| (announcement.id, now)));
+        self.control.repeats.push_front((now, announcements));
+    }
+
     /// Has schemas declared once more, in a datagram of the next tick: until the stream has repeated one that was lost, which
     /// takes it two round trips, all records that share its frames would wait.
     fn repeat_later(&mut self, now: Instant, schemas: &[SchemaAnnouncement]) {

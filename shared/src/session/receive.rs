@@ -15,7 +15,7 @@ use crate::codec::{self, DecodeError, SchemaTable};
 use crate::command::Answer;
 use crate::id::SchemaId;
 use crate::message::{
-    Acknowledgement, ClockEstimate, Feedback, FrameMessage, Gap, GapReason, Hello, Lane, LivePacket,
+    Acknowledgement, ClockEstimate, Feedback, FrameMessage, Gap, GapReason, Hello, Lack, Lane, LivePacket,
     MAX_ACK_RANGES, MAX_EARLY_MESSAGES, MessageError, Object, PROTOCOL_VERSION, PacketHeader, Probe,
     ProbeReply, Refusal, RefusalReason, SchemaAnnouncement, ToGround, ToVehicle, Welcome,
 };
@@ -570,7 +570,7 @@ impl GroundSession {
         let Some(datagrams) = &mut self.datagrams else { return };
         let chain = &datagrams.chain;
         let wanted = chain.wanted();
-        let hurried = chain.is_waiting() || chain.key_frame_wanted() || wanted.is_some();
+        let hurried = chain.is_waiting() || chain.lack() != Lack::Nothing || wanted.is_some();
         datagrams.hurried_since = datagrams.hurried_since.or(Some(now)).filter(|_| hurried);
         let hurry = datagrams.round_trip.map_or(HURRIED_INTERVAL.1, |round_trip| {
             round_trip.clamp(HURRIED_INTERVAL.0, HURRIED_INTERVAL.1)
@@ -628,7 +628,7 @@ impl GroundSession {
             arrived_millis: report.arrived_millis,
             held_millis: report.held_millis,
             loss: report.loss,
-            key_frame_wanted: datagrams.chain.key_frame_wanted(),
+            lack: datagrams.chain.lack(),
             wanted: datagrams.chain.wanted(),
         };
         self.transmits.push_back((Channel::Datagram, ToVehicle::Feedback(feedback)));

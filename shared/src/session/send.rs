@@ -23,7 +23,7 @@ use crate::datagram::loss::LossReport;
 use crate::datagram::rate::AutoRate;
 use crate::id::{Epoch, SchemaId, Token, VehicleId};
 use crate::message::{
-    Acknowledgement, ClockEstimate, Feedback, GapReason, PROTOCOL_VERSION, Refusal, RefusalReason,
+    Acknowledgement, ClockEstimate, Feedback, GapReason, Lack, PROTOCOL_VERSION, Refusal, RefusalReason,
     SchemaAnnouncement, ToVehicle, Welcome,
 };
 use crate::range::SequenceRange;
@@ -640,9 +640,13 @@ impl EdgeSession {
             let delay = i64::from(raw) - clock.offset_micros.div_euclid(1000);
             self.stats.one_way_millis = Some((delay as i16).into());
         }
-        if feedback.key_frame_wanted {
-            self.live.restart();
-            datagrams.bases.clear();
+        match feedback.lack {
+            Lack::Nothing => {}
+            Lack::KeyFrame => {
+                self.live.restart();
+                datagrams.bases.clear();
+            }
+            Lack::Schema(id) => self.declare_lost(now.instant, id),
         }
         for content in fate.lost {
             self.handle_lost(content);

@@ -11,7 +11,7 @@ use tern_shared::datagram::loss::LossReport;
 use tern_shared::id::{Epoch, SchemaId, Token};
 use tern_shared::mavlink::dialect;
 use tern_shared::message::{
-    Acknowledgement, BacklogPacket, ClockEstimate, Feedback, FrameMessage, Gap, GapReason, Hello, Lane,
+    Acknowledgement, BacklogPacket, ClockEstimate, Feedback, FrameMessage, Gap, GapReason, Hello, Lack, Lane,
     LivePacket, Object, ObjectPart, PacketHeader, ParityPacket, Payload, Probe, ProbeReply, Refusal,
     RefusalReason, SchemaAnnouncement, SchemaBody, Start, ToGround, ToVehicle, Wanted, Welcome,
 };
@@ -123,7 +123,7 @@ pub(crate) fn to_vehicle() -> Vec<(ToVehicle, &'static str)> {
         arrived_millis: 1000,
         held_millis: 700,
         loss: LossReport { loss_per_mille: 17, burst_tenths: 25 },
-        key_frame_wanted: true,
+        lack: Lack::KeyFrame,
         wanted: Some(Wanted { symbols: 3, window: 12 }),
     };
     let refused = |reason| ToVehicle::Refused(Refusal::new(reason, "no"));
@@ -146,7 +146,11 @@ pub(crate) fn to_vehicle() -> Vec<(ToVehicle, &'static str)> {
             "038080a0faa0ccd705c0cfc4faa0ccd705",
         ),
         (ToVehicle::Goodbye, "04"),
-        (ToVehicle::Feedback(feedback), "05ac02020a1ea00101e807020302900301e803bc0511190101030c"),
+        (ToVehicle::Feedback(feedback.clone()), "05ac02020a1ea00101e807020302900301e803bc0511190101030c"),
+        (
+            ToVehicle::Feedback(Feedback { lack: Lack::Schema(SchemaId(200)), wanted: None, ..feedback }),
+            "05ac02020a1ea00101e807020302900301e803bc05111902c80100",
+        ),
         (ToVehicle::Goodbye, "04"),
         (
             order(Order::Command(switch(None))),
