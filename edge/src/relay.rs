@@ -407,7 +407,7 @@ impl Relay {
     fn tell_of_link(&mut self, now: Now, overdue: Duration) {
         let is_due = |states: &&mut LinkStates| states.next + overdue <= now.instant;
         let Some(link_state) = self.link_state.as_mut().filter(is_due) else { return };
-        link_state.next = now.instant + link_state.interval;
+        link_state.next = (link_state.next + link_state.interval).max(now.instant);
         let stats = self.session.stats();
         if self.stats.connected && stats.thinning < Thinning::CriticalOnly {
             let backlog_records = status::backlog_records(&stats, &self.spool.status());

@@ -38,8 +38,8 @@ pub const MAX_EARLY_MESSAGES: usize = 256;
 pub enum ToGround {
     /// Opens a session.
     Hello(Hello),
-    /// Declares schemas before the first frame that uses them, once a session: together, because each message costs
-    /// its headers.
+    /// Declares schemas before the first frame that uses them, once more where that may have been lost: together, because each
+    /// message costs its headers.
     Schemas(Vec<SchemaAnnouncement>),
     /// Records.
     Frame(FrameMessage),
@@ -339,7 +339,7 @@ pub struct Feedback {
 /// What the ground lacks to decode a live payload that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lack {
-    /// Nothing, or nothing that is not on its way.
+    /// Nothing, or a payload that symbols may still bring.
     Nothing,
     /// The payload before: begin with a key frame.
     KeyFrame,
@@ -493,7 +493,7 @@ pub enum RefusalReason {
     TooLarge,
     /// A message made no sense.
     Malformed,
-    /// A schema refers to a dialect message that the ground lays out otherwise: declare schemas in full.
+    /// The short form of a schema stands for one that the ground lays out otherwise or does not have: declare schemas in full.
     Dialect,
     /// Another session of the same vehicle took over.
     Superseded,

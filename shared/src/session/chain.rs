@@ -44,7 +44,7 @@ pub(super) struct Chain {
     /// The offset after the last record of each payload that was decoded, of the newest [`HORIZON`].
     ends: BTreeMap<u32, i64>,
     key_frame_wanted: bool,
-    /// What a payload waited for when it was last tried.
+    /// What the oldest payload without its schema waited for when they were last tried.
     schema_wanted: Option<SchemaId>,
 }
 
@@ -133,7 +133,7 @@ impl Chain {
                 }
                 Err(FrameError::NoBase { .. }) => _ = self.waiting.insert(number, (came, payload)),
                 Err(FrameError::Frame(DecodeError::UnknownSchema(id))) => {
-                    self.schema_wanted = Some(id);
+                    self.schema_wanted.get_or_insert(id);
                     self.waiting.insert(number, (came, payload));
                 }
                 Err(FrameError::Desync { .. }) => self.key_frame_wanted = true,
@@ -157,11 +157,12 @@ impl Chain {
         !self.waiting.is_empty()
     }
 
-    /// What the vehicle should send again.
+    /// What payloads that came cannot be decoded without.
     pub(super) fn lack(&self) -> Lack {
         match self.schema_wanted {
-            _ if self.key_frame_wanted => Lack::KeyFrame,
+            // A key frame would wait for it as well.
             Some(id) => Lack::Schema(id),
+            None if self.key_frame_wanted => Lack::KeyFrame,
             None => Lack::Nothing,
         }
     }

@@ -60,6 +60,8 @@ const OBJECTS_TIME: Duration = Duration::from_secs(6);
 const OBJECTS_BYTES: std::ops::RangeInclusive<usize> = 8 * 1024..=4 * 1024 * 1024;
 /// What a repeated declaration of schemas may take of the link: on a narrow one, records would wait for it.
 const REPEAT_TIME: Duration = Duration::from_millis(200);
+/// What schemas that a payload waits for may take of it, those declared with them included.
+const LOST_TIME: Duration = Duration::from_millis(500);
 /// An object of the backlog waits this long for what the spool still reads.
 const SPOOL_PATIENCE: Duration = Duration::from_millis(100);
 /// What the ground may say to a frame, bytes on the wire.
@@ -286,6 +288,7 @@ impl EdgeSession {
         if self.repeat_at().is_some_and(|due| due <= now.instant)
             && let Some((_, schemas)) = self.control.repeats.pop_front()
         {
+            self.control.declared.extend(schemas.iter().map(|schema| (schema.id, now.instant)));
             return Some((Channel::Datagram, ToGround::Schemas(schemas)));
         }
         while self.may_live() {
@@ -539,22 +542,29 @@ impl EdgeSession {
         }
     }
 
-    /// The ground has a live payload but not this schema: what was declared with it was lost, and goes again ahead of all else.
+    /// The ground has a live payload but not this schema: it goes again ahead of all else, and with it as much as takes little of
+    /// the link of what was declared then or since, which the stream holds back until it has repeated what it lost.
     pub(super) fn declare_lost(&mut self, now: Instant, id: SchemaId) {
-        let Some(datagrams) = &self.datagrams else { return };
+        let (Phase::Open, Some(datagrams)) = (self.phase, &self.datagrams) else { return };
         let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
         if self.repeat_at().is_some_and(|due| due <= now) {
             return;
         }
         // What was declared within the round trip is on its way.
-        let Some(lost) = self.control.declared.get(&id).copied().filter(|at| self.was_there_by(*at, now))
-        else {
-            return;
+        let declared = &self.control.declared;
+        let Some(lost) = declared.get(&id).filter(|at| self.was_there_by(**at, now)) else { return };
+        let held_back =
+            declared.iter().filter(|(other, at)| *at >= lost && **other != id).map(|(other, _)| *other);
+        let mut bytes = 0;
+        let mut fits = |announcement: &SchemaAnnouncement, most: usize| {
+            bytes += announcement.encoded_bytes();
+            bytes <= most
         };
-        let with_it = self.control.declared.iter().filter(|(_, at)| **at == lost);
-        let mut ids: BTreeSet<SchemaId> = with_it.map(|(id, _)| *id).collect();
-        let announcements = self.gather_announcements(&mut ids, room);
-        self.control.declared.extend(announcements.iter().map(|announcement| (announcement.id, now)));
+        let Some(first) = self.announcement(id).filter(|first| fits(first, room)) else { return };
+        let most = room.min(self.bytes_in(LOST_TIME));
+        let others =
+            held_back.filter_map(|other| self.announcement(other)).take_while(|other| fits(other, most));
+        let announcements = std::iter::once(first).chain(others).collect();
         self.control.repeats.push_front((now, announcements));
     }
 

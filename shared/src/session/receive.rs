@@ -570,13 +570,14 @@ impl GroundSession {
         let Some(datagrams) = &mut self.datagrams else { return };
         let chain = &datagrams.chain;
         let wanted = chain.wanted();
-        let hurried = chain.is_waiting() || chain.lack() != Lack::Nothing || wanted.is_some();
+        let lack = chain.lack();
+        let hurried = chain.is_waiting() || lack != Lack::Nothing || wanted.is_some();
         datagrams.hurried_since = datagrams.hurried_since.or(Some(now)).filter(|_| hurried);
         let hurry = datagrams.round_trip.map_or(HURRIED_INTERVAL.1, |round_trip| {
             round_trip.clamp(HURRIED_INTERVAL.0, HURRIED_INTERVAL.1)
         });
         // What one symbol brings back is likely to be back soon.
-        let is_single = wanted.is_some_and(|wanted| wanted.symbols == 1);
+        let is_single = !matches!(lack, Lack::Schema(_)) && wanted.is_some_and(|wanted| wanted.symbols == 1);
         let patience = datagrams.arrivals.interval() * if is_single { SYMBOL_PACKETS } else { 0 };
         datagrams.hurried_at = datagrams
             .last_feedback

@@ -241,7 +241,7 @@ pub struct EdgeSession {
     pub(super) identity: Identity,
     pub(super) config: SendConfig,
     pub(super) schemas: SchemaTable,
-    /// The ground's dialect differs from ours: declare MAVLink schemas field by field.
+    /// The ground does not carry what our short forms stand for: declare schemas field by field.
     pub(super) schemas_in_full: bool,
     pub(super) phase: Phase,
     /// When the ground was last heard, or the connection made.
