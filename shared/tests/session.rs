@@ -291,6 +291,20 @@ fn streams_that_begin_together_are_declared_in_a_packet_and_once_more_in_a_datag
     assert_eq!(all, [(Channel::Stream, 3), (Channel::Datagram, 3)]);
 }
 
+/// What a ground says that got the first packet and cannot decode what came since.
+fn lacking(lack: Lack) -> Feedback {
+    Feedback {
+        committed: Acknowledgement::default(),
+        largest: 0,
+        missing: Vec::new(),
+        arrived_millis: 0,
+        held_millis: 0,
+        loss: LossReport::ASSUMED,
+        lack,
+        wanted: None,
+    }
+}
+
 #[test]
 fn streams_whose_declaration_was_lost_are_declared_again_when_the_ground_asks_but_not_twice_a_round_trip() {
     let mut edge = edge(0, Some(2_400));
@@ -302,17 +316,7 @@ fn streams_whose_declaration_was_lost_are_declared_again_when_the_ground_asks_bu
         assert_eq!(declared(&mut edge, at(time)), [(Channel::Stream, count)]);
     }
     let mut declared_within = |from: u64, lack| {
-        let feedback = Feedback {
-            committed: Acknowledgement::default(),
-            largest: 0,
-            missing: Vec::new(),
-            arrived_millis: 0,
-            held_millis: 0,
-            loss: LossReport::ASSUMED,
-            lack,
-            wanted: None,
-        };
-        edge.handle_message(at(from), &ToVehicle::Feedback(feedback).encode());
+        edge.handle_message(at(from), &ToVehicle::Feedback(lacking(lack)).encode());
         let times = (from..from + 1_000).step_by(10);
         times.flat_map(|millis| declared(&mut edge, at(millis))).collect::<Vec<_>>()
     };
@@ -325,6 +329,22 @@ fn streams_whose_declaration_was_lost_are_declared_again_when_the_ground_asks_bu
         [(Channel::Datagram, 5)],
         "what comes after it waits for it"
     );
+}
+
+#[test]
+fn a_declaration_that_fits_no_datagram_is_left_to_the_stream() {
+    let mut edge = edge(0, Some(64_000));
+    open_on_datagrams(&mut edge);
+    let (id, small) = schema(0);
+    let field = |number| Field::new(format!("field {number}"), FieldKind::Text);
+    let fields = (0..200).map(field).collect();
+    edge.handle_schema(id, Arc::new(Schema { fields, ..Schema::clone(&small) }));
+    edge.handle_frame(frame(0, 0, 3));
+    let all: Vec<_> = (2_000..4_000).step_by(10).flat_map(|millis| declared(&mut edge, at(millis))).collect();
+    assert_eq!(all, [(Channel::Stream, 1)]);
+    edge.handle_message(at(6_000), &ToVehicle::Feedback(lacking(Lack::Schema(id))).encode());
+    let all: Vec<_> = (6_000..7_000).step_by(10).flat_map(|millis| declared(&mut edge, at(millis))).collect();
+    assert_eq!(all, []);
 }
 
 #[test]
