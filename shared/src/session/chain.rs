@@ -17,6 +17,8 @@ use crate::time::Instant;
 const MAX_WAITING: usize = 64;
 /// How long they do: longer than coded symbols take to recover one. The vehicle sends their records again.
 const MAX_WAIT: Duration = Duration::from_secs(2);
+/// The same while a schema is asked for: on 2400 bit/s, that and the answer take two seconds.
+const MAX_SCHEMA_WAIT: Duration = Duration::from_secs(4);
 
 /// A decoded payload.
 #[derive(Debug)]
@@ -106,12 +108,6 @@ impl Chain {
         schemas: &SchemaTable,
         base: u64,
     ) -> Result<Option<Decoded>, DecodeError> {
-        while let Some(entry) = self.waiting.first_entry()
-            && now.since(entry.get().0) > MAX_WAIT
-        {
-            entry.remove();
-            self.key_frame_wanted = true;
-        }
         self.schema_wanted = None;
         let numbers: Vec<u32> = self.waiting.keys().copied().collect();
         for number in numbers {
@@ -139,6 +135,13 @@ impl Chain {
                 Err(FrameError::Desync { .. }) => self.key_frame_wanted = true,
                 Err(FrameError::Frame(error)) => return Err(error),
             }
+        }
+        let max_wait = if self.schema_wanted.is_some() { MAX_SCHEMA_WAIT } else { MAX_WAIT };
+        while let Some(entry) = self.waiting.first_entry()
+            && now.since(entry.get().0) > max_wait
+        {
+            entry.remove();
+            self.key_frame_wanted = true;
         }
         Ok(None)
     }
@@ -280,8 +283,20 @@ mod tests {
         }
         assert!(chain.poll(at(0), &SchemaTable::new(), BASE).unwrap().is_none());
         assert_eq!(chain.lack(), Lack::Schema(SchemaId(1)));
-        assert_eq!(decoded(&mut chain, 100), [0, 2]);
+        assert_eq!(decoded(&mut chain, 4000), [0, 2]);
         assert_eq!(chain.lack(), Lack::Nothing);
+    }
+
+    #[test]
+    fn it_is_given_up_when_its_schema_does_not_come() {
+        let (packets, mut chain) = (packets(1), Chain::new());
+        chain.handle_packet(at(0), without_symbols(&packets[0])).unwrap();
+        let mut lack_at = |millis| {
+            assert!(chain.poll(at(millis), &SchemaTable::new(), BASE).unwrap().is_none());
+            chain.lack()
+        };
+        assert_eq!(lack_at(4000), Lack::Schema(SchemaId(1)));
+        assert_eq!((lack_at(4001), lack_at(4002)), (Lack::Schema(SchemaId(1)), Lack::KeyFrame));
     }
 
     #[test]
