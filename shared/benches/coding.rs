@@ -5,7 +5,7 @@
 #![allow(missing_docs)] // Nobody calls a benchmark.
 
 use divan::Bencher;
-use tern_shared::datagram::coding::{CodingReceiver, CodingSender, MAX_PAYLOAD_BYTES};
+use tern_shared::datagram::coding::{CodingReceiver, CodingSender, MAX_PAYLOAD_BYTES, units_of};
 
 /// Window and payload bytes: usual ones, and the largest.
 const SIZES: [(u8, usize); 3] = [(10, 60), (24, 300), (64, MAX_PAYLOAD_BYTES)];
@@ -17,7 +17,7 @@ fn main() {
 #[divan::bench(args = SIZES)]
 fn symbol(bencher: Bencher, (window, bytes): (u8, usize)) {
     let sender = sender(window, bytes);
-    bencher.bench(|| sender.symbols(window.into(), window, 1));
+    bencher.bench(|| sender.symbols(window.into(), sender.units_of(window), 1));
 }
 
 /// One payload of the window is lost.
@@ -26,7 +26,7 @@ fn recover_one(bencher: Bencher, (window, bytes): (u8, usize)) {
     recover(bencher, window, bytes, 1);
 }
 
-/// The four newest are lost, and four symbols come: the last of them solves all.
+/// The four newest are lost, and as many symbols come as they have units: the last of them solves all.
 #[divan::bench(args = SIZES)]
 fn recover_four(bencher: Bencher, (window, bytes): (u8, usize)) {
     recover(bencher, window, bytes, 4);
@@ -34,18 +34,22 @@ fn recover_four(bencher: Bencher, (window, bytes): (u8, usize)) {
 
 fn recover(bencher: Bencher, window: u8, bytes: usize, lost: u8) {
     let sender = sender(window, bytes);
-    let symbols = sender.symbols(window.into(), window, lost);
+    let units = units_of(bytes) as u32;
+    let packets: Vec<_> = (0..u32::from(lost))
+        .map(|packet| (packet, sender.symbols(packet, sender.units_of(window), units as u8)))
+        .collect();
     bencher
         .with_inputs(|| {
             let mut receiver = CodingReceiver::new();
             for number in 0..window - lost {
-                receiver.handle_payload(number.into(), &payload(number, bytes));
+                receiver.handle_payload(u32::from(number) * units, &payload(number, bytes));
             }
-            (receiver, symbols.clone())
+            (receiver, packets.clone())
         })
-        .bench_local_values(|(mut receiver, symbols)| {
-            let recovered = receiver.handle_symbols(window.into(), window.into(), symbols);
-            assert_eq!(recovered.len(), usize::from(lost));
+        .bench_local_values(|(mut receiver, packets)| {
+            let end = u32::from(window) * units;
+            let handle = |(packet, symbols)| receiver.handle_symbols(packet, end, symbols).len();
+            assert_eq!(packets.into_iter().map(handle).sum::<usize>(), usize::from(lost));
         });
 }
 

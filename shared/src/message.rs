@@ -223,9 +223,10 @@ pub struct PacketHeader {
 pub struct LivePacket {
     /// Number and time.
     pub header: PacketHeader,
-    /// Counts the connection's payloads, from 0 and modulo 256: the number of this one or, when the packet has none, of the
-    /// next.
-    pub payload_number: u8,
+    /// Counts the units of the connection's payloads, from 0 and modulo 65,536: the number of this one's first or, when the
+    /// packet has none, of the next one's.
+    #[serde(with = "two_bytes")]
+    pub unit_number: u16,
     /// A [`Payload`], encoded; empty in a packet of symbols only.
     #[serde(with = "bytes")]
     pub payload: Vec<u8>,
@@ -350,10 +351,10 @@ pub enum Lack {
 /// Coded symbols that would recover all live payloads that the ground lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
-    /// How many, 1 to [`MAX_WINDOW`](crate::datagram::coding::MAX_WINDOW).
-    pub symbols: u8,
-    /// How far they have to reach back: payloads up to the newest that had left with packet [`Feedback::largest`].
-    pub window: u8,
+    /// How many, 1 to [`MAX_WINDOW_UNITS`](crate::datagram::coding::MAX_WINDOW_UNITS).
+    pub symbols: u16,
+    /// How far they have to reach back: units up to the newest that had left with packet [`Feedback::largest`].
+    pub window: u16,
 }
 
 impl Feedback {

@@ -11,7 +11,7 @@ const HORIZON_PACKETS: f64 = 1000.0;
 /// What is assumed before anything was seen counts as much as so many packets.
 const ASSUMED_PACKETS: f64 = 200.0;
 /// How many bursts their mean length looks back on.
-const HORIZON_BURSTS: f64 = 50.0;
+pub(crate) const HORIZON_BURSTS: f64 = 50.0;
 
 /// What the ground tells the vehicle of the link between them, in small integers for the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

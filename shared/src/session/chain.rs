@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::queues::QueueFill;
 use crate::codec::predictive::{Decoder, FrameError};
 use crate::codec::{DecodeError, SchemaTable};
-use crate::datagram::coding::{CodingReceiver, HORIZON, PayloadNumbers};
+use crate::datagram::coding::{CodingReceiver, HORIZON, UnitNumbers, units_of};
 use crate::id::SchemaId;
 use crate::message::{Lack, LivePacket, Payload, Wanted};
 use crate::record::Record;
@@ -38,12 +38,15 @@ fn decode(payload: &[u8]) -> Result<Payload, DecodeError> {
 /// The chain of a connection.
 #[derive(Debug)]
 pub(super) struct Chain {
-    numbers: PayloadNumbers,
+    numbers: UnitNumbers,
     coding: CodingReceiver,
     decoder: Decoder,
-    /// By number.
+    /// How many units the longest of the last payloads that came had, about.
+    usual_units: u16,
+    /// By the number of the first unit.
     waiting: BTreeMap<u32, (Instant, Payload)>,
-    /// The offset after the last record of each payload that was decoded, of the newest [`HORIZON`].
+    /// The offset after the last record of each payload that was decoded, by the number after its last unit, of the newest
+    /// [`HORIZON`].
     ends: BTreeMap<u32, i64>,
     key_frame_wanted: bool,
     /// What the oldest payload without its schema waited for when they were last tried.
@@ -53,8 +56,9 @@ pub(super) struct Chain {
 impl Chain {
     pub(super) fn new() -> Self {
         Chain {
-            numbers: PayloadNumbers::new(),
+            numbers: UnitNumbers::new(),
             coding: CodingReceiver::new(),
+            usual_units: 0,
             decoder: Decoder::new(),
             waiting: BTreeMap::new(),
             ends: BTreeMap::new(),
@@ -69,14 +73,17 @@ impl Chain {
     ///
     /// A payload that is none, or one over the limits.
     pub(super) fn handle_packet(&mut self, now: Instant, packet: LivePacket) -> Result<(), DecodeError> {
-        let LivePacket { header, payload_number, payload, symbols } = packet;
+        let LivePacket { header, unit_number, payload, symbols } = packet;
         // One that is so late that its number cannot be told is of no use; the vehicle sends its records again.
-        let Some(number) = self.numbers.tell(header.number, payload_number) else { return Ok(()) };
+        let Some(number) = self.numbers.tell(header.number, unit_number) else { return Ok(()) };
         let came = if payload.is_empty() { None } else { Some(decode(&payload)?) };
-        let mut new = match &came {
-            Some(payload) => self.coding.handle_payload(number, &payload.encode_covered()),
-            None => Vec::new(),
-        };
+        let mut new = Vec::new();
+        if let Some(payload) = &came {
+            let covered = payload.encode_covered();
+            let faded = self.usual_units - self.usual_units.div_ceil(16);
+            self.usual_units = faded.max(units_of(covered.len()) as u16);
+            new = self.coding.handle_payload(number, &covered);
+        }
         new.extend(self.coding.handle_symbols(header.number, number, symbols));
         for (of, covered) in new {
             let payload = match &came {
@@ -112,7 +119,7 @@ impl Chain {
         let numbers: Vec<u32> = self.waiting.keys().copied().collect();
         for number in numbers {
             let Some((came, payload)) = self.waiting.remove(&number) else { continue };
-            let before = || self.ends.get(&number.wrapping_sub(1)).copied();
+            let before = || self.ends.get(&number).copied();
             let Some(offset) = payload.start.offset().or_else(before) else {
                 self.waiting.insert(number, (came, payload));
                 continue;
@@ -121,7 +128,9 @@ impl Chain {
                 Ok(parts) => {
                     self.key_frame_wanted = false;
                     let records: usize = parts.iter().map(Vec::len).sum();
-                    self.ends.insert(number, offset.saturating_add_unsigned(records as u64));
+                    let units = units_of(payload.encode_covered().len()) as u32;
+                    self.ends
+                        .insert(number.wrapping_add(units), offset.saturating_add_unsigned(records as u64));
                     while self.ends.len() > HORIZON {
                         self.ends.pop_first();
                     }
@@ -153,6 +162,11 @@ impl Chain {
     /// Coded symbols that would recover all payloads that are lost.
     pub(super) fn wanted(&self) -> Option<Wanted> {
         self.coding.missing().map(|(symbols, window)| Wanted { symbols, window })
+    }
+
+    /// Whether these symbols are wanted for one payload, as far as can be told.
+    pub(super) fn is_single(&self, wanted: Wanted) -> bool {
+        wanted.symbols <= self.usual_units
     }
 
     /// Whether a payload waits for one that was lost.
@@ -229,9 +243,10 @@ mod tests {
             assert_eq!(continues_previous(&frame), start == Start::Next);
             let payload = Payload { start, frame };
             let header = PacketHeader { number: index as u32, sent_millis: 0 };
-            let (payload_number, symbols) = (coding.next(), coding.symbols(header.number, 4, 2));
+            let (unit_number, symbols) =
+                (coding.next(), coding.symbols(header.number, coding.units_of(4), 2));
             coding.push(&payload.encode_covered()).unwrap();
-            LivePacket { header, payload_number, payload: payload.encode(), symbols }
+            LivePacket { header, unit_number, payload: payload.encode(), symbols }
         };
         (0..count).map(packet).collect()
     }
@@ -375,7 +390,7 @@ mod tests {
             let now = at(100 * u64::from(round));
             match rng.random_range(0..8) {
                 0 => packet.header.number += rng.random_range(0..300) / 299 * 1000,
-                1 => packet.payload_number = rng.random(),
+                1 => packet.unit_number = rng.random(),
                 2 => packet.payload.clear(),
                 3 => packet.payload.truncate(rng.random_range(0..4)),
                 4 => {
@@ -388,7 +403,7 @@ mod tests {
                     packet.payload = Payload { start: Start::At(0), frame }.encode();
                 }
                 5 => packet.symbols.window = rng.random(),
-                6 => packet.symbols.combinations.iter_mut().for_each(|bytes| bytes.truncate(2)),
+                6 => packet.symbols.combinations.iter_mut().for_each(|bytes| bytes.fill(2)),
                 _ => chain.handle_other_packet(round + rng.random_range(0..600)),
             }
             refused += u32::from(chain.handle_packet(now, packet).is_err());

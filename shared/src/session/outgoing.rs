@@ -15,7 +15,7 @@ use super::queues::QueueFill;
 use super::send::{Datagrams, EdgeSession, Phase};
 use super::transmit::{Channel, Transmit};
 use crate::codec::predictive::continues_previous;
-use crate::datagram::coding::CERTAIN_PACKETS;
+use crate::datagram::coding::{CERTAIN_PACKETS, units_of};
 use crate::id::SchemaId;
 use crate::message::{
     BacklogPacket, FrameMessage, Gap, Hello, Lane, LivePacket, MAX_EARLY_MESSAGES, MAX_FRAME_BYTES,
@@ -354,7 +354,7 @@ impl EdgeSession {
         let datagrams = self.datagrams.as_mut()?;
         let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
         let chain = datagrams.shield.chain(dark);
-        let (suited_bytes, max_bytes) = datagrams.shield.payload_room(room, dark);
+        let (suited_bytes, max_bytes) = datagrams.shield.payload_room(room);
         let Encoded { range, bytes, is_base } = self.encode_live(chain, suited_bytes, max_bytes)?;
         let offset = self.offset(range);
         let datagrams = self.datagrams.as_mut()?;
@@ -373,15 +373,20 @@ impl EdgeSession {
         let payload = payload.encode();
         let wire_bytes = payload.len();
         let symbols = datagrams.shield.symbols(number, room.saturating_sub(payload.len()));
-        let payload_number = datagrams.shield.push(now.instant, &covered);
+        let unit_number = datagrams.shield.push(now.instant, &covered);
         let header = PacketHeader { number, sent_millis: millis_of(now) };
         if is_base {
             datagrams.bases.insert(range.start, range);
         }
-        let lost = datagrams.packets.sent(now, Content::Live { range, is_base }, symbols.combinations.len());
+        let lost = datagrams.packets.sent(
+            now,
+            Content::Live { range, is_base },
+            units_of(covered.len()),
+            symbols.combinations.len(),
+        );
         lost.into_iter().for_each(|content| self.handle_lost(content));
         self.ledger.sent(self.leaves(now, wire_bytes), range, None);
-        Some(ToGround::Live(LivePacket { header, payload_number, payload, symbols }))
+        Some(ToGround::Live(LivePacket { header, unit_number, payload, symbols }))
     }
 
     /// Coded symbols that are due by themselves, as a packet.
@@ -392,14 +397,14 @@ impl EdgeSession {
         let datagrams = self.datagrams.as_mut().filter(|datagrams| datagrams.shield.owes(now.instant))?;
         let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
         let number = datagrams.packets.next_number();
-        let (payload_number, symbols) = datagrams.shield.symbols_alone(now.instant, number, room);
+        let (unit_number, symbols) = datagrams.shield.symbols_alone(now.instant, number, room);
         if symbols.combinations.is_empty() {
             return None;
         }
         let header = PacketHeader { number, sent_millis: millis_of(now) };
-        let lost = datagrams.packets.sent(now, Content::Symbols, symbols.combinations.len());
+        let lost = datagrams.packets.sent(now, Content::Symbols, 0, symbols.combinations.len());
         lost.into_iter().for_each(|content| self.handle_lost(content));
-        Some(ToGround::Live(LivePacket { header, payload_number, payload: Vec::new(), symbols }))
+        Some(ToGround::Live(LivePacket { header, unit_number, payload: Vec::new(), symbols }))
     }
 
     /// Encodes the newest live frame; what fits no packet goes to the backlog.
@@ -463,7 +468,7 @@ impl EdgeSession {
         }
         let datagrams = self.datagrams.as_mut()?;
         let header = PacketHeader { number: datagrams.packets.next_number(), sent_millis: millis_of(now) };
-        let lost = datagrams.packets.sent(now, Content::Fragment(fragment), 0);
+        let lost = datagrams.packets.sent(now, Content::Fragment(fragment), 0, 0);
         lost.into_iter().for_each(|content| self.handle_lost(content));
         Some(ToGround::Backlog(BacklogPacket { header, part }))
     }
@@ -476,7 +481,7 @@ impl EdgeSession {
         let (packets, parts): (Vec<u32>, Vec<ObjectPart>) = self.unprotected().unzip();
         let datagrams = self.datagrams.as_mut()?;
         let number = datagrams.packets.next_number();
-        let lost = datagrams.packets.sent(now, Content::Parity, 0);
+        let lost = datagrams.packets.sent(now, Content::Parity, 0, 0);
         datagrams.parity_from = datagrams.packets.next_number();
         lost.into_iter().for_each(|content| self.handle_lost(content));
         let header = PacketHeader { number, sent_millis: millis_of(now) };
@@ -568,7 +573,7 @@ impl EdgeSession {
         self.control.repeats.push_front((now, announcements));
     }
 
-    /// Has schemas declared once more, in a datagram of the next tick: until the stream has repeated one that was lost, which
+    /// Has schemas declared once more, in a datagram after what may be a burst of losses: until the stream has repeated one that was lost, which
     /// takes it two round trips, all records that share its frames would wait.
     fn repeat_later(&mut self, now: Instant, schemas: &[SchemaAnnouncement]) {
         let may_help = self.phase == Phase::Open && !self.is_dark(now);
@@ -576,7 +581,7 @@ impl EdgeSession {
         let bytes: usize = schemas.iter().map(SchemaAnnouncement::encoded_bytes).sum();
         let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
         if bytes <= room && bytes + self.overhead_bytes() <= self.bytes_in(REPEAT_TIME) {
-            let due = now + datagrams.shield.tick();
+            let due = datagrams.shield.after_burst(now);
             self.control.repeats.push_back((due, schemas.to_vec()));
         }
     }

@@ -32,8 +32,9 @@ struct Packet {
     content: Content,
     sent: Instant,
     sent_millis: u16,
-    /// Live payloads that had left by then.
+    /// Live payloads that had left by then, and their units.
     payloads: u32,
+    units: u32,
     /// Coded symbols that had left by then.
     symbols: u32,
 }
@@ -48,7 +49,7 @@ pub(super) struct Fate {
     /// The ground's clock at the arrival of the newest packet, less the edge's at its sending, modulo 65,536 ms: the
     /// one-way delay plus the clocks' offset.
     pub(super) raw_delay_millis: Option<u16>,
-    /// Live payloads and coded symbols that left after the newest packet that arrived.
+    /// Units of live payloads and coded symbols that left after the newest packet that arrived.
     pub(super) since: Option<(u32, u32)>,
 }
 
@@ -56,8 +57,9 @@ pub(super) struct Fate {
 #[derive(Debug, Default)]
 pub(super) struct Packets {
     next: u32,
-    /// Live payloads sent.
+    /// Live payloads sent, and their units.
     payloads: u32,
+    units: u32,
     /// Coded symbols sent.
     symbols: u32,
     /// Live payloads that had been sent with the newest packet that arrived.
@@ -74,7 +76,14 @@ impl Packets {
 
     /// A packet leaves, with so many coded symbols. Returns what is taken for lost because nothing was heard of it for too
     /// many packets.
-    pub(super) fn sent(&mut self, now: Now, content: Content, symbols: usize) -> Option<Content> {
+    pub(super) fn sent(
+        &mut self,
+        now: Now,
+        content: Content,
+        units: usize,
+        symbols: usize,
+    ) -> Option<Content> {
+        self.units = self.units.wrapping_add(units as u32);
         self.symbols = self.symbols.wrapping_add(symbols as u32);
         if let Content::Live { .. } = content {
             self.payloads = self.payloads.wrapping_add(1);
@@ -84,6 +93,7 @@ impl Packets {
             sent: now.instant,
             sent_millis: millis_of(now),
             payloads: self.payloads,
+            units: self.units,
             symbols: self.symbols,
         };
         self.open.insert(self.next, packet);
@@ -121,8 +131,7 @@ impl Packets {
             fate.round_trip = now.since(newest.sent).checked_sub(held);
             fate.raw_delay_millis = Some(feedback.arrived_millis.wrapping_sub(newest.sent_millis));
             self.payloads_reached = newest.payloads;
-            let since =
-                (self.payloads.wrapping_sub(newest.payloads), self.symbols.wrapping_sub(newest.symbols));
+            let since = (self.units.wrapping_sub(newest.units), self.symbols.wrapping_sub(newest.symbols));
             fate.since = Some(since);
         }
         let later = self.open.split_off(&feedback.largest.saturating_add(1));

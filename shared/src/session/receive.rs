@@ -576,8 +576,9 @@ impl GroundSession {
         let hurry = datagrams.round_trip.map_or(HURRIED_INTERVAL.1, |round_trip| {
             round_trip.clamp(HURRIED_INTERVAL.0, HURRIED_INTERVAL.1)
         });
-        // What one symbol brings back is likely to be back soon.
-        let is_single = !matches!(lack, Lack::Schema(_)) && wanted.is_some_and(|wanted| wanted.symbols == 1);
+        // One payload is likely to be back soon.
+        let is_single =
+            !matches!(lack, Lack::Schema(_)) && wanted.is_some_and(|wanted| chain.is_single(wanted));
         let patience = datagrams.arrivals.interval() * if is_single { SYMBOL_PACKETS } else { 0 };
         datagrams.hurried_at = datagrams
             .last_feedback

@@ -623,8 +623,8 @@ impl EdgeSession {
         let window = datagrams.shield.window();
         let fate = datagrams.packets.handle_feedback(now.instant, feedback, window, patience);
         datagrams.round_trip = fate.round_trip.or(datagrams.round_trip);
-        if let (Some(wanted), Some((payloads, symbols))) = (feedback.wanted, fate.since) {
-            datagrams.shield.handle_wanted(wanted, feedback.largest, payloads, symbols);
+        if let (Some(wanted), Some((units, symbols))) = (feedback.wanted, fate.since) {
+            datagrams.shield.handle_wanted(wanted, feedback.largest, units, symbols);
         }
         if let Some(auto_rate) = &mut self.auto_rate {
             let (newest, arrived) = (feedback.largest, feedback.arrived_millis);

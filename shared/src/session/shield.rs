@@ -6,30 +6,24 @@ use std::time::Duration;
 use super::allowance::Allowance;
 use super::live::Chain;
 use super::load::{FIRST_LOAD, Load};
-use crate::datagram::coding::{CodingSender, MAX_PAYLOAD_BYTES, MAX_SYMBOLS_PER_PACKET, MAX_WINDOW, Symbols};
-use crate::datagram::loss::LossReport;
+use crate::datagram::coding::{
+    CodingSender, MAX_LOST_UNITS, MAX_PAYLOAD_BYTES, MAX_SYMBOLS_PER_PACKET, MAX_WINDOW_UNITS, Symbols,
+    UNIT_BYTES, units_of,
+};
+use crate::datagram::loss::{HORIZON_BURSTS, LossReport};
 use crate::datagram::protection::{Conditions, LOAD_MAX, Protection};
 use crate::message::Wanted;
 use crate::time::Instant;
 
-/// The most symbols that are owed: what more loss than that wants is not worth its bytes when it comes late.
+/// The most payloads that symbols are owed for: what more loss than that wants is not worth its bytes when it comes late.
 const MAX_OWED: f64 = 6.0;
 /// The most ticks without a payload that symbols follow one for: a burst that is longer comes back by other means.
 const TAIL_TICKS_MAX: u32 = 16;
-/// The most symbols that are sent because the ground asks for them: what a longer outage lost goes with the backlog.
-const MAX_ASKED: u32 = 32;
 /// The rate taken for a link without a limit.
 const UNLIMITED_BITS_PER_SECOND: u64 = 1_000_000_000;
 /// The shortest time between two frames that others may continue, seconds: either end keeps only so many, and the
 /// acknowledged ones are a round trip and a feedback old.
 const RESTART_S: f64 = 0.5;
-/// How much longer than the mean a payload may be...
-const LONGEST_TO_MEAN: f64 = 2.5;
-/// ... where it is over this, bytes.
-const MIN_PAYLOAD_ROOM: usize = 48;
-
-/// So many payloads after the dark are as large as those in it: they continue frames that are as old as the outage.
-const LARGE_AFTER_DARK: u32 = 8;
 /// The most frames in the dark of which one stands aside: what begins while the link comes back waits for the next.
 const ASIDE_INTERVAL_MAX: f64 = 4.0;
 /// Up to this much loss, symbols wait for the next payload: with more, the packets of their own are worth their headers.
@@ -50,6 +44,11 @@ const PAYLOAD_WAIT_MAX: Duration = Duration::from_millis(500);
 /// How long they wait for one that is late, at most: half of a long tick is too much.
 const PAYLOAD_LATE_MAX: Duration = Duration::from_millis(100);
 
+/// For how many payloads the symbols are, at least, that leave without one where losses come in bursts. More of them in fewer
+/// packets would leave longer bursts in time, fewer of them more headers.
+const LEAST_ALONE: f64 = 0.6;
+/// What the window of a packet's symbols takes, bytes.
+const WINDOW_BYTES: usize = 2;
 /// What a payload takes beside its frame, at most.
 const PAYLOAD_HEADER_BYTES: usize = 16;
 
@@ -79,7 +78,7 @@ pub(super) struct Shield {
     /// What may be spent on symbols: [`Protection::load_percent`] of the link, less what payloads and symbols took.
     /// Symbols that keep a live payload waiting do more harm than good.
     allowance: Allowance,
-    /// Symbols that should have gone with the payloads so far.
+    /// Symbols that should have gone with the payloads so far, of [`UNIT_BYTES`].
     owed: f64,
     /// When symbols go by themselves, if no payload takes them along, and for how many ticks more.
     tail: Option<(Instant, u32)>,
@@ -88,8 +87,6 @@ pub(super) struct Shield {
     chained: u32,
     /// Frames since the dark began.
     dark_frames: u32,
-    /// Payloads that are still large since it ended.
-    large: u32,
     /// Whether the next payload is one that stands aside in the dark, and how long the last such was, bytes.
     stands_aside: bool,
     aside_bytes: usize,
@@ -99,9 +96,9 @@ pub(super) struct Shield {
 #[derive(Debug, Default)]
 struct Asked {
     /// How many are still to leave.
-    symbols: u8,
-    /// How many payloads they reach back.
-    window: u8,
+    symbols: u16,
+    /// How many units they reach back.
+    window: u16,
     /// The packet with which the last of them left: what arrived before it knows nothing of them.
     answered: u32,
 }
@@ -120,7 +117,8 @@ impl Shield {
             one_way_delay: Duration::from_millis(300),
             loss: loss.unwrap_or(LossReport::FEARED),
             payload_bytes_per_second: FIRST_LOAD as u32,
-            payload_bytes_max: 100,
+            payload_bytes_mean: Load::default().mean_bytes() as u32,
+            payload_bytes_max: Load::default().bytes_max() as u32,
         };
         Shield {
             protection: protection(&conditions, pins),
@@ -136,7 +134,6 @@ impl Shield {
             asked: Asked::default(),
             chained: u32::MAX,
             dark_frames: 0,
-            large: 0,
             stands_aside: false,
             aside_bytes: 0,
         }
@@ -157,13 +154,20 @@ impl Shield {
     ) {
         self.load.handle_report(now);
         self.conditions.payload_bytes_per_second = self.load.bytes_per_second() as u32;
+        self.conditions.payload_bytes_mean = self.load.mean_bytes() as u32;
         self.conditions.payload_bytes_max = self.load.bytes_max() as u32;
         if let Some(round_trip) = round_trip {
             self.conditions.one_way_delay = round_trip / 2;
         }
         self.is_fearful &= largest < FEARFUL_PACKETS;
+        let loss = cautious(loss, largest);
         self.conditions.loss = if self.is_fearful { loss.at_least(LossReport::FEARED) } else { loss };
         self.protection = protection(&self.conditions, self.pins);
+    }
+
+    /// A burst of losses that began now is likely to be over by then.
+    pub(super) fn after_burst(&self, now: Instant) -> Instant {
+        now + self.protection.tick.mul_f64(f64::from(self.conditions.loss.burst_tenths) / 5.0)
     }
 
     /// Time between live packets.
@@ -176,7 +180,8 @@ impl Shield {
         self.protection.window.into()
     }
 
-    pub(super) fn symbols_per_payload(&self) -> f64 {
+    /// For how many payloads symbols go with each.
+    fn symbols_per_payload(&self) -> f64 {
         f64::from(self.protection.symbols_percent) / 100.0
     }
 
@@ -200,7 +205,6 @@ impl Shield {
         if std::mem::take(&mut self.dark_frames) > 0 {
             // Symbols of the dark's large payloads would keep back what waits for the link.
             self.owed = 0.0;
-            self.large = LARGE_AFTER_DARK;
         }
         let interval = match self.conditions.loss.loss_per_mille {
             0 => 16,
@@ -224,34 +228,26 @@ impl Shield {
         (self.aside_bytes as f64 / room.max(1.0)).ceil().clamp(1.0, ASIDE_INTERVAL_MAX) as u32
     }
 
-    /// How long a payload should be in a packet that has this much room, and how long it may be: it leaves room for a
-    /// symbol of its size, and where symbols are needed it is not much longer than others, as a symbol is as long as the
-    /// longest payload of its window. In the dark and soon after, payloads are large by themselves, and in few packets cost
-    /// less headers.
-    pub(super) fn payload_room(&self, room: usize, dark: bool) -> (usize, usize) {
+    /// How long a payload should be in a packet that has this much room, and how long it may be: where symbols are needed,
+    /// a loss shall take only so many, and it leaves room for some.
+    pub(super) fn payload_room(&self, room: usize) -> (usize, usize) {
         let room = room.min(MAX_PAYLOAD_BYTES).saturating_sub(PAYLOAD_HEADER_BYTES);
-        if self.conditions.loss.loss_per_mille == 0 {
-            return (room, room);
-        }
-        if dark || self.large > 0 {
-            return (room / 4, room / 2);
-        }
-        let alike = (self.load.mean_bytes() * LONGEST_TO_MEAN) as usize;
-        (alike.max(MIN_PAYLOAD_ROOM).min(room / 2), room / 2)
+        if self.conditions.loss.loss_per_mille == 0 { (room, room) } else { (room / 4, room / 2) }
     }
 
     /// The ground lacks live payloads and says what would recover them, having received packet `largest`. Since then so
-    /// many payloads and symbols have left.
-    pub(super) fn handle_wanted(&mut self, wanted: Wanted, largest: u32, payloads: u32, symbols: u32) {
+    /// many units of payloads and symbols have left.
+    pub(super) fn handle_wanted(&mut self, wanted: Wanted, largest: u32, units: u32, symbols: u32) {
         if self.asked.symbols > 0 || largest < self.asked.answered {
             return;
         }
-        let window = payloads.saturating_add(wanted.window.into());
-        let under_way = if window <= self.window() { symbols } else { 0 };
+        let window = units.saturating_add(wanted.window.into());
+        let usual = self.coding.units_of(self.protection.window);
+        let under_way = if window <= usual.into() { symbols } else { 0 };
         let lacking = u32::from(wanted.symbols).saturating_sub(under_way);
-        if (1..=MAX_ASKED).contains(&lacking) && window <= u32::from(MAX_WINDOW) {
-            self.asked.symbols = lacking as u8;
-            self.asked.window = window as u8;
+        if (1..=MAX_LOST_UNITS.into()).contains(&lacking) && window <= u32::from(MAX_WINDOW_UNITS) {
+            self.asked.symbols = lacking as u16;
+            self.asked.window = window as u16;
             // What comes until then shall not wait for it.
             self.chained = u32::MAX;
         }
@@ -272,9 +268,8 @@ impl Shield {
     /// The symbols that packet `number` takes along in the room that is left in it.
     pub(super) fn symbols(&mut self, number: u32, room: usize) -> Symbols {
         let is_asked = self.asked.symbols > 0;
-        let window = if is_asked { self.asked.window } else { self.protection.window };
-        let bytes = self.coding.symbol_bytes(window);
-        if bytes == 0 {
+        let window = if is_asked { self.asked.window } else { self.coding.units_of(self.protection.window) };
+        if self.coding.is_empty() {
             self.owed = 0.0;
             self.asked.symbols = 0;
             return Symbols::default();
@@ -282,27 +277,27 @@ impl Shield {
         let due = if is_asked {
             self.asked.symbols
         } else {
-            // The last one may overdraw the account.
-            let affordable = (self.allowance.bytes() / bytes as f64).ceil().max(0.0);
-            self.owed.min(affordable) as u8
+            // The last ones may overdraw the account.
+            let together = self.symbols_together();
+            let affordable = (self.allowance.bytes() / (together * UNIT_BYTES as f64)).ceil().max(0.0);
+            ((self.owed / together).floor().min(affordable) * together) as u16
         };
-        let fitting = (room.saturating_sub(1) / bytes).min(MAX_SYMBOLS_PER_PACKET.into());
-        let count = due.min(fitting as u8);
+        let fitting = (room.saturating_sub(WINDOW_BYTES) / UNIT_BYTES).min(MAX_SYMBOLS_PER_PACKET.into());
+        let count = due.min(fitting as u16);
         if is_asked {
             self.asked.symbols -= count;
             self.asked.answered = number;
         } else {
             self.owed -= f64::from(count);
         }
-        self.coding.symbols(number, window, count)
+        self.coding.symbols(number, window, count as u8)
     }
 
-    /// A payload leaves: returns its number.
-    pub(super) fn push(&mut self, now: Instant, payload: &[u8]) -> u8 {
+    /// A payload leaves: returns the number of its first unit.
+    pub(super) fn push(&mut self, now: Instant, payload: &[u8]) -> u16 {
         let number = self.coding.next();
         self.payloads = self.payloads.saturating_add(1);
-        self.asked.window = self.asked.window.saturating_add(1);
-        self.large = self.large.saturating_sub(1);
+        self.asked.window = self.asked.window.saturating_add(units_of(payload.len()) as u16);
         self.load.push(payload.len());
         if self.stands_aside {
             self.aside_bytes = payload.len();
@@ -316,11 +311,18 @@ impl Shield {
             let waits = is_light && self.payloads >= KNOWN_PAYLOADS;
             let tick = self.protection.tick;
             let interval = if waits { self.payload_interval().min(PAYLOAD_WAIT_MAX).max(tick) } else { tick };
-            let symbols = self.symbols_per_payload() * interval.as_secs_f64() / tick.as_secs_f64();
-            self.owed = (self.owed + symbols).min(MAX_OWED);
+            let units = self.conditions.units_per_payload();
+            let symbols = self.symbols_per_payload() * units * interval.as_secs_f64() / tick.as_secs_f64();
+            self.owed = (self.owed + symbols).min(MAX_OWED * units);
             self.tail = Some((now + interval + (interval / 2).min(PAYLOAD_LATE_MAX), ticks));
         }
         number
+    }
+
+    /// How many symbols leave together, as few as may be: where payloads are lost one at a time, those that bring one back
+    /// by themselves.
+    fn symbols_together(&self) -> f64 {
+        if self.protection.fills_idle_ticks { 1.0 } else { self.conditions.units_per_payload().ceil() }
     }
 
     /// Time between payloads, about.
@@ -339,24 +341,35 @@ impl Shield {
         if self.asked.symbols > 0 {
             return Some(now);
         }
-        let is_crowded = self.owed >= self.symbols_per_payload() + 1.0;
+        let is_crowded =
+            self.owed >= (self.symbols_per_payload() + 1.0) * self.conditions.units_per_payload();
         let due = if is_crowded { now } else { self.tail?.0 };
-        let packet = self.conditions.packet_overhead_bytes + self.conditions.payload_bytes_max;
+        let packet = self.conditions.packet_overhead_bytes + self.conditions.payload_bytes_mean;
         Some(due.max(self.allowance.at(packet as usize)))
     }
 
     /// Symbols of the payloads so far for packet `number`, and the number of the next payload, before which they end.
-    pub(super) fn symbols_alone(&mut self, now: Instant, number: u32, room: usize) -> (u8, Symbols) {
+    pub(super) fn symbols_alone(&mut self, now: Instant, number: u32, room: usize) -> (u16, Symbols) {
         if let Some((at, ticks)) = self.tail
             && at <= now
         {
             self.tail = (ticks > 1).then(|| (now + self.protection.tick, ticks - 1));
         }
         if self.asked.symbols == 0 {
-            self.owed = self.owed.max(1.0);
+            let least = LEAST_ALONE * self.conditions.units_per_payload();
+            self.owed = self.owed.max(least).max(self.symbols_together());
         }
         (self.coding.next(), self.symbols(number, room))
     }
+}
+
+/// Bursts may well be longer than those that were seen in so many packets: by a standard deviation of their mean.
+fn cautious(seen: LossReport, packets: u32) -> LossReport {
+    let burst = (f64::from(seen.burst_tenths) / 10.0).max(1.0);
+    let bursts = f64::from(packets) * f64::from(seen.loss_per_mille) / 1000.0 / burst;
+    // A geometric distribution's.
+    let deviation = (burst * (burst - 1.0) / bursts.clamp(1.0, HORIZON_BURSTS)).sqrt();
+    LossReport { burst_tenths: ((burst + deviation) * 10.0) as u16, ..seen }
 }
 
 fn protection(conditions: &Conditions, pins: Pins) -> Protection {
@@ -395,15 +408,15 @@ mod tests {
     fn what_the_ground_asks_for_leaves_at_once_and_is_not_sent_twice() {
         let mut shield = shield(20);
         assert!(!shield.owes(at(1000)));
-        shield.handle_wanted(Wanted { symbols: 3, window: 9 }, 17, 2, 1);
+        shield.handle_wanted(Wanted { symbols: 3, window: 40 }, 17, 2, 1);
         // Of the three one is under way, unless it does not reach back so far.
-        assert!(!shield.owes(at(999)) || shield.asked.window == 11);
+        assert!(!shield.owes(at(999)) || shield.asked.window == 42);
         assert!(shield.owes(at(1000)));
         let (end, symbols) = shield.symbols_alone(at(1000), 30, 1000);
-        assert_eq!((end, symbols.combinations.len(), symbols.window), (20, 3, 11));
+        assert_eq!((end, symbols.combinations.len(), symbols.window), (40, 3, 40));
         assert!(!shield.owes(at(1000)));
         // A feedback that left before they came asks again.
-        shield.handle_wanted(Wanted { symbols: 3, window: 9 }, 29, 2, 4);
+        shield.handle_wanted(Wanted { symbols: 3, window: 40 }, 29, 2, 4);
         assert!(!shield.owes(at(1000)));
         shield.handle_wanted(Wanted { symbols: 1, window: 12 }, 30, 1, 0);
         assert_eq!(shield.symbols_alone(at(1000), 31, 1000).1.combinations.len(), 1);
@@ -414,8 +427,8 @@ mod tests {
         let mut shield = shield(60);
         for (wanted, payloads, symbols) in [
             (Wanted { symbols: 2, window: 4 }, 2, 2),
-            (Wanted { symbols: 33, window: 33 }, 0, 0),
-            (Wanted { symbols: 1, window: 60 }, 5, 0),
+            (Wanted { symbols: 257, window: 257 }, 0, 0),
+            (Wanted { symbols: 1, window: 510 }, 5, 0),
         ] {
             shield.handle_wanted(wanted, 50, payloads, symbols);
             assert!(!shield.owes(at(1000)), "{wanted:?}");
@@ -425,7 +438,7 @@ mod tests {
     #[test]
     fn symbols_wait_where_payloads_fill_the_link() {
         let mut shield = shield(20);
-        shield.owed = 3.0;
+        shield.owed = 30.0;
         shield.charge(8_000);
         assert_eq!(shield.symbols(21, 1000), Symbols::default());
         let at_once = shield.owes_at(at(1000)).unwrap();
@@ -448,9 +461,6 @@ mod tests {
         assert_eq!(fly(1000)[1..], [On, Aside, On, Aside, On]);
         shield.owed = 5.0;
         assert_eq!((shield.chain(false), shield.owed), (Chain::Restart, 0.0));
-        assert_eq!(shield.payload_room(1200, false), shield.payload_room(1200, true));
-        (0..LARGE_AFTER_DARK).for_each(|_| _ = shield.push(at(1000), &[0; 40]));
-        assert_ne!(shield.payload_room(1200, false), shield.payload_room(1200, true));
     }
 
     #[test]
@@ -469,12 +479,32 @@ mod tests {
     }
 
     #[test]
-    fn payloads_are_alike_where_symbols_are_needed() {
+    fn payloads_leave_room_for_symbols_where_some_are_needed() {
         let mut shield = shield(20);
-        let (suited, most) = shield.payload_room(1200, false);
-        assert!((MIN_PAYLOAD_ROOM..200).contains(&suited) && most > 500, "{suited} {most}");
+        assert_eq!(shield.payload_room(1216), (300, 600));
         shield.handle_report(at(1000), 20, LossReport { loss_per_mille: 0, burst_tenths: 10 }, None);
-        let (suited, most) = shield.payload_room(1200, true);
-        assert!(suited == most && most > 1100);
+        assert_eq!(shield.payload_room(1216), (1200, 1200));
+    }
+
+    #[test]
+    fn single_losses_are_answered_by_whole_payloads_and_bursts_by_what_there_is() {
+        let mut shield = shield(20);
+        shield.owed = 6.0;
+        assert_eq!(shield.symbols_together(), 7.0, "100 bytes were the longest");
+        assert_eq!(shield.symbols(21, 1000).combinations.len(), 0);
+        shield.handle_report(at(1000), 2000, LossReport { loss_per_mille: 50, burst_tenths: 30 }, None);
+        assert_eq!((shield.symbols_together(), shield.symbols(22, 1000).combinations.len()), (1.0, 6));
+    }
+
+    #[test]
+    fn longer_bursts_are_expected_the_fewer_were_seen() {
+        let seen = LossReport { loss_per_mille: 50, burst_tenths: 30 };
+        let expected = |packets| cautious(seen, packets).burst_tenths;
+        // The deviation of one is the root of 3 * 2, that of the mean of 50 a seventh of it.
+        assert_eq!([0, 60, 960, 1_000_000].map(expected), [54, 54, 36, 33]);
+        let single = LossReport { burst_tenths: 10, ..seen };
+        assert_eq!(cautious(single, 100), single);
+        let any = LossReport { loss_per_mille: u16::MAX, burst_tenths: u16::MAX };
+        assert_eq!(cautious(any, u32::MAX).burst_tenths, u16::MAX);
     }
 }

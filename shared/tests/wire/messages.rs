@@ -39,8 +39,8 @@ pub(crate) fn to_ground() -> Vec<(ToGround, &'static str)> {
     let estimate = ClockEstimate { offset_micros: -50_000, uncertainty_micros: 350_000 };
     let header = PacketHeader { number: 300, sent_millis: 1000 };
     let payload = |start| Payload { start, frame: vec![0xde, 0xad] }.encode();
-    let symbols = Symbols { window: 6, combinations: vec![vec![0xbe, 0xef], vec![0xca, 0xfe]] };
-    let live = LivePacket { header, payload_number: 200, payload: payload(Start::At(-2)), symbols };
+    let symbols = Symbols { window: 6, combinations: vec![[0xbe; 16], [0xef; 16]] };
+    let live = LivePacket { header, unit_number: 2000, payload: payload(Start::At(-2)), symbols };
     let bytes = object(1000, vec![0, 300]).encode();
     let backlog = BacklogPacket { header, part: ObjectPart { number: 7, index: 1, count: 2, bytes } };
     let parity = ParityPacket { header, covered: 0b101, bytes: vec![3, 0, 0, 1, 0, 3, 0x60, 0xad] };
@@ -69,14 +69,17 @@ pub(crate) fn to_ground() -> Vec<(ToGround, &'static str)> {
         (ToGround::Probe(Probe { sent: TIME, estimate: None }), "048080a0faa0ccd70500"),
         (ToGround::Probe(Probe { sent: TIME, estimate: Some(estimate) }), "048080a0faa0ccd705019f8d06b0ae15"),
         (ToGround::Goodbye, "05"),
-        (ToGround::Live(live.clone()), "06ac02e803c8040003dead15beefcafe"),
+        (
+            ToGround::Live(live.clone()),
+            "06ac02e803d007040003dead05bebebebebebebebebebebebebebebebeefefefefefefefefefefefefefefefef",
+        ),
         (
             ToGround::Live(LivePacket { payload: payload(Start::NextAt(-2)), ..live.clone() }),
-            "06ac02e803c8040103dead15beefcafe",
+            "06ac02e803d007040103dead05bebebebebebebebebebebebebebebebeefefefefefefefefefefefefefefefef",
         ),
         (
             ToGround::Live(LivePacket { payload: payload(Start::Next), ..live.clone() }),
-            "06ac02e803c802dead15beefcafe",
+            "06ac02e803d00702dead05bebebebebebebebebebebebebebebebeefefefefefefefefefefefefefefefef",
         ),
         (
             ToGround::Live(LivePacket {
@@ -84,9 +87,12 @@ pub(crate) fn to_ground() -> Vec<(ToGround, &'static str)> {
                 symbols: Symbols::default(),
                 ..live.clone()
             }),
-            "06ac02e803c802dead",
+            "06ac02e803d00702dead",
         ),
-        (ToGround::Live(LivePacket { payload: Vec::new(), ..live }), "06ac02e803c80015beefcafe"),
+        (
+            ToGround::Live(LivePacket { payload: Vec::new(), ..live }),
+            "06ac02e803d0070005bebebebebebebebebebebebebebebebeefefefefefefefefefefefefefefefef",
+        ),
         (ToGround::Backlog(backlog), "07ac02e8030701020bd00f0200ac0204deadbeef"),
         (ToGround::Parity(parity), "09ac02e803050803000001000360ad"),
         (answer(Answer::Report(CommandReport { id: CommandId(300), steps: Vec::new() })), "0800ac0200"),

@@ -1,10 +1,12 @@
 //! Symbols of the datagram link's code, and the payloads that they combine.
 
+use tern_shared::datagram::coding::units_of;
+
 /// A packet's symbols as a sender makes them.
 pub(crate) struct GoldenSymbols {
     /// Number of the packet.
     pub(crate) packet: u32,
-    /// Number of the packet's payload.
+    /// Number of the first unit of the packet's payload.
     pub(crate) end: u32,
     /// What they combine, oldest first: the payloads before `end`.
     pub(crate) payloads: Vec<Vec<u8>>,
@@ -12,9 +14,16 @@ pub(crate) struct GoldenSymbols {
 }
 
 impl GoldenSymbols {
-    /// Number of the oldest of the payloads.
-    pub(crate) fn first(&self) -> u32 {
-        self.end - self.payloads.len() as u32
+    /// The payloads with the numbers of their first units.
+    pub(crate) fn numbered(&self) -> Vec<(u32, Vec<u8>)> {
+        let units: usize = self.payloads.iter().map(|payload| units_of(payload.len())).sum();
+        let mut next = self.end - units as u32;
+        let number = |payload: &Vec<u8>| {
+            let number = next;
+            next += units_of(payload.len()) as u32;
+            (number, payload.clone())
+        };
+        self.payloads.iter().map(number).collect()
     }
 }
 
@@ -26,22 +35,31 @@ pub(crate) fn symbols() -> Vec<GoldenSymbols> {
     };
     let counted: Vec<u8> = (0..60).collect();
     vec![
-        of(30, 9, &[b"hi", b"tern"], "051997292b3644b4d8ff53"),
-        of(31, 9, &[b"hi", b"tern"], "04910461f71d"),
+        of(
+            30,
+            65_545,
+            &[b"hi", b"tern"],
+            "01dd8aea524b0000000000000000000000736a15d31f0000000000000000000000",
+        ),
+        of(31, 65_545, &[b"hi", b"tern"], "013b5cb469e10000000000000000000000"),
         // An empty payload is all zeros.
-        of(31, 9, &[b""], "0000"),
-        of(31, 9, &[b"tern", b""], "04c20f9eacd8"),
-        // As many as a packet has. The factor of its number wraps.
-        of(0x4000_0005, 514, &[b"a", b"bc", b"\0\0\0"], "0b43b43e00af273d006c05d50008310100"),
-        // A payload's number in eight bits wraps; a length of two bytes; zeros within.
+        of(31, 9, &[b""], "0000000000000000000000000000000000"),
+        // The factor of the packet's number wraps.
+        of(
+            0x4000_0005,
+            514,
+            &[b"a", b"bc", b"\0\0\0"],
+            "02b90db20000000000000000000000000065833e0000000000000000000000000089e70a00000000000000000000000000",
+        ),
+        // A unit's number in sixteen bits wraps; a length of two bytes; zeros within.
         of(
             u32::MAX,
-            256,
+            65_538,
             &[&counted, &[0, 1], &[0xff; 130]],
-            "08a234cd7fcdf4468d3fff4d86340dbf74c6e95b90221ba962d010a269dbe2509b29c577bc0e37854efc\
-             3c8e45f7ce7cb7052a9853e1d86aa113d361aa1806060606060606060606060606060606060606060606\
-             060606060606060606060606060606060606060606060606060606060606060606060606060606060606\
-             06060606060606",
+            "0d6c4b6f2595c7609433309763c4cd4cd2f3a22ef218a421b336d653c1441f8a28f50ee74ef04613ecb9\
+             9dc8376240d671153e22283c64138afd3a4dd4a3db68a049c0520ad0e48722414a298cef3de590",
         ),
+        // A window of two bytes.
+        of(7, 70_000, &[&[1; 1400], &[1; 1400], &[1; 1400], b"tern"], "0801ddb9b9321a2f2f2f2f2ff3f3f3f3f3f3"),
     ]
 }

@@ -1,32 +1,46 @@
 //! The ground's end of the code: Gaussian elimination, one symbol at a time.
 //!
-//! Numbers within [`HORIZON`] of the newest are known or unknown; older ones are given up. An equation stands for a
-//! symbol: the unknown payloads, each times a coefficient, add up to its bytes. Equations are kept in reduced echelon
+//! Units within [`HORIZON`] of the newest are known or unknown; older ones are given up. An equation stands for a
+//! symbol: the unknown units, each times a coefficient, add up to its bytes. Equations are kept in reduced echelon
 //! form with the *oldest* unknown of each as its pivot: a pivot stands in its own equation alone, with coefficient 1.
 //! So there is at most one equation an unknown, an equation whose only unknown is its pivot has recovered it, and an
 //! unknown that is given up, being the oldest of all, takes exactly one equation along.
+//!
+//! Units make payloads again where it is known that one begins: behind the one before, and where a window does.
 
 use std::collections::BTreeMap;
 
 use super::gf256::{add_scaled, inverse, scale};
-use super::symbol::{MAX_SYMBOL_BYTES, Symbols, coefficient, with_length, without_length};
-use super::{HORIZON, MAX_PAYLOAD_BYTES, MAX_WINDOW};
+use super::symbol::{Symbols, Unit, coefficient, place, units};
+use super::{HORIZON, MAX_LOST_UNITS, MAX_PAYLOAD_BYTES, MAX_WINDOW_UNITS, UNIT_BYTES};
 
 /// Remembers the newest payloads and recovers those between them that did not come.
 ///
-/// It takes any numbers, symbols and payloads in time and memory that are bounded by [`HORIZON`], [`MAX_WINDOW`] and
+/// It takes any numbers, symbols and payloads in time and memory that are bounded by [`HORIZON`], [`MAX_WINDOW_UNITS`] and
 /// [`MAX_PAYLOAD_BYTES`]. A receiver serves one run of numbers: a sender that begins anew needs a new receiver, lest
-/// payloads of both that share a number be mixed up.
+/// units of both that share a number be mixed up.
 #[derive(Debug)]
 pub struct CodingReceiver {
     newest: Option<u32>,
     /// How many numbers up to the newest are known or unknown, at most [`HORIZON`]. What was before is nobody's loss.
     span: usize,
-    /// By slot (number modulo [`HORIZON`]), behind their lengths; `None` when unknown.
-    payloads: Vec<Option<Vec<u8>>>,
+    /// By number modulo [`HORIZON`].
+    slots: Vec<Slot>,
     /// By the slot of their pivot.
     equations: BTreeMap<usize, Equation>,
+    /// Whether units were recovered that make no payload yet.
+    has_loose: bool,
     stats: CodingStats,
+}
+
+/// What is known of a number.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    unit: Option<Unit>,
+    /// A payload ends with it.
+    ends: bool,
+    /// The payload that begins with it is complete.
+    is_done: bool,
 }
 
 /// What a receiver did since it was made.
@@ -36,7 +50,7 @@ pub struct CodingStats {
     pub recovered: u64,
     /// Symbols that said nothing new, as most do when little is lost.
     pub redundant: u64,
-    /// Symbols that cover payloads that are given up, or that are no symbols.
+    /// Symbols that cover units that are given up, or that are no symbols.
     pub useless: u64,
     /// Symbols that contradict others or combine to what is no payload: the sender is broken, or began anew.
     pub inconsistent: u64,
@@ -46,7 +60,7 @@ pub struct CodingStats {
 struct Equation {
     /// By slot; zero for what is known.
     coefficients: [u8; HORIZON],
-    bytes: Vec<u8>,
+    bytes: Unit,
 }
 
 impl CodingReceiver {
@@ -55,59 +69,73 @@ impl CodingReceiver {
         CodingReceiver {
             newest: None,
             span: 0,
-            payloads: vec![None; HORIZON],
+            slots: vec![Slot::default(); HORIZON],
             equations: BTreeMap::new(),
+            has_loose: false,
             stats: CodingStats::default(),
         }
     }
 
-    /// The payload `number` came. Returns what is new by it, with numbers: the payload itself first, unless
-    /// it was known, then those that it helped to recover.
+    /// The payload came whose first unit is `number`. Returns what is new by it, with the numbers of first units: the
+    /// payload itself first, unless it was known, then those that it helped to recover.
     ///
     /// A number [`HORIZON`] or more ahead of the newest makes the receiver begin again from there; one so far behind it was
     /// given up, and nothing is new. A payload over [`MAX_PAYLOAD_BYTES`] is returned and otherwise treated as lost.
     pub fn handle_payload(&mut self, number: u32, payload: &[u8]) -> Vec<(u32, Vec<u8>)> {
+        let cut = if payload.len() <= MAX_PAYLOAD_BYTES { units(payload) } else { Vec::new() };
         self.move_to(number);
-        let slot = slot(number);
-        if self.age(number) >= HORIZON || self.payloads[slot].is_some() {
+        self.move_to(number.wrapping_add(cut.len().saturating_sub(1) as u32));
+        if self.age(number) >= HORIZON || self.slots[slot(number)].is_done {
             return Vec::new();
         }
         let mut new = vec![(number, payload.to_vec())];
-        if payload.len() <= MAX_PAYLOAD_BYTES {
-            self.substitute(slot, with_length(payload));
-            self.collect_solved(&mut new);
+        self.slots[slot(number)].is_done = true;
+        self.ends(number.wrapping_sub(1));
+        if cut.is_empty() {
+            return new;
         }
+        self.ends(number.wrapping_add(cut.len() as u32 - 1));
+        for (number, unit) in (0..).map(|after| number.wrapping_add(after)).zip(cut) {
+            self.substitute(slot(number), unit);
+            self.slots[slot(number)].is_done = true;
+        }
+        self.collect_solved();
+        self.assemble(&mut new);
         new
     }
 
-    /// Symbols came in packet `packet`, that of payload `end` or, without one, ahead of that; hand the payload over first.
-    /// Returns the payloads that the symbols recover, with numbers.
+    /// Symbols came in packet `packet`, that of the payload whose first unit is `end` or, without one, ahead of that; hand
+    /// the payload over first. Returns the payloads that the symbols recover, with the numbers of their first units.
     pub fn handle_symbols(&mut self, packet: u32, end: u32, symbols: Symbols) -> Vec<(u32, Vec<u8>)> {
         let mut new = Vec::new();
         if symbols.combinations.is_empty() {
             return new;
         }
-        self.move_to(end.wrapping_sub(1));
+        let before = end.wrapping_sub(1);
+        self.move_to(before);
+        self.ends(before);
+        self.ends(before.wrapping_sub(symbols.window.into()));
         for (index, bytes) in (0..).zip(symbols.combinations) {
             match self.equation(packet, index, end, symbols.window, bytes) {
                 Some(equation) => self.insert(equation),
                 None => self.stats.useless += 1,
             }
-            self.collect_solved(&mut new);
         }
+        self.collect_solved();
+        self.assemble(&mut new);
         new
     }
 
-    /// Of the last [`MAX_WINDOW`] payloads: how many symbols it takes to recover all that are unknown, and how far back
+    /// Of the last [`MAX_WINDOW_UNITS`]: how many symbols it takes to recover all that are unknown, and how far back
     /// from the newest the oldest of them lies, that one counted. `None` when there is no unknown.
-    pub fn missing(&self) -> Option<(u8, u8)> {
-        let ages = 0..self.span.min(MAX_WINDOW.into());
+    pub fn missing(&self) -> Option<(u16, u16)> {
+        let ages = 0..self.span.min(MAX_WINDOW_UNITS.into());
         let newest = self.newest?;
         let slot_of = |age: usize| slot(newest.wrapping_sub(age as u32));
-        let unknown = |age: &usize| self.payloads[slot_of(*age)].is_none();
+        let unknown = |age: &usize| self.slots[slot_of(*age)].unit.is_none();
         let oldest = ages.clone().rev().find(unknown)?;
         let wanted = ages.filter(unknown).filter(|age| !self.equations.contains_key(&slot_of(*age))).count();
-        Some((wanted as u8, oldest as u8 + 1))
+        Some((wanted as u16, oldest as u16 + 1))
     }
 
     /// What it did so far.
@@ -123,14 +151,14 @@ impl CodingReceiver {
         }
         self.newest = Some(number);
         if ahead as usize >= HORIZON {
-            self.payloads.fill(None);
+            self.slots.fill(Slot::default());
             self.equations.clear();
             self.span = 1;
             return;
         }
         for step in 0..ahead.cast_unsigned() {
             let slot = slot(number.wrapping_sub(step));
-            self.payloads[slot] = None;
+            self.slots[slot] = Slot::default();
             self.equations.remove(&slot);
         }
         self.span = (self.span + ahead as usize).min(HORIZON);
@@ -141,35 +169,42 @@ impl CodingReceiver {
         self.newest.unwrap_or(number).wrapping_sub(number) as usize
     }
 
+    /// A payload ends with this unit.
+    fn ends(&mut self, number: u32) {
+        if self.age(number) < HORIZON {
+            self.slots[slot(number)].ends = true;
+        }
+    }
+
     /// The symbol without what is known; `None` when it can be of no use.
-    fn equation(&self, packet: u32, index: u8, end: u32, window: u8, bytes: Vec<u8>) -> Option<Equation> {
-        let is_symbol = (1..=MAX_WINDOW).contains(&window) && bytes.len() <= MAX_SYMBOL_BYTES;
+    fn equation(&self, packet: u32, index: u8, end: u32, window: u16, bytes: Unit) -> Option<Equation> {
+        let is_symbol = (1..=MAX_WINDOW_UNITS).contains(&window);
         if !is_symbol || self.age(end.wrapping_sub(window.into())) >= HORIZON {
             return None;
         }
         let mut equation = Equation { coefficients: [0; HORIZON], bytes };
         for before_end in 1..=window.into() {
             let number = end.wrapping_sub(before_end);
-            let coefficient = coefficient(packet, index, number as u8);
-            match &self.payloads[slot(number)] {
-                Some(payload) => equation.add_bytes(coefficient, payload),
+            let coefficient = coefficient(packet, index, number as u16);
+            match &self.slots[slot(number)].unit {
+                Some(unit) => add_scaled(&mut equation.bytes, coefficient, unit),
                 None => equation.coefficients[slot(number)] = coefficient,
             }
         }
         Some(equation)
     }
 
-    /// `payload`, behind its length, is that of `slot`.
-    fn substitute(&mut self, slot: usize, payload: Vec<u8>) {
+    /// `unit` is that of `slot`.
+    fn substitute(&mut self, slot: usize, unit: Unit) {
         if let Some(mut equation) = self.equations.remove(&slot) {
-            equation.substitute(slot, &payload);
+            equation.substitute(slot, &unit);
             self.insert(equation);
         } else {
             for equation in self.equations.values_mut() {
-                equation.substitute(slot, &payload);
+                equation.substitute(slot, &unit);
             }
         }
-        self.payloads[slot] = Some(payload);
+        self.slots[slot].unit = Some(unit);
     }
 
     /// Takes in an equation whose unknowns are unknown indeed, and restores the echelon form.
@@ -184,6 +219,11 @@ impl CodingReceiver {
             }
             return;
         };
+        if self.equations.len() == usize::from(MAX_LOST_UNITS) {
+            // What it was for is too old to be of much use.
+            let oldest = self.slots_by_age().find(|slot| self.equations.contains_key(slot));
+            oldest.into_iter().for_each(|slot| _ = self.equations.remove(&slot));
+        }
         equation.scale(inverse(equation.coefficients[pivot]));
         for other in self.equations.values_mut() {
             other.add(other.coefficients[pivot], &equation);
@@ -191,25 +231,46 @@ impl CodingReceiver {
         self.equations.insert(pivot, equation);
     }
 
-    /// Takes out the equations that are solved and appends their payloads, oldest first. No other equation mentions
-    /// them.
-    fn collect_solved(&mut self, new: &mut Vec<(u32, Vec<u8>)>) {
-        if self.equations.is_empty() {
-            return;
-        }
-        for slot in self.slots_by_age() {
-            let Some(equation) = self.equations.get(&slot).filter(|equation| equation.is_solved()) else {
+    /// Takes out the equations that are solved. No other equation mentions their unknowns.
+    fn collect_solved(&mut self) {
+        let (slots, has_loose) = (&mut self.slots, &mut self.has_loose);
+        self.equations.retain(|&pivot, equation| {
+            let is_solved = equation.is_solved();
+            if is_solved {
+                slots[pivot].unit = Some(equation.bytes);
+                *has_loose = true;
+            }
+            !is_solved
+        });
+    }
+
+    /// Appends the payloads whose units are all known, oldest first.
+    fn assemble(&mut self, new: &mut Vec<(u32, Vec<u8>)>) {
+        let Some(newest) = self.newest.filter(|_| std::mem::take(&mut self.has_loose)) else { return };
+        // The unit before the oldest is not remembered.
+        for age in (0..HORIZON - 1).rev() {
+            let first = newest.wrapping_sub(age as u32);
+            let Slot { unit: Some(unit), is_done: false, .. } = self.slots[slot(first)] else { continue };
+            let place = place(&unit);
+            let count = place.as_ref().map_or(1, |place| place.end.div_ceil(UNIT_BYTES));
+            let slots = (0..count as u32).map(|after| slot(first.wrapping_add(after)));
+            let bytes = slots.clone().map_while(|slot| self.slots[slot].unit).collect::<Vec<_>>();
+            if !self.slots[slot(first.wrapping_sub(1))].ends || count > age + 1 || bytes.len() < count {
+                self.has_loose = true;
                 continue;
-            };
-            match without_length(&equation.bytes) {
+            }
+            match place.and_then(|place| without_zeros(bytes.as_flattened(), place)) {
                 Some(payload) => {
                     self.stats.recovered += 1;
-                    self.payloads[slot] = Some(with_length(&payload));
-                    new.push((self.number(slot), payload));
+                    slots.for_each(|slot| self.slots[slot].is_done = true);
+                    self.ends(first.wrapping_add(count as u32 - 1));
+                    new.push((first, payload));
                 }
-                None => self.stats.inconsistent += 1,
+                None => {
+                    self.stats.inconsistent += 1;
+                    slots.for_each(|slot| self.slots[slot].unit = None);
+                }
             }
-            self.equations.remove(&slot);
         }
     }
 
@@ -217,12 +278,6 @@ impl CodingReceiver {
     fn slots_by_age(&self) -> impl Iterator<Item = usize> + use<> {
         let oldest = slot(self.newest.unwrap_or_default()) + 1;
         (oldest..oldest + HORIZON).map(|slot| slot % HORIZON)
-    }
-
-    /// Whose slot this is.
-    fn number(&self, of_slot: usize) -> u32 {
-        let newest = self.newest.unwrap_or_default();
-        newest.wrapping_sub(((slot(newest) + HORIZON - of_slot) % HORIZON) as u32)
     }
 }
 
@@ -236,15 +291,8 @@ impl Equation {
     fn add(&mut self, factor: u8, other: &Equation) {
         if factor != 0 {
             add_scaled(&mut self.coefficients, factor, &other.coefficients);
-            self.add_bytes(factor, &other.bytes);
+            add_scaled(&mut self.bytes, factor, &other.bytes);
         }
-    }
-
-    fn add_bytes(&mut self, factor: u8, bytes: &[u8]) {
-        if self.bytes.len() < bytes.len() {
-            self.bytes.resize(bytes.len(), 0);
-        }
-        add_scaled(&mut self.bytes, factor, bytes);
     }
 
     fn scale(&mut self, factor: u8) {
@@ -252,10 +300,10 @@ impl Equation {
         scale(&mut self.bytes, factor);
     }
 
-    fn substitute(&mut self, slot: usize, payload: &[u8]) {
+    fn substitute(&mut self, slot: usize, unit: &Unit) {
         let coefficient = std::mem::take(&mut self.coefficients[slot]);
         if coefficient != 0 {
-            self.add_bytes(coefficient, payload);
+            add_scaled(&mut self.bytes, coefficient, unit);
         }
     }
 
@@ -265,6 +313,12 @@ impl Equation {
     }
 }
 
+/// The bytes at `place`, with nothing but zeros behind them.
+fn without_zeros(bytes: &[u8], place: std::ops::Range<usize>) -> Option<Vec<u8>> {
+    let (bytes, padding) = bytes.split_at_checked(place.end)?;
+    padding.iter().all(|byte| *byte == 0).then(|| bytes[place.start..].to_vec())
+}
+
 /// Where a number is kept. Numbers may wrap, since [`HORIZON`] divides 2^32.
 fn slot(number: u32) -> usize {
     number as usize % HORIZON
@@ -272,16 +326,15 @@ fn slot(number: u32) -> usize {
 
 #[cfg(test)]
 impl CodingReceiver {
-    /// The echelon form that the head of this file describes, and the bounds.
+    /// The echelon form that the head of this file describes.
     pub(super) fn assert_invariants(&self) {
-        assert!(self.payloads.iter().flatten().all(|payload| payload.len() <= MAX_SYMBOL_BYTES));
         for (pivot, equation) in &self.equations {
             let oldest = self.slots_by_age().find(|slot| equation.coefficients[*slot] != 0);
             assert_eq!(oldest, Some(*pivot));
             assert_eq!(equation.coefficients[*pivot], 1);
-            assert!(!equation.is_solved() && equation.bytes.len() <= MAX_SYMBOL_BYTES);
+            assert!(!equation.is_solved());
             for (slot, coefficient) in equation.coefficients.iter().enumerate() {
-                let is_known = self.payloads[slot].is_some();
+                let is_known = self.slots[slot].unit.is_some();
                 let is_other_pivot = slot != *pivot && self.equations.contains_key(&slot);
                 assert!(*coefficient == 0 || !is_known && !is_other_pivot);
             }

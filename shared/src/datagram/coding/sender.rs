@@ -3,23 +3,27 @@
 use std::collections::VecDeque;
 
 use super::gf256::add_scaled;
-use super::symbol::{Symbols, coefficient, with_length};
-use super::{MAX_PAYLOAD_BYTES, MAX_SYMBOLS_PER_PACKET, MAX_WINDOW};
+use super::symbol::{Symbols, Unit, coefficient, units};
+use super::{MAX_PAYLOAD_BYTES, MAX_SYMBOLS_PER_PACKET, MAX_WINDOW_UNITS, UNIT_BYTES};
 
 /// Remembers the newest payloads and combines them.
 #[derive(Debug, Default)]
 pub struct CodingSender {
-    /// Behind their lengths, oldest first, at most [`MAX_WINDOW`].
-    payloads: VecDeque<Vec<u8>>,
-    /// The number after the newest one's.
-    next: u8,
+    /// Those of the newest payloads, oldest first, at most [`MAX_WINDOW_UNITS`].
+    units: VecDeque<Unit>,
+    /// How many units each of these payloads has, oldest first.
+    payloads: VecDeque<u16>,
+    /// The number after the newest unit's.
+    next: u16,
 }
 
 /// A payload that no packet carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("payload {number} of {bytes} bytes is over the {MAX_PAYLOAD_BYTES} that the code takes: split it")]
+#[error(
+    "payload at unit {number} of {bytes} bytes is over the {MAX_PAYLOAD_BYTES} that the code takes: split it"
+)]
 pub struct PayloadTooLong {
-    number: u8,
+    number: u16,
     bytes: usize,
 }
 
@@ -29,54 +33,76 @@ impl CodingSender {
         CodingSender::default()
     }
 
-    /// The number of the next payload.
-    pub fn next(&self) -> u8 {
+    /// The number of the next payload's first unit.
+    pub fn next(&self) -> u16 {
         self.next
     }
 
-    /// Remembers the next payload, and forgets the one [`MAX_WINDOW`] before it.
+    /// Remembers the next payload, and forgets those that no symbol reaches any more.
     ///
     /// # Errors
     ///
-    /// A payload that is too long: it has its number all the same, and symbols cover only what comes then.
+    /// A payload that is too long: it has a number all the same, and symbols cover only what comes then.
     pub fn push(&mut self, payload: &[u8]) -> Result<(), PayloadTooLong> {
         let number = self.next;
-        self.next = number.wrapping_add(1);
         if payload.len() > MAX_PAYLOAD_BYTES {
+            self.next = number.wrapping_add(1);
+            self.units.clear();
             self.payloads.clear();
             return Err(PayloadTooLong { number, bytes: payload.len() });
         }
-        if self.payloads.len() == usize::from(MAX_WINDOW) {
-            self.payloads.pop_front();
+        let before = self.units.len();
+        self.units.extend(units(payload));
+        let count = (self.units.len() - before) as u16;
+        self.payloads.push_back(count);
+        self.next = number.wrapping_add(count);
+        while self.units.len() > MAX_WINDOW_UNITS.into() {
+            let oldest = self.payloads.pop_front().unwrap_or_default();
+            self.units.drain(..usize::from(oldest));
         }
-        self.payloads.push_back(with_length(payload));
         Ok(())
     }
 
-    /// Up to `count` symbols (at most [`MAX_SYMBOLS_PER_PACKET`]) for packet `packet`, over the newest `window` payloads or
-    /// as many as are remembered; none when there are none. No two packets of a connection have the same number.
-    pub fn symbols(&self, packet: u32, window: u8, count: u8) -> Symbols {
-        let window = self.payloads.len().min(usize::from(window.min(MAX_WINDOW)));
+    /// Whether there is nothing to combine.
+    pub fn is_empty(&self) -> bool {
+        self.units.is_empty()
+    }
+
+    /// How many units the newest `payloads` have, or as many of these as are remembered.
+    pub fn units_of(&self, payloads: u8) -> u16 {
+        self.payloads.iter().rev().take(payloads.into()).sum()
+    }
+
+    /// Up to `count` symbols (at most [`MAX_SYMBOLS_PER_PACKET`]) for packet `packet`, over the payloads of the newest
+    /// `window` units or as many as are remembered; none when there are none. No two packets of a connection have the same
+    /// number.
+    pub fn symbols(&self, packet: u32, window: u16, count: u8) -> Symbols {
+        let window = self.whole_payloads(window);
         if window == 0 || count == 0 {
             return Symbols::default();
         }
-        let covered = self.payloads.range(self.payloads.len() - window..);
-        let longest = covered.clone().map(Vec::len).max().unwrap_or_default();
+        let covered = self.units.range(self.units.len() - usize::from(window)..);
         let combination = |index: u8| {
-            let mut bytes = vec![0; longest];
-            for (payload, before_end) in covered.clone().zip((1..=window).rev()) {
-                let number = self.next.wrapping_sub(before_end as u8);
-                add_scaled(&mut bytes, coefficient(packet, index, number), payload);
+            let mut bytes = [0; UNIT_BYTES];
+            for (unit, before_end) in covered.clone().zip((1..=window).rev()) {
+                add_scaled(&mut bytes, coefficient(packet, index, self.next.wrapping_sub(before_end)), unit);
             }
             bytes
         };
         let combinations = (0..count.min(MAX_SYMBOLS_PER_PACKET)).map(combination).collect();
-        Symbols { window: window as u8, combinations }
+        Symbols { window, combinations }
     }
 
-    /// How long each symbol over the newest `window` payloads is, bytes; 0 when there is none.
-    pub fn symbol_bytes(&self, window: u8) -> usize {
-        self.payloads.iter().rev().take(window.min(MAX_WINDOW).into()).map(Vec::len).max().unwrap_or_default()
+    /// The units of the newest payloads that together have at least so many, or all there are.
+    fn whole_payloads(&self, window: u16) -> u16 {
+        let mut units = 0;
+        for payload in self.payloads.iter().rev() {
+            if units >= window {
+                break;
+            }
+            units += payload;
+        }
+        units
     }
 }
 
@@ -87,26 +113,26 @@ mod tests {
     #[test]
     fn a_symbol_covers_the_payloads_before_that_of_its_packet() {
         let mut sender = CodingSender::new();
+        assert!(sender.is_empty());
         assert_eq!(sender.symbols(0, 8, 1), Symbols::default());
-        sender.push(b"first").unwrap();
-        let alone = sender.symbols(1, 8, 2);
-        assert_eq!((alone.window, alone.combinations.len(), alone.encoded_bytes()), (1, 2, 13));
-        sender.push(b"second, longer").unwrap();
-        let both = sender.symbols(2, 8, 1);
-        assert_eq!((both.window, both.combinations[0].len(), sender.symbol_bytes(8)), (2, 15, 15));
-        assert_eq!(sender.symbols(2, 1, 9).window, 1);
-        assert_eq!(sender.symbols(2, 1, 9).combinations.len(), usize::from(MAX_SYMBOLS_PER_PACKET));
+        sender.push(&[7; 3]).unwrap();
+        sender.push(&[9; 16]).unwrap();
+        assert_eq!((sender.next(), sender.units_of(1), sender.units_of(9)), (3, 2, 3));
+        assert_eq!(sender.symbols(2, 8, 1).window, 3);
+        assert_eq!(sender.symbols(2, 1, 9).window, 2, "it begins with a payload");
+        assert_eq!(sender.symbols(2, 3, 255).combinations.len(), usize::from(MAX_SYMBOLS_PER_PACKET));
         assert_eq!(sender.symbols(2, 0, 1), Symbols::default());
     }
 
     #[test]
     fn the_window_is_bounded() {
         let mut sender = CodingSender::new();
-        for _ in 0..100 {
-            sender.push(&[1; 10]).unwrap();
+        for _ in 0..300 {
+            sender.push(&[1; 40]).unwrap();
         }
-        assert_eq!(sender.payloads.len(), usize::from(MAX_WINDOW));
-        assert_eq!(sender.symbols(100, 255, 1).window, MAX_WINDOW);
+        assert_eq!(sender.units.len(), 170 * 3);
+        assert_eq!(sender.units_of(255), 170 * 3);
+        assert_eq!(sender.symbols(100, u16::MAX, 1).window, 170 * 3);
     }
 
     #[test]
@@ -116,10 +142,10 @@ mod tests {
         let refused = sender.push(&[0; MAX_PAYLOAD_BYTES + 1]).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "payload 1 of 1401 bytes is over the 1400 that the code takes: split it"
+            "payload at unit 1 of 1401 bytes is over the 1400 that the code takes: split it"
         );
         assert_eq!((sender.next(), sender.symbols(2, 8, 1)), (2, Symbols::default()));
         sender.push(&[0; MAX_PAYLOAD_BYTES]).unwrap();
-        assert_eq!(sender.symbols(3, 8, 1).window, 1);
+        assert_eq!(sender.symbols(3, 1, 1).window, 88);
     }
 }

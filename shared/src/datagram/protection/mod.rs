@@ -52,7 +52,7 @@ mod simulation;
 
 use std::time::Duration;
 
-use super::coding::MAX_WINDOW;
+use super::coding::{MAX_WINDOW, UNIT_BYTES};
 use super::loss::LossReport;
 
 /// A link and its load, as far as a [`Protection`] depends on them.
@@ -69,8 +69,27 @@ pub struct Conditions {
     pub loss: LossReport,
     /// Live payload as it leaves, without headers and symbols.
     pub payload_bytes_per_second: u32,
-    /// The longest payload of the last window: about what a symbol takes.
+    /// Of these, a payload's in the mean...
+    pub payload_bytes_mean: u32,
+    /// ... and the longest one's of the last window.
     pub payload_bytes_max: u32,
+}
+
+impl Conditions {
+    /// How many units the payloads that are lost together have each: a lost one may be the longest, the more of them the
+    /// less each is it.
+    pub fn units_per_payload(&self) -> f64 {
+        let [mean, max] =
+            [self.payload_bytes_mean, self.payload_bytes_max.max(self.payload_bytes_mean)].map(f64::from);
+        let bytes = mean + (max - mean) / self.burst();
+        // Behind their length, and the last one is not full.
+        (bytes + 1.0) / UNIT_BYTES as f64 + 0.5
+    }
+
+    /// Mean length of a burst of losses, packets.
+    fn burst(&self) -> f64 {
+        (f64::from(self.loss.burst_tenths) / 10.0).max(1.0)
+    }
 }
 
 /// How live packets leave.
@@ -125,7 +144,7 @@ impl Protection {
     /// The protection for these conditions.
     pub fn choose(conditions: &Conditions) -> Protection {
         let loss = f64::from(conditions.loss.loss_per_mille.min(1000)) / 1000.0;
-        let burst = (f64::from(conditions.loss.burst_tenths) / 10.0).max(1.0);
+        let burst = conditions.burst();
         let budget_s = (AGE_MAX_S - conditions.one_way_delay.as_secs_f64()).clamp(0.2, 0.6);
         let tick_s = tick_s(conditions, loss, burst, budget_s);
         let ticks = budget_s / tick_s;
@@ -176,29 +195,29 @@ fn needed_symbols(loss: f64, burst: f64, ticks: f64) -> f64 {
 
 /// Symbols a tick that cost next to nothing: 2 % of the link, and not more than one.
 fn cheap_symbols(conditions: &Conditions, tick_s: f64) -> f64 {
-    (0.02 * bytes_per_second(conditions) * tick_s / symbol_bytes(conditions)).min(1.0)
+    (0.02 * bytes_per_second(conditions) * tick_s / symbols_bytes(conditions)).min(1.0)
 }
 
 /// The share that is filled where [`LOAD_MAX`] leaves room for too few symbols against bursts: they take what is kept for the
 /// backlog while none waits, but for a packet a second, so that the link's queue empties now and then.
 fn load_full(conditions: &Conditions) -> f64 {
-    let packet = f64::from(conditions.packet_overhead_bytes) + f64::from(conditions.payload_bytes_max);
+    let packet = f64::from(conditions.packet_overhead_bytes) + f64::from(conditions.payload_bytes_mean);
     (1.0 - packet / bytes_per_second(conditions)).max(LOAD_MAX)
 }
 
 /// Symbols a tick for which there is room beside payload and headers, on a link that is filled to `load`.
 fn affordable_symbols(conditions: &Conditions, tick_s: f64, load: f64) -> f64 {
     let free = load * bytes_per_second(conditions) - f64::from(conditions.payload_bytes_per_second);
-    (free * tick_s - f64::from(conditions.packet_overhead_bytes)) / symbol_bytes(conditions)
+    (free * tick_s - f64::from(conditions.packet_overhead_bytes)) / symbols_bytes(conditions)
 }
 
 fn bytes_per_second(conditions: &Conditions) -> f64 {
     conditions.rate_bits_per_second.max(1) as f64 / 8.0
 }
 
-/// A symbol with the payload's length and its share of the packet's own header.
-fn symbol_bytes(conditions: &Conditions) -> f64 {
-    f64::from(conditions.payload_bytes_max) + 5.0
+/// What the symbols for a payload take.
+fn symbols_bytes(conditions: &Conditions) -> f64 {
+    conditions.units_per_payload() * UNIT_BYTES as f64
 }
 
 #[cfg(test)]
@@ -213,6 +232,7 @@ mod tests {
         one_way_delay: Duration::from_millis(300),
         loss: LossReport { loss_per_mille: 10, burst_tenths: 10 },
         payload_bytes_per_second: 800,
+        payload_bytes_mean: 30,
         payload_bytes_max: 30,
     };
 
@@ -237,22 +257,22 @@ mod tests {
     fn a_narrow_link_is_not_filled_with_headers_and_symbols() {
         let iridium = Conditions { rate_bits_per_second: 2_400, payload_bytes_per_second: 80, ..BGAN };
         assert_eq!(Protection::choose(&iridium).tick, TICK_MAX);
-        let full = Conditions { payload_bytes_per_second: 7_000, payload_bytes_max: 500, ..BGAN };
+        let full = Conditions { payload_bytes_per_second: 7_000, payload_bytes_mean: 500, ..BGAN };
         assert_eq!(Protection::choose(&full).symbols_percent, 10);
     }
 
     #[test]
     fn symbols_take_what_is_kept_for_the_backlog_where_they_are_few() {
-        let protect = |loss_per_mille, burst_tenths, payload_bytes_per_second, payload_bytes_max| {
+        let protect = |loss_per_mille, burst_tenths, payload_bytes_per_second, payload_bytes_mean| {
             let loss = LossReport { loss_per_mille, burst_tenths };
-            Protection::choose(&Conditions { loss, payload_bytes_per_second, payload_bytes_max, ..BGAN })
+            Protection::choose(&Conditions { loss, payload_bytes_per_second, payload_bytes_mean, ..BGAN })
         };
         assert_eq!(protect(20, 20, 800, 30).load_percent, 90);
         let large = protect(50, 30, 2800, 60);
-        // 7885 bytes a second, less 2800 and 50 headers of 55, for 50 times as many symbols of 65.
-        assert_eq!((large.load_percent, large.symbols_percent), (98, 71));
+        // 7885 bytes a second, less 2800 and 50 headers of 55, for 50 times as many symbols of 69.
+        assert_eq!((large.load_percent, large.symbols_percent), (98, 67));
         // However bad it is, what the link carries is used.
-        assert_eq!(protect(90, 50, 2800, 60).symbols_percent, 71);
+        assert_eq!(protect(90, 50, 2800, 60).symbols_percent, 67);
     }
 
     #[test]
@@ -270,6 +290,7 @@ mod tests {
             loss_per_mille: u16,
             burst_tenths: u16,
             payload_bytes_per_second: u32,
+            payload_bytes_mean: u32,
             payload_bytes_max: u32,
         ) {
             let protection = Protection::choose(&Conditions {
@@ -278,6 +299,7 @@ mod tests {
                 one_way_delay: Duration::from_millis(delay_ms),
                 loss: LossReport { loss_per_mille, burst_tenths },
                 payload_bytes_per_second,
+                payload_bytes_mean,
                 payload_bytes_max,
             });
             prop_assert!((TICK_MIN..=TICK_MAX).contains(&protection.tick));

@@ -8,15 +8,13 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::{Conditions, Protection};
-use crate::datagram::coding::{CodingReceiver, CodingSender, MAX_SYMBOLS_PER_PACKET};
+use crate::datagram::coding::{CodingReceiver, CodingSender, MAX_SYMBOLS_PER_PACKET, units_of};
 use crate::datagram::loss::LossReport;
 
 /// Headers of a packet: QUIC, UDP and IP.
 const OVERHEAD_BYTES: f64 = 54.0;
 /// What a frame takes apart from its samples, with the packet's own header.
 const FRAME_BYTES: f64 = 10.0;
-/// What a symbol takes apart from the longest payload of its window.
-const SYMBOL_BYTES: f64 = 4.0;
 /// How the bytes of frames of as many samples differ.
 const SPREAD: Range<f64> = 0.7..1.3;
 /// Until the ground has noticed that something is missing and said so.
@@ -58,9 +56,10 @@ enum Repair {
 
 /// A payload that is not settled yet.
 struct Live {
+    /// Its first unit.
     number: u32,
     sample_times_ms: Vec<f64>,
-    bytes: f64,
+    bytes: usize,
     has_arrived: bool,
     asked_ms: f64,
 }
@@ -74,7 +73,7 @@ struct Simulation {
     last_arrival_ms: f64,
     receiver: CodingReceiver,
     live: VecDeque<Live>,
-    /// When the vehicle learns that a payload is missing, and its number.
+    /// When the vehicle learns that a payload is missing, and its first unit.
     requests: VecDeque<(f64, u32)>,
     /// How many samples had which age.
     ages: Vec<u64>,
@@ -98,11 +97,10 @@ impl Simulation {
             sent_bytes: 0.0,
         };
         let mut sender = CodingSender::new();
-        let mut longest = VecDeque::from(vec![0.0f64; protection.window.into()]);
         let interval_ms = 1e3 / scenario.samples_per_second;
-        let (mut number, mut packet, mut tick, mut samples, mut next_sample_ms, mut credit) =
-            (0, 0, 0, 0u32, 0.0, 0);
-        while number < packets {
+        let (mut payloads, mut number, mut packet, mut tick, mut samples, mut next_sample_ms, mut credit) =
+            (0, 0, 0, 0, 0u32, 0.0, 0.0);
+        while payloads < packets {
             tick += 1;
             let now_ms = f64::from(tick) * protection.tick.as_secs_f64() * 1e3;
             simulation.answer_requests(now_ms);
@@ -112,55 +110,57 @@ impl Simulation {
                 samples += 1;
                 next_sample_ms = (f64::from(samples) + simulation.rng.random_range(0.0..0.9)) * interval_ms;
             }
-            credit += protection.symbols_percent;
+            let units_per_payload = f64::from(number) / f64::from(payloads).max(1.0);
+            let owed = f64::from(protection.symbols_percent) / 100.0 * units_per_payload;
+            credit += owed;
             let has_payload = !sample_times_ms.is_empty();
-            if !has_payload && (!protection.fills_idle_ticks || credit < 100) {
+            if !has_payload && (!protection.fills_idle_ticks || credit < units_per_payload) {
                 continue;
             }
             packet += 1;
-            let symbols = (credit / 100).min(MAX_SYMBOLS_PER_PACKET.into());
-            credit = (credit - 100 * symbols).min(100);
-            let symbol_bytes =
-                SYMBOL_BYTES + longest.iter().fold(0.0f64, |longest, bytes| longest.max(*bytes));
-            let payload: [u8; 4] = number.to_le_bytes();
-            let mut bytes = f64::from(symbols) * symbol_bytes;
-            let symbols = sender.symbols(packet, protection.window, symbols as u8);
-            if has_payload {
+            let window = sender.units_of(protection.window);
+            let symbols = sender.symbols(packet, window, credit.min(MAX_SYMBOLS_PER_PACKET.into()) as u8);
+            let count = symbols.combinations.len();
+            credit = (credit - count as f64).min(owed.max(1.0));
+            let mut bytes = symbols.encoded_bytes();
+            let payload = has_payload.then(|| {
                 let spread = simulation.rng.random_range(SPREAD);
-                let own = FRAME_BYTES + sample_times_ms.len() as f64 * scenario.sample_bytes * spread;
-                bytes += own;
-                longest.rotate_left(1);
-                *longest.back_mut().unwrap() = own;
-                sender.push(&payload).unwrap();
+                let samples = sample_times_ms.len() as f64 * scenario.sample_bytes * spread;
+                vec![0; (FRAME_BYTES + samples) as usize]
+            });
+            let first = number;
+            if let Some(payload) = &payload {
+                bytes += payload.len();
+                sender.push(payload).unwrap();
                 simulation.live.push_back(Live {
                     number,
                     sample_times_ms,
-                    bytes: own,
+                    bytes: payload.len(),
                     has_arrived: false,
                     asked_ms: 0.0,
                 });
+                payloads += 1;
+                number += units_of(payload.len()) as u32;
             }
             if let Some(at_ms) = simulation.send(now_ms, bytes) {
-                let mut new = if has_payload {
-                    simulation.receiver.handle_payload(number, &payload)
-                } else {
-                    Vec::new()
+                let mut new = match payload {
+                    Some(payload) => simulation.receiver.handle_payload(first, &payload),
+                    None => Vec::new(),
                 };
-                new.extend(simulation.receiver.handle_symbols(packet, number, symbols));
+                new.extend(simulation.receiver.handle_symbols(packet, first, symbols));
                 simulation.arrive(at_ms, &new);
                 if repair == Repair::Requested {
                     simulation.ask(at_ms);
                 }
             }
-            number += u32::from(has_payload);
         }
         simulation
     }
 
     /// Sends a packet; returns when it arrives, if it does.
-    fn send(&mut self, now_ms: f64, bytes: f64) -> Option<f64> {
+    fn send(&mut self, now_ms: f64, bytes: usize) -> Option<f64> {
         let (scenario, loss) = (&self.scenario, &self.scenario.loss);
-        let wire_bytes = OVERHEAD_BYTES + bytes;
+        let wire_bytes = OVERHEAD_BYTES + bytes as f64;
         self.sent_bytes += wire_bytes;
         self.free_ms = self.free_ms.max(now_ms) + wire_bytes * 8e3 / scenario.rate_bits_per_second;
         let [change, lost, radius, angle]: [f64; 4] = self.rng.random();
@@ -202,18 +202,18 @@ impl Simulation {
     }
 
     fn answer_requests(&mut self, now_ms: f64) {
-        let (mut numbers, mut bytes) = (Vec::new(), 0.0);
+        let (mut payloads, mut bytes) = (Vec::new(), 0);
         while let Some((_, number)) = self.requests.pop_front_if(|(at_ms, _)| *at_ms <= now_ms) {
             if let Some(live) = self.live.iter().find(|live| live.number == number && !live.has_arrived) {
-                numbers.push(number);
+                payloads.push((number, live.bytes));
                 bytes += live.bytes;
             }
         }
-        if !numbers.is_empty()
+        if !payloads.is_empty()
             && let Some(at_ms) = self.send(now_ms, bytes)
         {
-            for number in numbers {
-                let new = self.receiver.handle_payload(number, &number.to_le_bytes());
+            for (number, bytes) in payloads {
+                let new = self.receiver.handle_payload(number, &vec![0; bytes]);
                 self.arrive(at_ms, &new);
             }
         }
@@ -306,24 +306,26 @@ fn scenarios() -> Vec<(&'static str, Scenario, Repair)> {
 /// The protection that a vehicle would choose, which measures its payload as it leaves.
 fn chosen(scenario: &Scenario) -> Protection {
     let samples = scenario.samples_per_second * scenario.sample_bytes;
-    let (mut payload, mut longest) = (samples, scenario.sample_bytes);
+    let (mut payload, mut mean, mut longest) = (samples, scenario.sample_bytes, scenario.sample_bytes);
     for _ in 0..5 {
-        let tick_s = choose(scenario, payload, longest).tick.as_secs_f64();
+        let tick_s = choose(scenario, payload, mean, longest).tick.as_secs_f64();
         let frames = scenario.samples_per_second.min(1.0 / tick_s);
         payload = samples + frames * FRAME_BYTES;
+        mean = payload / frames;
         longest =
             FRAME_BYTES + SPREAD.end * scenario.sample_bytes * (scenario.samples_per_second / frames).ceil();
     }
-    choose(scenario, payload, longest)
+    choose(scenario, payload, mean, longest)
 }
 
-fn choose(scenario: &Scenario, payload: f64, longest: f64) -> Protection {
+fn choose(scenario: &Scenario, payload: f64, mean: f64, longest: f64) -> Protection {
     Protection::choose(&Conditions {
         rate_bits_per_second: scenario.rate_bits_per_second as u64,
         packet_overhead_bytes: OVERHEAD_BYTES as u32,
         one_way_delay: Duration::from_secs_f64(scenario.delay_ms / 1e3),
         loss: scenario.loss.report,
         payload_bytes_per_second: payload as u32,
+        payload_bytes_mean: mean as u32,
         payload_bytes_max: longest as u32,
     })
 }
