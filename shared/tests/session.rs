@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
+use tern_shared::datagram::coding::CERTAIN_PACKETS;
 use tern_shared::datagram::loss::LossReport;
 use tern_shared::id::{Epoch, SchemaId, Token};
 use tern_shared::message::{
@@ -520,9 +521,12 @@ fn start_after(older: u64) -> (Start, usize) {
 #[test]
 fn a_payload_tells_its_offset_where_the_number_of_the_one_before_is_uncertain() {
     let (start, packets) = start_after(100);
-    assert!(start == Start::Next && (60..255).contains(&packets), "{start:?} after {packets}");
-    let (start, packets) = start_after(400);
-    assert!(start == Start::At(1) && packets > 255, "{start:?} after {packets}");
+    assert!(
+        start == Start::Next && (60..CERTAIN_PACKETS as usize).contains(&packets),
+        "{start:?} after {packets}"
+    );
+    let (start, packets) = start_after(1200);
+    assert!(start == Start::At(1) && packets > CERTAIN_PACKETS as usize, "{start:?} after {packets}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ const REORDERING: u32 = 16;
 /// A run of this many losses is an outage: no code bridges it, so it shall not make the code thicker.
 const OUTAGE: u32 = 64;
 /// How many packets the share of loss looks back on.
-const HORIZON_PACKETS: f64 = 1000.0;
+pub(crate) const HORIZON_PACKETS: f64 = 1000.0;
 /// What is assumed before anything was seen counts as much as so many packets.
 const ASSUMED_PACKETS: f64 = 200.0;
 /// How many bursts their mean length looks back on.

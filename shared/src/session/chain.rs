@@ -7,14 +7,14 @@ use std::time::Duration;
 use super::queues::QueueFill;
 use crate::codec::predictive::{Decoder, FrameError};
 use crate::codec::{DecodeError, SchemaTable};
-use crate::datagram::coding::{CodingReceiver, HORIZON, UnitNumbers, units_of};
+use crate::datagram::coding::{CodingReceiver, HORIZON, MAX_LOST_UNITS, UnitNumbers, units_of};
 use crate::id::SchemaId;
 use crate::message::{Lack, LivePacket, Payload, Wanted};
 use crate::record::Record;
 use crate::time::Instant;
 
-/// Payloads that wait for the one that they continue, or for a schema.
-const MAX_WAITING: usize = 64;
+/// Payloads that wait for the one that they continue, or for a schema: as many as come back together, and some more.
+const MAX_WAITING: usize = MAX_LOST_UNITS as usize + 64;
 /// How long they do: longer than coded symbols take to recover one. The vehicle sends their records again.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 /// The same while a schema is asked for: on 2400 bit/s, that and the answer take two seconds.
@@ -159,9 +159,10 @@ impl Chain {
         QueueFill::new("payloads that wait for another", self.waiting.len(), MAX_WAITING)
     }
 
-    /// Coded symbols that would recover all payloads that are lost.
+    /// Coded symbols that would recover all payloads that are lost, unless so much is that none are of use.
     pub(super) fn wanted(&self) -> Option<Wanted> {
-        self.coding.missing().map(|(symbols, window)| Wanted { symbols, window })
+        let missing = self.coding.missing().filter(|(symbols, _)| *symbols <= MAX_LOST_UNITS);
+        missing.map(|(symbols, window)| Wanted { symbols, window })
     }
 
     /// Whether these symbols are wanted for one payload, as far as can be told.

@@ -31,7 +31,7 @@ const ACK_INTERVAL: Duration = Duration::from_secs(1);
 const HURRIED_INTERVAL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(400));
 /// The same when delay or rate grow, for a vehicle that finds out the link's rate, and after a [`LONG_SILENCE`].
 const SOON_INTERVAL: Duration = Duration::from_millis(250);
-/// So many packets later the symbol that recovers a single lost payload has most likely come.
+/// So many packets later the symbols that recover a single lost payload have most likely come.
 const SYMBOL_PACKETS: u32 = 4;
 /// After so long without a packet the first one is answered at once: the vehicle waits for it to send its backlog.
 const LONG_SILENCE: Duration = Duration::from_millis(1500);

@@ -7,11 +7,10 @@ use super::allowance::Allowance;
 use super::live::Chain;
 use super::load::{FIRST_LOAD, Load};
 use crate::datagram::coding::{
-    CodingSender, MAX_LOST_UNITS, MAX_PAYLOAD_BYTES, MAX_SYMBOLS_PER_PACKET, MAX_WINDOW_UNITS, Symbols,
-    UNIT_BYTES, units_of,
+    CodingSender, MAX_LOST_UNITS, MAX_PAYLOAD_BYTES, MAX_SYMBOLS_PER_PACKET, Symbols, UNIT_BYTES, units_of,
 };
-use crate::datagram::loss::{HORIZON_BURSTS, LossReport};
-use crate::datagram::protection::{Conditions, LOAD_MAX, Protection};
+use crate::datagram::loss::{HORIZON_BURSTS, HORIZON_PACKETS, LossReport};
+use crate::datagram::protection::{Conditions, LOAD_MAX, Protection, TICK_MAX};
 use crate::message::Wanted;
 use crate::time::Instant;
 
@@ -24,6 +23,10 @@ const UNLIMITED_BITS_PER_SECOND: u64 = 1_000_000_000;
 /// The shortest time between two frames that others may continue, seconds: either end keeps only so many, and the
 /// acknowledged ones are a round trip and a feedback old.
 const RESTART_S: f64 = 0.5;
+/// How long a payload may keep the link busy...
+const PAYLOAD_TIME: Duration = Duration::from_millis(200);
+/// ... where that is over so many bytes.
+const MIN_PAYLOAD_ROOM: usize = 48;
 /// The most frames in the dark of which one stands aside: what begins while the link comes back waits for the next.
 const ASIDE_INTERVAL_MAX: f64 = 4.0;
 /// Up to this much loss, symbols wait for the next payload: with more, the packets of their own are worth their headers.
@@ -38,12 +41,19 @@ const BESIDE_BACKLOG: f64 = 0.7;
 /// How much symbols may save up or overdraw, as time of the link.
 const SYMBOLS_SAVED: Duration = Duration::from_millis(250);
 
+/// The longest that something is not said again because a burst may last, unless ticks are longer.
+const AFTER_BURST_MAX: Duration = Duration::from_millis(200);
+
 /// How long symbols wait for the next payload at most: payloads of a narrow link are up to a second apart, and a lost one comes
 /// back that much later.
 const PAYLOAD_WAIT_MAX: Duration = Duration::from_millis(500);
 /// How long they wait for one that is late, at most: half of a long tick is too much.
 const PAYLOAD_LATE_MAX: Duration = Duration::from_millis(100);
 
+/// How long the symbols of a packet that the ground asks for may keep the link busy...
+const ASKED_TIME: Duration = Duration::from_millis(500);
+/// ... where they are more than so many.
+const MIN_ASKED: u16 = 4;
 /// For how many payloads the symbols are, at least, that leave without one where losses come in bursts. More of them in fewer
 /// packets would leave longer bursts in time, fewer of them more headers.
 const LEAST_ALONE: f64 = 0.6;
@@ -165,9 +175,11 @@ impl Shield {
         self.protection = protection(&self.conditions, self.pins);
     }
 
-    /// A burst of losses that began now is likely to be over by then.
+    /// When what is lost now may be said again: a burst of losses is likely to be over then.
     pub(super) fn after_burst(&self, now: Instant) -> Instant {
-        now + self.protection.tick.mul_f64(f64::from(self.conditions.loss.burst_tenths) / 5.0)
+        let tick = self.protection.tick;
+        let bursts = tick.mul_f64(2.0 * f64::from(self.conditions.loss.burst_tenths) / 10.0);
+        now + bursts.min(AFTER_BURST_MAX).max(tick)
     }
 
     /// Time between live packets.
@@ -177,7 +189,7 @@ impl Shield {
 
     /// How many payloads symbols reach back.
     pub(super) fn window(&self) -> u32 {
-        self.protection.window.into()
+        u32::from(self.protection.window).min(self.coding.payloads() as u32)
     }
 
     /// For how many payloads symbols go with each.
@@ -229,10 +241,18 @@ impl Shield {
     }
 
     /// How long a payload should be in a packet that has this much room, and how long it may be: where symbols are needed,
-    /// a loss shall take only so many, and it leaves room for some.
+    /// it leaves room for some, and a loss shall take neither too many of them nor long to come back.
     pub(super) fn payload_room(&self, room: usize) -> (usize, usize) {
         let room = room.min(MAX_PAYLOAD_BYTES).saturating_sub(PAYLOAD_HEADER_BYTES);
-        if self.conditions.loss.loss_per_mille == 0 { (room, room) } else { (room / 4, room / 2) }
+        if self.conditions.loss.loss_per_mille == 0 {
+            return (room, room);
+        }
+        (self.bytes_in(PAYLOAD_TIME).max(MIN_PAYLOAD_ROOM).min(room / 4), room / 2)
+    }
+
+    /// What the link carries in this time.
+    fn bytes_in(&self, time: Duration) -> usize {
+        (self.conditions.rate_bits_per_second as f64 / 8.0 * time.as_secs_f64()) as usize
     }
 
     /// The ground lacks live payloads and says what would recover them, having received packet `largest`. Since then so
@@ -245,7 +265,7 @@ impl Shield {
         let usual = self.coding.units_of(self.protection.window);
         let under_way = if window <= usual.into() { symbols } else { 0 };
         let lacking = u32::from(wanted.symbols).saturating_sub(under_way);
-        if (1..=MAX_LOST_UNITS.into()).contains(&lacking) && window <= u32::from(MAX_WINDOW_UNITS) {
+        if (1..=MAX_LOST_UNITS.into()).contains(&lacking) && window <= self.coding.units().into() {
             self.asked.symbols = lacking as u16;
             self.asked.window = window as u16;
             // What comes until then shall not wait for it.
@@ -267,15 +287,19 @@ impl Shield {
 
     /// The symbols that packet `number` takes along in the room that is left in it.
     pub(super) fn symbols(&mut self, number: u32, room: usize) -> Symbols {
+        if self.asked.window > self.coding.units() {
+            // What they were for is remembered no more.
+            self.asked.symbols = 0;
+        }
         let is_asked = self.asked.symbols > 0;
         let window = if is_asked { self.asked.window } else { self.coding.units_of(self.protection.window) };
-        if self.coding.is_empty() {
+        if window == 0 {
             self.owed = 0.0;
-            self.asked.symbols = 0;
             return Symbols::default();
         }
         let due = if is_asked {
-            self.asked.symbols
+            let soon = self.bytes_in(ASKED_TIME) / UNIT_BYTES;
+            self.asked.symbols.min((soon as u16).max(MIN_ASKED))
         } else {
             // The last ones may overdraw the account.
             let together = self.symbols_together();
@@ -283,7 +307,8 @@ impl Shield {
             ((self.owed / together).floor().min(affordable) * together) as u16
         };
         let fitting = (room.saturating_sub(WINDOW_BYTES) / UNIT_BYTES).min(MAX_SYMBOLS_PER_PACKET.into());
-        let count = due.min(fitting as u16);
+        // More than there are units bring nothing back that so many do not.
+        let count = due.min(fitting as u16).min(window);
         if is_asked {
             self.asked.symbols -= count;
             self.asked.answered = number;
@@ -320,9 +345,17 @@ impl Shield {
     }
 
     /// How many symbols leave together, as few as may be: where payloads are lost one at a time, those that bring one back
-    /// by themselves.
+    /// by themselves. So where packets are so few that a burst is too long to be bridged.
     fn symbols_together(&self) -> f64 {
-        if self.protection.fills_idle_ticks { 1.0 } else { self.conditions.units_per_payload().ceil() }
+        match self.protection.fills_idle_ticks && self.protection.tick < TICK_MAX {
+            true => 1.0,
+            false => self.coding.longest(self.protection.window).max(1).into(),
+        }
+    }
+
+    /// How many symbols leave without a payload, at least.
+    fn least_alone(&self) -> f64 {
+        (LEAST_ALONE * self.conditions.units_per_payload()).max(self.symbols_together())
     }
 
     /// Time between payloads, about.
@@ -344,8 +377,8 @@ impl Shield {
         let is_crowded =
             self.owed >= (self.symbols_per_payload() + 1.0) * self.conditions.units_per_payload();
         let due = if is_crowded { now } else { self.tail?.0 };
-        let packet = self.conditions.packet_overhead_bytes + self.conditions.payload_bytes_mean;
-        Some(due.max(self.allowance.at(packet as usize)))
+        let symbols = (self.least_alone() * UNIT_BYTES as f64) as usize;
+        Some(due.max(self.allowance.at(self.conditions.packet_overhead_bytes as usize + symbols)))
     }
 
     /// Symbols of the payloads so far for packet `number`, and the number of the next payload, before which they end.
@@ -356,8 +389,7 @@ impl Shield {
             self.tail = (ticks > 1).then(|| (now + self.protection.tick, ticks - 1));
         }
         if self.asked.symbols == 0 {
-            let least = LEAST_ALONE * self.conditions.units_per_payload();
-            self.owed = self.owed.max(least).max(self.symbols_together());
+            self.owed = self.owed.max(self.least_alone());
         }
         (self.coding.next(), self.symbols(number, room))
     }
@@ -366,7 +398,7 @@ impl Shield {
 /// Bursts may well be longer than those that were seen in so many packets: by a standard deviation of their mean.
 fn cautious(seen: LossReport, packets: u32) -> LossReport {
     let burst = (f64::from(seen.burst_tenths) / 10.0).max(1.0);
-    let bursts = f64::from(packets) * f64::from(seen.loss_per_mille) / 1000.0 / burst;
+    let bursts = f64::from(packets).min(HORIZON_PACKETS) * f64::from(seen.loss_per_mille) / 1000.0 / burst;
     // A geometric distribution's.
     let deviation = (burst * (burst - 1.0) / bursts.clamp(1.0, HORIZON_BURSTS)).sqrt();
     LossReport { burst_tenths: ((burst + deviation) * 10.0) as u16, ..seen }
@@ -408,15 +440,15 @@ mod tests {
     fn what_the_ground_asks_for_leaves_at_once_and_is_not_sent_twice() {
         let mut shield = shield(20);
         assert!(!shield.owes(at(1000)));
-        shield.handle_wanted(Wanted { symbols: 3, window: 40 }, 17, 2, 1);
+        shield.handle_wanted(Wanted { symbols: 3, window: 36 }, 17, 2, 1);
         // Of the three one is under way, unless it does not reach back so far.
-        assert!(!shield.owes(at(999)) || shield.asked.window == 42);
+        assert!(!shield.owes(at(999)) || shield.asked.window == 38);
         assert!(shield.owes(at(1000)));
         let (end, symbols) = shield.symbols_alone(at(1000), 30, 1000);
-        assert_eq!((end, symbols.combinations.len(), symbols.window), (40, 3, 40));
+        assert_eq!((end, symbols.combinations.len(), symbols.window), (40, 3, 38));
         assert!(!shield.owes(at(1000)));
         // A feedback that left before they came asks again.
-        shield.handle_wanted(Wanted { symbols: 3, window: 40 }, 29, 2, 4);
+        shield.handle_wanted(Wanted { symbols: 3, window: 36 }, 29, 2, 4);
         assert!(!shield.owes(at(1000)));
         shield.handle_wanted(Wanted { symbols: 1, window: 12 }, 30, 1, 0);
         assert_eq!(shield.symbols_alone(at(1000), 31, 1000).1.combinations.len(), 1);
@@ -489,8 +521,9 @@ mod tests {
     #[test]
     fn single_losses_are_answered_by_whole_payloads_and_bursts_by_what_there_is() {
         let mut shield = shield(20);
+        shield.push(at(1000), &[0; 100]);
         shield.owed = 6.0;
-        assert_eq!(shield.symbols_together(), 7.0, "100 bytes were the longest");
+        assert_eq!(shield.symbols_together(), 7.0);
         assert_eq!(shield.symbols(21, 1000).combinations.len(), 0);
         shield.handle_report(at(1000), 2000, LossReport { loss_per_mille: 50, burst_tenths: 30 }, None);
         assert_eq!((shield.symbols_together(), shield.symbols(22, 1000).combinations.len()), (1.0, 6));
@@ -500,8 +533,8 @@ mod tests {
     fn longer_bursts_are_expected_the_fewer_were_seen() {
         let seen = LossReport { loss_per_mille: 50, burst_tenths: 30 };
         let expected = |packets| cautious(seen, packets).burst_tenths;
-        // The deviation of one is the root of 3 * 2, that of the mean of 50 a seventh of it.
-        assert_eq!([0, 60, 960, 1_000_000].map(expected), [54, 54, 36, 33]);
+        // The deviation of one is the root of 3 * 2, that of the mean of 16 a quarter of it.
+        assert_eq!([0, 60, 960, 1_000_000].map(expected), [54, 54, 36, 36]);
         let single = LossReport { burst_tenths: 10, ..seen };
         assert_eq!(cautious(single, 100), single);
         let any = LossReport { loss_per_mille: u16::MAX, burst_tenths: u16::MAX };

@@ -14,7 +14,7 @@ use super::gf256::{add_scaled, inverse, scale};
 use super::symbol::{Symbols, Unit, coefficient, place, units};
 use super::{HORIZON, MAX_LOST_UNITS, MAX_PAYLOAD_BYTES, MAX_WINDOW_UNITS, UNIT_BYTES};
 
-/// Remembers the newest payloads and recovers those between them that did not come.
+/// Remembers the newest units and recovers the payloads between them that did not come.
 ///
 /// It takes any numbers, symbols and payloads in time and memory that are bounded by [`HORIZON`], [`MAX_WINDOW_UNITS`] and
 /// [`MAX_PAYLOAD_BYTES`]. A receiver serves one run of numbers: a sender that begins anew needs a new receiver, lest
@@ -112,7 +112,9 @@ impl CodingReceiver {
             return new;
         }
         let before = end.wrapping_sub(1);
-        self.move_to(before);
+        if self.move_to(before) {
+            self.span = 0;
+        }
         self.ends(before);
         self.ends(before.wrapping_sub(symbols.window.into()));
         for (index, bytes) in (0..).zip(symbols.combinations) {
@@ -143,18 +145,19 @@ impl CodingReceiver {
         self.stats
     }
 
-    /// Makes `number` the newest, unless one after it is, and gives up what is too old then.
-    fn move_to(&mut self, number: u32) {
+    /// Makes `number` the newest, unless one after it is, and gives up what is too old then. Returns whether that is all that
+    /// there was.
+    fn move_to(&mut self, number: u32) -> bool {
         let ahead = self.newest.map_or(HORIZON as i32, |newest| number.wrapping_sub(newest).cast_signed());
         if ahead <= 0 {
-            return;
+            return false;
         }
         self.newest = Some(number);
         if ahead as usize >= HORIZON {
             self.slots.fill(Slot::default());
             self.equations.clear();
             self.span = 1;
-            return;
+            return true;
         }
         for step in 0..ahead.cast_unsigned() {
             let slot = slot(number.wrapping_sub(step));
@@ -162,6 +165,7 @@ impl CodingReceiver {
             self.equations.remove(&slot);
         }
         self.span = (self.span + ahead as usize).min(HORIZON);
+        false
     }
 
     /// How far a number lies before the newest; very far for one after it.
@@ -259,16 +263,20 @@ impl CodingReceiver {
                 self.has_loose = true;
                 continue;
             }
-            match place.and_then(|place| without_zeros(bytes.as_flattened(), place)) {
-                Some(payload) => {
-                    self.stats.recovered += 1;
-                    slots.for_each(|slot| self.slots[slot].is_done = true);
-                    self.ends(first.wrapping_add(count as u32 - 1));
-                    new.push((first, payload));
-                }
-                None => {
-                    self.stats.inconsistent += 1;
-                    slots.for_each(|slot| self.slots[slot].unit = None);
+            let is_new = slots.clone().all(|slot| !self.slots[slot].is_done)
+                && slots.clone().take(count - 1).all(|slot| !self.slots[slot].ends);
+            let payload =
+                place.filter(|_| is_new).and_then(|place| without_zeros(bytes.as_flattened(), place));
+            if let Some(payload) = payload {
+                self.stats.recovered += 1;
+                slots.for_each(|slot| self.slots[slot].is_done = true);
+                self.ends(first.wrapping_add(count as u32 - 1));
+                new.push((first, payload));
+            } else {
+                self.stats.inconsistent += 1;
+                for slot in slots {
+                    let Slot { unit, is_done, .. } = &mut self.slots[slot];
+                    unit.take_if(|_| !*is_done);
                 }
             }
         }

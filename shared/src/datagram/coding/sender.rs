@@ -63,14 +63,24 @@ impl CodingSender {
         Ok(())
     }
 
-    /// Whether there is nothing to combine.
-    pub fn is_empty(&self) -> bool {
-        self.units.is_empty()
+    /// How many payloads can be combined.
+    pub fn payloads(&self) -> usize {
+        self.payloads.len()
+    }
+
+    /// How many units these have, at most [`MAX_WINDOW_UNITS`].
+    pub fn units(&self) -> u16 {
+        self.units.len() as u16
     }
 
     /// How many units the newest `payloads` have, or as many of these as are remembered.
     pub fn units_of(&self, payloads: u8) -> u16 {
         self.payloads.iter().rev().take(payloads.into()).sum()
+    }
+
+    /// How many units the longest of the newest `payloads` has.
+    pub fn longest(&self, payloads: u8) -> u16 {
+        self.payloads.iter().rev().take(payloads.into()).copied().max().unwrap_or_default()
     }
 
     /// Up to `count` symbols (at most [`MAX_SYMBOLS_PER_PACKET`]) for packet `packet`, over the payloads of the newest
@@ -113,11 +123,12 @@ mod tests {
     #[test]
     fn a_symbol_covers_the_payloads_before_that_of_its_packet() {
         let mut sender = CodingSender::new();
-        assert!(sender.is_empty());
+        assert_eq!((sender.payloads(), sender.units()), (0, 0));
         assert_eq!(sender.symbols(0, 8, 1), Symbols::default());
         sender.push(&[7; 3]).unwrap();
         sender.push(&[9; 16]).unwrap();
         assert_eq!((sender.next(), sender.units_of(1), sender.units_of(9)), (3, 2, 3));
+        assert_eq!((sender.longest(0), sender.longest(9)), (0, 2));
         assert_eq!(sender.symbols(2, 8, 1).window, 3);
         assert_eq!(sender.symbols(2, 1, 9).window, 2, "it begins with a payload");
         assert_eq!(sender.symbols(2, 3, 255).combinations.len(), usize::from(MAX_SYMBOLS_PER_PACKET));
@@ -130,7 +141,7 @@ mod tests {
         for _ in 0..300 {
             sender.push(&[1; 40]).unwrap();
         }
-        assert_eq!(sender.units.len(), 170 * 3);
+        assert_eq!((sender.payloads(), sender.units()), (170, 170 * 3));
         assert_eq!(sender.units_of(255), 170 * 3);
         assert_eq!(sender.symbols(100, u16::MAX, 1).window, 170 * 3);
     }

@@ -76,12 +76,12 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// How many units the payloads that are lost together have each: a lost one may be the longest, the more of them the
-    /// less each is it.
+    /// How many units are reckoned for a payload that is lost: of one by itself, half the way from the mean to the longest;
+    /// the more are lost together, the nearer they come to the mean.
     pub fn units_per_payload(&self) -> f64 {
         let [mean, max] =
             [self.payload_bytes_mean, self.payload_bytes_max.max(self.payload_bytes_mean)].map(f64::from);
-        let bytes = mean + (max - mean) / self.burst();
+        let bytes = mean + (max - mean) / (self.burst() + 1.0);
         // Behind their length, and the last one is not full.
         (bytes + 1.0) / UNIT_BYTES as f64 + 0.5
     }

@@ -82,7 +82,8 @@ struct Simulation {
 }
 
 impl Simulation {
-    fn run(scenario: Scenario, protection: Protection, repair: Repair, packets: u32) -> Simulation {
+    fn run(scenario: Scenario, conditions: &Conditions, repair: Repair, packets: u32) -> Simulation {
+        let protection = Protection::choose(conditions);
         let mut simulation = Simulation {
             scenario,
             rng: StdRng::seed_from_u64(1),
@@ -110,7 +111,7 @@ impl Simulation {
                 samples += 1;
                 next_sample_ms = (f64::from(samples) + simulation.rng.random_range(0.0..0.9)) * interval_ms;
             }
-            let units_per_payload = f64::from(number) / f64::from(payloads).max(1.0);
+            let units_per_payload = conditions.units_per_payload();
             let owed = f64::from(protection.symbols_percent) / 100.0 * units_per_payload;
             credit += owed;
             let has_payload = !sample_times_ms.is_empty();
@@ -119,9 +120,13 @@ impl Simulation {
             }
             packet += 1;
             let window = sender.units_of(protection.window);
-            let symbols = sender.symbols(packet, window, credit.min(MAX_SYMBOLS_PER_PACKET.into()) as u8);
+            // Where losses are single, those for a payload leave together.
+            let longest = f64::from(sender.longest(protection.window).max(1));
+            let together = if protection.fills_idle_ticks { 1.0 } else { longest };
+            let due = (credit / together).floor() * together;
+            let symbols = sender.symbols(packet, window, due.min(MAX_SYMBOLS_PER_PACKET.into()) as u8);
             let count = symbols.combinations.len();
-            credit = (credit - count as f64).min(owed.max(1.0));
+            credit = (credit - count as f64).min(owed.max(together));
             let mut bytes = symbols.encoded_bytes();
             let payload = has_payload.then(|| {
                 let spread = simulation.rng.random_range(SPREAD);
@@ -303,31 +308,28 @@ fn scenarios() -> Vec<(&'static str, Scenario, Repair)> {
     all
 }
 
-/// The protection that a vehicle would choose, which measures its payload as it leaves.
-fn chosen(scenario: &Scenario) -> Protection {
+/// What a vehicle would measure.
+fn conditions(scenario: &Scenario) -> Conditions {
     let samples = scenario.samples_per_second * scenario.sample_bytes;
-    let (mut payload, mut mean, mut longest) = (samples, scenario.sample_bytes, scenario.sample_bytes);
-    for _ in 0..5 {
-        let tick_s = choose(scenario, payload, mean, longest).tick.as_secs_f64();
-        let frames = scenario.samples_per_second.min(1.0 / tick_s);
-        payload = samples + frames * FRAME_BYTES;
-        mean = payload / frames;
-        longest =
-            FRAME_BYTES + SPREAD.end * scenario.sample_bytes * (scenario.samples_per_second / frames).ceil();
-    }
-    choose(scenario, payload, mean, longest)
-}
-
-fn choose(scenario: &Scenario, payload: f64, mean: f64, longest: f64) -> Protection {
-    Protection::choose(&Conditions {
+    let with_payloads = |bytes_per_second: f64, mean: f64, longest: f64| Conditions {
         rate_bits_per_second: scenario.rate_bits_per_second as u64,
         packet_overhead_bytes: OVERHEAD_BYTES as u32,
         one_way_delay: Duration::from_secs_f64(scenario.delay_ms / 1e3),
         loss: scenario.loss.report,
-        payload_bytes_per_second: payload as u32,
+        payload_bytes_per_second: bytes_per_second as u32,
         payload_bytes_mean: mean as u32,
         payload_bytes_max: longest as u32,
-    })
+    };
+    let mut conditions = with_payloads(samples, scenario.sample_bytes, scenario.sample_bytes);
+    for _ in 0..5 {
+        let tick_s = Protection::choose(&conditions).tick.as_secs_f64();
+        let frames = scenario.samples_per_second.min(1.0 / tick_s);
+        let payload = samples + frames * FRAME_BYTES;
+        let samples_max = (scenario.samples_per_second / frames).ceil();
+        let longest = FRAME_BYTES + SPREAD.end * scenario.sample_bytes * samples_max;
+        conditions = with_payloads(payload, payload / frames, longest);
+    }
+    conditions
 }
 
 #[test]
@@ -335,8 +337,9 @@ fn choose(scenario: &Scenario, payload: f64, mean: f64, longest: f64) -> Protect
 fn ages_by_scenario() {
     println!("scenario         load       tick window symbols  bytes/s  p50  p99 p99.9 p99.99 over 1 s");
     for (load, scenario, repair) in scenarios() {
-        let protection = chosen(&scenario);
-        let simulation = Simulation::run(scenario, protection, repair, 1_000_000);
+        let conditions = conditions(&scenario);
+        let protection = Protection::choose(&conditions);
+        let simulation = Simulation::run(scenario, &conditions, repair, 1_000_000);
         println!(
             "{:16} {:10} {:3}  {:5} {:5} % {:8.0} {:4} {:4}  {:4}   {:4} {:.4} %{}",
             scenario.name,
@@ -360,7 +363,7 @@ fn ages_by_scenario() {
 fn single_losses_make_no_sample_late_on_a_geostationary_link() {
     for (load, scenario, repair) in scenarios() {
         if scenario.name.starts_with("geo") && scenario.loss.enter == 0.0 {
-            let simulation = Simulation::run(scenario, chosen(&scenario), repair, 30_000);
+            let simulation = Simulation::run(scenario, &conditions(&scenario), repair, 30_000);
             let name = format!("{} {load}", scenario.name);
             let [p99, p999] = [0.99, 0.999].map(|share| simulation.quantile(share));
             assert!(p99 <= 520 && p999 <= 650 && simulation.late_share() == 0.0, "{name}: {p99} {p999}");
@@ -373,7 +376,7 @@ fn single_losses_make_no_sample_late_on_a_geostationary_link() {
 fn bursts_make_hardly_a_sample_late_where_the_link_has_room() {
     for (load, scenario, repair) in scenarios() {
         if scenario.name == "geo-bgan-burst5" && load != "synthetic" {
-            let simulation = Simulation::run(scenario, chosen(&scenario), repair, 100_000);
+            let simulation = Simulation::run(scenario, &conditions(&scenario), repair, 100_000);
             assert!(simulation.late_share() <= 2e-4 && simulation.quantile(0.999) <= 900, "{load}");
         }
     }
