@@ -329,6 +329,31 @@ mod tests {
     }
 
     #[test]
+    fn it_waits_for_as_many_as_come_back_together() {
+        let (packets, mut chain) = (packets(202), Chain::new());
+        let units = |packet: &LivePacket| u32::from(packet.unit_number) + (1 << 16);
+        let mut coding = CodingSender::new();
+        for packet in &packets {
+            let payload = Payload::decode(&packet.payload).unwrap();
+            coding.push(&payload.encode_covered()).unwrap();
+        }
+        for index in [0, 201] {
+            chain.handle_packet(at(0), without_symbols(&packets[index])).unwrap();
+        }
+        assert_eq!(decoded(&mut chain, 0), [0]);
+        let wanted = chain.wanted().unwrap();
+        assert_eq!(u32::from(wanted.symbols), units(&packets[201]) - units(&packets[1]));
+        let mut header = packets[201].header;
+        for _ in 0..wanted.symbols.div_ceil(50) {
+            header.number += 1;
+            let symbols = coding.symbols(header.number, wanted.window, 50);
+            let packet = LivePacket { header, unit_number: coding.next(), payload: Vec::new(), symbols };
+            chain.handle_packet(at(100), packet).unwrap();
+        }
+        assert_eq!(decoded(&mut chain, 100).len(), 201);
+    }
+
+    #[test]
     fn one_that_continues_what_was_acknowledged_does_not_wait() {
         let (packets, mut chain) = (packets_with_restarts(6, &[3]), Chain::new());
         for index in [0, 3, 4] {

@@ -573,8 +573,8 @@ impl EdgeSession {
         self.control.repeats.push_front((now, announcements));
     }
 
-    /// Has schemas declared once more, in a datagram after what may be a burst of losses: until the stream has repeated one that was lost, which
-    /// takes it two round trips, all records that share its frames would wait.
+    /// Has schemas declared once more, in a datagram after what may be a burst of losses: until the stream has repeated one
+    /// that was lost, which takes it two round trips, all records that share its frames would wait.
     fn repeat_later(&mut self, now: Instant, schemas: &[SchemaAnnouncement]) {
         let may_help = self.phase == Phase::Open && !self.is_dark(now);
         let Some(datagrams) = self.datagrams.as_ref().filter(|_| may_help) else { return };

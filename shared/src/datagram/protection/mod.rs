@@ -7,9 +7,9 @@
 //!    shall hold ten bursts of mean length. Headers limit that: they may take a tenth of a link without loss, 15 % with
 //!    single losses, 45 % with bursts of three, and never more than 65 %. Below 25 ms it is 20.
 //! 2. **Symbols.** Among the ticks of the budget, so many packets are lost: one mean burst, the expected losses, and
-//!    six standard deviations. The others must bring as many symbols, half a symbol a tick where the budget holds less than
-//!    five bursts. Where the link cannot carry that, it is filled to 90 %, with bursts up to a packet a second; where a
-//!    symbol a packet takes less than 2 % of it, there is one.
+//!    six standard deviations. The others must bring symbols for as many payloads, for half of one a tick where the budget
+//!    holds less than five bursts. Where the link cannot carry that, it is filled to 90 %, with bursts up to a packet a second;
+//!    where symbols for a payload a packet take less than 2 % of it, there are so many.
 //! 3. **Window.** The budget's ticks: what is older comes too late to be fresh. With bursts half as many again, as a long
 //!    one outlasts the budget, and what no symbol covers any more comes round trips later.
 //!
@@ -41,10 +41,10 @@
 //! seven bursts a budget instead of ten, p99.9 rises by 40 to 90 ms. With single losses a window of twice the length
 //! gives the same ages.
 //!
-//! Two limits remain. Bursts of 5 % need more than one symbol a packet, for which large samples leave no room
+//! Two limits remain. Bursts of 5 % need symbols for more than one payload a packet, for which large samples leave no room
 //! (synthetic). And on a link as narrow as Certus, packets cannot be so dense that a long burst is short: there the
 //! short way back helps, as the ground asks at once for what is missing ("asked"; the flight leaves no room for that
-//! here). The session does so, keeps symbols to an allowance, and makes payloads alike; `testbed/tests/freshness.rs` has
+//! here). The session does so, and keeps symbols to an allowance; `testbed/tests/freshness.rs` has
 //! the ages that come of all that.
 
 #[cfg(test)]
@@ -99,7 +99,7 @@ pub struct Protection {
     pub tick: Duration,
     /// Payloads that a symbol covers, 8 to [`MAX_WINDOW`].
     pub window: u8,
-    /// Symbols for every 100 ticks, 10 to 300.
+    /// For how many payloads symbols leave in 100 ticks, 10 to 300.
     pub symbols_percent: u16,
     /// What live packets and their symbols may fill of the link while no backlog waits.
     pub load_percent: u8,
@@ -115,7 +115,7 @@ pub const TICK_MIN: Duration = Duration::from_millis(20);
 pub const TICK_MAX: Duration = Duration::from_millis(500);
 
 /// What is below this is [`TICK_MIN`]: sensors that tell of themselves 50 times a second then have one record a packet, not
-/// one and now and then two, for which all symbols of a window would be twice as long.
+/// one and now and then two, of which a loss takes twice as many symbols.
 const TICK_DENSE_S: f64 = 0.025;
 /// The tick where nothing is lost and the link is wide.
 const TICK_UNDISTURBED_S: f64 = 0.1;
@@ -132,7 +132,8 @@ const BURST_MIN: f64 = 1.5;
 const DEVIATIONS: f64 = 6.0;
 /// The largest share of the ticks that is reckoned to be lost: what is left has to bring it back, four symbols a tick.
 const LOST_MAX: f64 = 0.8;
-/// Symbols a tick where the budget holds fewer bursts than this: no number of them brings a long one back in time.
+/// Symbols a tick, in payloads, where the budget holds fewer bursts than this: no number of them brings a long one back in
+/// time.
 const FEW_TICKS_SYMBOLS: f64 = 0.5;
 const BURSTS_MIN: f64 = 5.0;
 /// Share of the link that live packets fill at most.
@@ -179,7 +180,7 @@ fn tick_s(conditions: &Conditions, loss: f64, burst: f64, budget_s: f64) -> f64 
     }
 }
 
-/// Symbols a tick that bring back what is lost within `ticks`.
+/// For how many payloads symbols bring back what is lost within `ticks`, a tick.
 fn needed_symbols(loss: f64, burst: f64, ticks: f64) -> f64 {
     if loss == 0.0 {
         return 0.1;
@@ -193,7 +194,7 @@ fn needed_symbols(loss: f64, burst: f64, ticks: f64) -> f64 {
     lost / (ticks - lost)
 }
 
-/// Symbols a tick that cost next to nothing: 2 % of the link, and not more than one.
+/// For how many payloads symbols cost next to nothing, a tick: 2 % of the link, and not more than one.
 fn cheap_symbols(conditions: &Conditions, tick_s: f64) -> f64 {
     (0.02 * bytes_per_second(conditions) * tick_s / symbols_bytes(conditions)).min(1.0)
 }
@@ -205,7 +206,7 @@ fn load_full(conditions: &Conditions) -> f64 {
     (1.0 - packet / bytes_per_second(conditions)).max(LOAD_MAX)
 }
 
-/// Symbols a tick for which there is room beside payload and headers, on a link that is filled to `load`.
+/// For how many payloads symbols have room, a tick, beside payload and headers, on a link that is filled to `load`.
 fn affordable_symbols(conditions: &Conditions, tick_s: f64, load: f64) -> f64 {
     let free = load * bytes_per_second(conditions) - f64::from(conditions.payload_bytes_per_second);
     (free * tick_s - f64::from(conditions.packet_overhead_bytes)) / symbols_bytes(conditions)
