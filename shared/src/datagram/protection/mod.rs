@@ -19,21 +19,21 @@
 //!
 //! ```text
 //! scenario         load       tick window symbols bytes/s  p50  p99 p99.9  over 1 s
-//! geo-clean        synthetic   100      8    10 %    3182  340  397   406  0
-//! geo-clean        flight      100      8    31 %    1587  329  380   384  0
-//! geo-bgan         synthetic    60     10    42 %    4592  370  481   573  0.0002 %
-//! geo-bgan         flight       60     10    42 %    2163  350  458   547  0.0001 %
-//! geo-bgan-loss5   synthetic    54     11   108 %    7207  387  502   577  0
-//! geo-bgan-loss5   flight       54     11   145 %    3397  357  465   530  0
-//! geo-bgan-burst5  synthetic    20     45    65 %    7787  353  683  1162  0.20 %
-//! geo-bgan-burst5  small        20     45   177 %    7717  350  514   737  0.011 %
-//! geo-bgan-burst5  flight       20     45   230 %    7594  349  498   690  0.004 %
-//! leo-certus       synthetic    32     28    22 %    1855  127  844  2459  0.8 %
-//!   asked                                            1866  127  627  1325  0.3 %
-//! leo-certus       flight       32     28    10 %    2739  121    -     -  1.6 %
-//! leo-starlink     synthetic    37     24   100 %    8277   44   71   240  0
-//! leo-starlink     flight       37     24   100 %    3598   44   71   239  0
-//! iridium-2400     synthetic   500      8    50 %     223 1050 1915  2945  61 %
+//! geo-clean        synthetic   100      8    11 %    3192  340  397   406  0
+//! geo-clean        flight      100      8    33 %    1605  330  381   384  0
+//! geo-bgan         synthetic    60     10    42 %    4529  369  482   582  0.0004 %
+//! geo-bgan         flight       60     10    42 %    2173  350  458   545  0.0002 %
+//! geo-bgan-loss5   synthetic    54     11   123 %    7181  385  499   579  0
+//! geo-bgan-loss5   flight       54     11   145 %    3410  357  466   534  0
+//! geo-bgan-burst5  synthetic    20     45    72 %    7896  352  646  1061  0.13 %
+//! geo-bgan-burst5  small        20     45   183 %    7931  351  509   721  0.008 %
+//! geo-bgan-burst5  flight       20     45   230 %    7702  349  498   686  0.004 %
+//! leo-certus       synthetic    32     28    21 %    1543  134 1187  3407  1.2 %
+//!   asked                                            1555  134  708  1634  0.5 %
+//! leo-certus       flight       32     28    10 %    2727  113    -     -  1.6 %
+//! leo-starlink     synthetic    37     24   100 %    7055   44   72   244  0
+//! leo-starlink     flight       37     24   100 %    3622   44   71   240  0
+//! iridium-2400     synthetic   500      8    50 %     225 1055 1936  2977  62 %
 //! ```
 //!
 //! Without a protection, what the link loses would be late: 1 to 5 %. The choices matter as follows. With four
@@ -44,7 +44,7 @@
 //! Two limits remain. Bursts of 5 % need symbols for more than one payload a packet, for which large samples leave no room
 //! (synthetic). And on a link as narrow as Certus, packets cannot be so dense that a long burst is short: there the
 //! short way back helps, as the ground asks at once for what is missing ("asked"; the flight leaves no room for that
-//! here). The session does so, and keeps symbols to an allowance; `testbed/tests/freshness.rs` has
+//! here). The session does so, sends more of them at idle ticks, and keeps them to an allowance; `testbed/tests/freshness.rs` has
 //! the ages that come of all that.
 
 #[cfg(test)]
