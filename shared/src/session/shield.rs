@@ -54,6 +54,8 @@ const PAYLOAD_LATE_MAX: Duration = Duration::from_millis(100);
 const ASKED_TIME: Duration = Duration::from_millis(500);
 /// ... where they are more than so many.
 const MIN_ASKED: u16 = 4;
+/// Of single losses, one of so many payloads is likely to be the next that symbols bring back.
+const LAST_PAYLOADS: u8 = 2;
 /// For how many payloads the symbols are, at least, that leave without one where losses come in bursts. More of them in fewer
 /// packets would leave longer bursts in time, fewer of them more headers.
 const LEAST_ALONE: f64 = 0.6;
@@ -336,7 +338,7 @@ impl Shield {
             let waits = is_light && self.payloads >= KNOWN_PAYLOADS;
             let tick = self.protection.tick;
             let interval = if waits { self.payload_interval().min(PAYLOAD_WAIT_MAX).max(tick) } else { tick };
-            let units = self.conditions.units_per_payload();
+            let units = self.units_per_payload();
             let symbols = self.symbols_per_payload() * units * interval.as_secs_f64() / tick.as_secs_f64();
             self.owed = (self.owed + symbols).min(MAX_OWED * units);
             self.tail = Some((now + interval + (interval / 2).min(PAYLOAD_LATE_MAX), ticks));
@@ -344,18 +346,28 @@ impl Shield {
         number
     }
 
-    /// How many symbols leave together, as few as may be: where payloads are lost one at a time, those that bring one back
-    /// by themselves. So where packets are so few that a burst is too long to be bridged.
-    fn symbols_together(&self) -> f64 {
-        match self.protection.fills_idle_ticks && self.protection.tick < TICK_MAX {
-            true => 1.0,
-            false => self.coding.longest(self.protection.window).max(1).into(),
+    /// Whether losses come in bursts, and packets are so many that one can be bridged.
+    fn bridges_bursts(&self) -> bool {
+        self.protection.fills_idle_ticks && self.protection.tick < TICK_MAX
+    }
+
+    /// How many units a loss is reckoned with: where payloads are lost one at a time, those of one of the last.
+    fn units_per_payload(&self) -> f64 {
+        match self.bridges_bursts() {
+            true => self.conditions.units_per_payload(),
+            false => self.coding.longest(LAST_PAYLOADS).max(1).into(),
         }
+    }
+
+    /// How many symbols leave together, as few as may be: those that bring a payload back by themselves, or in bursts, which
+    /// take many anyway, any number.
+    fn symbols_together(&self) -> f64 {
+        if self.bridges_bursts() { 1.0 } else { self.units_per_payload() }
     }
 
     /// How many symbols leave without a payload, at least.
     fn least_alone(&self) -> f64 {
-        (LEAST_ALONE * self.conditions.units_per_payload()).max(self.symbols_together())
+        if self.bridges_bursts() { LEAST_ALONE * self.units_per_payload() } else { self.units_per_payload() }
     }
 
     /// Time between payloads, about.
@@ -374,8 +386,7 @@ impl Shield {
         if self.asked.symbols > 0 {
             return Some(now);
         }
-        let is_crowded =
-            self.owed >= (self.symbols_per_payload() + 1.0) * self.conditions.units_per_payload();
+        let is_crowded = self.owed >= (self.symbols_per_payload() + 1.0) * self.units_per_payload();
         let due = if is_crowded { now } else { self.tail?.0 };
         let symbols = (self.least_alone() * UNIT_BYTES as f64) as usize;
         Some(due.max(self.allowance.at(self.conditions.packet_overhead_bytes as usize + symbols)))
