@@ -54,8 +54,8 @@ const PAYLOAD_LATE_MAX: Duration = Duration::from_millis(100);
 const ASKED_TIME: Duration = Duration::from_millis(500);
 /// ... where they are more than so many.
 const MIN_ASKED: u16 = 4;
-/// Of single losses, one of so many payloads is likely to be the next that symbols bring back.
-const LAST_PAYLOADS: u8 = 2;
+/// Of single losses, that of one of so many payloads is the next that symbols bring back.
+const LAST_PAYLOADS: u8 = 4;
 /// For how many payloads the symbols are, at least, that leave without one where losses come in bursts. More of them in fewer
 /// packets would leave longer bursts in time, fewer of them more headers.
 const LEAST_ALONE: f64 = 0.6;
