@@ -38,7 +38,7 @@ impl FileProtection {
             "protection.symbols_percent",
             self.symbols_percent,
             SYMBOLS_PERCENT,
-            "0 to 300 symbols for every 100 packets",
+            "0 to 300: for how many of 100 packets symbols leave",
         )?;
         Ok(Pins {
             tick: tick_ms.map(Duration::from_millis),

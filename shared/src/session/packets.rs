@@ -74,8 +74,8 @@ impl Packets {
         self.next
     }
 
-    /// A packet leaves, with so many units of a payload and so many coded symbols. Returns what is taken for lost because nothing was heard of it for too
-    /// many packets.
+    /// A packet leaves, with so many units of a payload and so many coded symbols. Returns what is taken for lost because
+    /// nothing was heard of it for too many packets.
     pub(super) fn sent(
         &mut self,
         now: Now,

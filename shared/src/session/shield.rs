@@ -53,7 +53,7 @@ const PAYLOAD_LATE_MAX: Duration = Duration::from_millis(100);
 /// How long the symbols of a packet that the ground asks for may keep the link busy...
 const ASKED_TIME: Duration = Duration::from_millis(500);
 /// ... where they are more than so many.
-const MIN_ASKED: u16 = 4;
+const MIN_ASKED: usize = 4;
 /// Of single losses, that of one of so many payloads is the next that symbols bring back.
 const LAST_PAYLOADS: u8 = 4;
 /// For how many payloads the symbols are, at least, that leave without one where losses come in bursts. More of them in fewer
@@ -300,8 +300,8 @@ impl Shield {
             return Symbols::default();
         }
         let due = if is_asked {
-            let soon = self.bytes_in(ASKED_TIME) / UNIT_BYTES;
-            self.asked.symbols.min((soon as u16).max(MIN_ASKED))
+            let soon = (self.bytes_in(ASKED_TIME) / UNIT_BYTES).max(MIN_ASKED);
+            usize::from(self.asked.symbols).min(soon) as u16
         } else {
             // The last ones may overdraw the account.
             let together = self.symbols_together();
@@ -463,6 +463,18 @@ mod tests {
         assert!(!shield.owes(at(1000)));
         shield.handle_wanted(Wanted { symbols: 1, window: 12 }, 30, 1, 0);
         assert_eq!(shield.symbols_alone(at(1000), 31, 1000).1.combinations.len(), 1);
+    }
+
+    #[test]
+    fn an_answer_keeps_a_narrow_link_busy_for_half_a_second_a_packet() {
+        // Of the last, half a second takes as many symbols as 16 bits count, and one.
+        for (rate, expected) in [(2_400, 9), (500, 4), (64_000, 60), (16_777_216, 60)] {
+            let mut shield = Shield::new(Pins::default(), Some(rate), 55, Some(LossReport::ASSUMED));
+            (0..50).for_each(|_| _ = shield.push(at(0), &[0; 30]));
+            shield.handle_wanted(Wanted { symbols: 60, window: 80 }, 40, 0, 0);
+            let (_, symbols) = shield.symbols_alone(at(0), 50, 1200);
+            assert_eq!(symbols.combinations.len(), expected, "{rate} bit/s");
+        }
     }
 
     #[test]

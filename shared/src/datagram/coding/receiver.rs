@@ -39,7 +39,7 @@ struct Slot {
     unit: Option<Unit>,
     /// A payload ends with it.
     ends: bool,
-    /// The payload that begins with it is complete.
+    /// The payload that it belongs to is complete.
     is_done: bool,
 }
 
@@ -145,8 +145,8 @@ impl CodingReceiver {
         self.stats
     }
 
-    /// Makes `number` the newest, unless one after it is, and gives up what is too old then. Returns whether that is all that
-    /// there was.
+    /// Makes `number` the newest, unless one after it is, and gives up what is too old then. Returns whether it began again,
+    /// with nothing that it remembers.
     fn move_to(&mut self, number: u32) -> bool {
         let ahead = self.newest.map_or(HORIZON as i32, |newest| number.wrapping_sub(newest).cast_signed());
         if ahead <= 0 {

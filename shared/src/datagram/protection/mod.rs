@@ -44,8 +44,8 @@
 //! Two limits remain. Bursts of 5 % need symbols for more than one payload a packet, for which large samples leave no room
 //! (synthetic). And on a link as narrow as Certus, packets cannot be so dense that a long burst is short: there the
 //! short way back helps, as the ground asks at once for what is missing ("asked"; the flight leaves no room for that
-//! here). The session does so, sends more of them at idle ticks, and keeps them to an allowance; `testbed/tests/freshness.rs` has
-//! the ages that come of all that.
+//! here). The session does so, sends more of them at idle ticks, and keeps them to an allowance;
+//! `testbed/tests/freshness.rs` has the ages that come of all that.
 
 #[cfg(test)]
 mod simulation;
