@@ -271,6 +271,49 @@ fn streams_that_begin_in_the_dark_do_not_hold_up_the_others_when_the_link_is_bac
     assert_eq!((streams(&rest), streams(&live)), (vec![1], vec![0]));
 }
 
+#[test]
+fn streams_that_began_just_ahead_of_the_dark_are_live_when_there_are_no_others() {
+    let mut edge = edge(0, Some(64_000));
+    open_on_datagrams(&mut edge);
+    edge.handle_schema(SchemaId(0), schema(0).1);
+    for sequence in 0..40 {
+        edge.handle_frame(frame(sequence, 0, 3));
+        sent(&mut edge, at(2_000 + sequence * 100));
+    }
+    // Perhaps only what the ground says is lost.
+    let record = Record { schema: SchemaId(0), time: at(0).wall, values: vec![Value::Text("text".into())] };
+    let (rest, live) = edge.divide(at(6_000), Batch::new(vec![record]));
+    assert_eq!((rest.records().len(), live.records().len()), (0, 1));
+}
+
+/// When probes leave while records do and the ground is not heard from 2 s on, milliseconds.
+fn probes_in_the_dark(rate_bits_per_second: u64) -> Vec<u64> {
+    let mut edge = edge(0, Some(rate_bits_per_second));
+    open_on_datagrams(&mut edge);
+    edge.handle_schema(SchemaId(0), schema(0).1);
+    let is_probe = |bytes: &[u8]| matches!(ToGround::decode(bytes), Ok(ToGround::Probe(_)));
+    let mut probes = Vec::new();
+    for millis in (2_000..62_000).step_by(10) {
+        if millis % 1_000 == 0 {
+            edge.handle_frame(frame(millis / 1_000 - 2, 0, 3));
+        }
+        edge.handle_timeout(at(millis));
+        probes.extend(sent(&mut edge, at(millis)).iter().filter(|bytes| is_probe(bytes)).map(|_| millis));
+    }
+    probes
+}
+
+#[test]
+fn a_ground_that_is_not_heard_is_probed_often_at_first_but_not_on_a_narrow_link() {
+    let wide = probes_in_the_dark(64_000);
+    let first_after = |time: u64| wide.iter().position(|probe| *probe > time).unwrap();
+    // In the dark from 2.5 s after the first packet on; every fifth then begins a new connection.
+    assert!((5..=8).contains(&(first_after(7_000) - first_after(4_400))), "{wide:?}");
+    assert!((8..=12).contains(&(wide.len() - first_after(22_000))), "{wide:?}");
+    let narrow = probes_in_the_dark(2_400);
+    assert!(narrow.windows(2).skip(2).all(|pair| pair[1] - pair[0] >= 4_900), "{narrow:?}");
+}
+
 /// The schemas that leave at this time, by message.
 fn declared(edge: &mut EdgeSession, now: Now) -> Vec<(Channel, usize)> {
     std::iter::from_fn(|| edge.poll_transmit(now, true))

@@ -34,8 +34,13 @@ pub(super) const MAX_IN_FLIGHT: usize = 16 * 1024;
 const EARLY_MESSAGES: usize = MAX_EARLY_MESSAGES / 2;
 /// Time between clock probes once the first ones are answered. Also keeps an idle connection alive.
 const PROBE_INTERVAL: Duration = Duration::from_secs(30);
-/// Time between probes while nothing is heard on datagrams: where nothing is live, they alone find the link up again.
-const DARK_PROBE_INTERVAL: Duration = Duration::from_secs(5);
+/// Time between probes while nothing is heard on datagrams, as a share of how long that is: what takes the ground's few packets
+/// may be a burst, which lasts until so many were sent...
+const DARK_PROBE_SHARE: u32 = 8;
+/// ... within these bounds: where nothing is live, they alone find the link up again...
+const DARK_PROBE_INTERVAL: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// ... and where that is longer, the time in which the link carries twenty of them.
+const DARK_PROBES_BYTES: u64 = 20 * 80;
 /// Time between the first probes of a session.
 const FIRST_PROBE_INTERVAL: Duration = Duration::from_secs(2);
 /// How many those are.
@@ -76,8 +81,7 @@ const PARITY_PARTS: usize = 4;
 impl EdgeSession {
     /// The next message, charged to the link.
     pub(super) fn next_transmit(&mut self, now: Now, stream_has_room: bool) -> Option<Transmit> {
-        if self.datagrams.is_some() && self.is_dark(now.instant) {
-            let soon = now.instant + DARK_PROBE_INTERVAL;
+        if let Some(soon) = self.next_dark_probe(now.instant) {
             self.control.next_probe = self.control.next_probe.map(|due| due.min(soon));
         }
         self.follow_rate(now.instant);
@@ -121,6 +125,16 @@ impl EdgeSession {
             auto_rate.handle_sent(now.instant, packet.filter(|_| packet != next), wire_bytes);
         }
         Some(Transmit { channel, bytes })
+    }
+
+    /// When the next probe leaves at the latest, while nothing is heard on datagrams.
+    fn next_dark_probe(&self, now: Instant) -> Option<Instant> {
+        let is_dark = self.datagrams.is_some() && self.is_dark(now);
+        let since = self.awaiting_since().filter(|_| is_dark)?;
+        let (least, most) = DARK_PROBE_INTERVAL;
+        let rate = self.rate_bits_per_second().unwrap_or(u64::MAX).max(1);
+        let carried = Duration::from_millis(DARK_PROBES_BYTES * 8000 / rate);
+        Some(now + (now.since(since) / DARK_PROBE_SHARE).max(carried).clamp(least, most))
     }
 
     /// When to ask for the next message, when there is none at present.

@@ -330,8 +330,12 @@ impl EdgeSession {
             self.live_share.bytes() - self.overhead_bytes() as f64
         });
         let thinning = self.budget.thinning();
-        let (known, unknown): (Vec<Record>, Vec<Record>) =
+        let (mut known, mut unknown): (Vec<Record>, Vec<Record>) =
             batch.into_records().into_iter().partition(|record| self.is_known(now.instant, record.schema));
+        if known.is_empty() {
+            // By themselves they hold up no others, and perhaps only what the ground says is lost.
+            std::mem::swap(&mut known, &mut unknown);
+        }
         let (mut rest, live) = self.live.divide(known, &self.schemas, bytes.max(0.0), thinning);
         rest.extend(unknown);
         (Batch::new(rest), Batch::new(live))
@@ -709,7 +713,7 @@ impl EdgeSession {
     }
 
     /// Since when an answer of the ground is awaited.
-    fn awaiting_since(&self) -> Option<Instant> {
+    pub(super) fn awaiting_since(&self) -> Option<Instant> {
         let awaited = match (self.phase, &self.datagrams) {
             (Phase::Down | Phase::Refused, _) => None,
             (Phase::Greeting { .. }, _) => Some(self.heard),
