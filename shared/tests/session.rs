@@ -266,13 +266,17 @@ fn streams_that_begin_in_the_dark_do_not_hold_up_the_others_when_the_link_is_bac
         sent(&mut edge, at(millis));
     }
     // In the dark since 4.5 s: what was said then is lost.
-    let (rest, live) = edge.divide(at(6_000), Batch::new(records.to_vec()));
     let streams = |batch: &Batch| batch.records().iter().map(|record| record.schema.0).collect::<Vec<_>>();
-    assert_eq!((streams(&rest), streams(&live)), (vec![1], vec![0]));
+    let mut divided = |records: &[Record]| {
+        let (rest, live) = edge.divide(at(6_000), Batch::new(records.to_vec()));
+        (streams(&rest), streams(&live))
+    };
+    assert_eq!(divided(&records), (vec![1], vec![0]));
+    assert_eq!(divided(&records[..1]), (vec![1], vec![]), "those that follow would wait for it");
 }
 
 #[test]
-fn streams_that_began_just_ahead_of_the_dark_are_live_when_there_are_no_others() {
+fn streams_that_began_just_ahead_of_the_dark_are_live_when_the_ground_knows_no_others() {
     let mut edge = edge(0, Some(64_000));
     open_on_datagrams(&mut edge);
     edge.handle_schema(SchemaId(0), schema(0).1);

@@ -330,24 +330,26 @@ impl EdgeSession {
             self.live_share.bytes() - self.overhead_bytes() as f64
         });
         let thinning = self.budget.thinning();
-        let (mut known, mut unknown): (Vec<Record>, Vec<Record>) =
-            batch.into_records().into_iter().partition(|record| self.is_known(now.instant, record.schema));
-        if known.is_empty() {
-            // By themselves they hold up no others, and perhaps only what the ground says is lost.
-            std::mem::swap(&mut known, &mut unknown);
-        }
+        let keeps_back = self.keeps_back_unknown(now.instant);
+        let (known, unknown): (Vec<Record>, Vec<Record>) =
+            batch.into_records().into_iter().partition(|record| !keeps_back || self.is_known(record.schema));
         let (mut rest, live) = self.live.divide(known, &self.schemas, bytes.max(0.0), thinning);
         rest.extend(unknown);
         (Batch::new(rest), Batch::new(live))
     }
 
-    /// Whether the ground can read this stream as soon as the link is up again: what was declared in the dark comes late,
-    /// as a reliable stream repeats it ever more seldom, and would hold up all records that share its frames.
-    fn is_known(&self, now: Instant, schema: SchemaId) -> bool {
+    /// Whether records of streams that the ground may not know go to the backlog: what was declared in the dark comes late, as a
+    /// reliable stream repeats it ever more seldom, and would hold up all records that share its frames. Where it knows none, as
+    /// just after the start, there are no others, and perhaps only what it says is lost.
+    fn keeps_back_unknown(&self, now: Instant) -> bool {
         let is_dark = self.phase == Phase::Open && self.is_dark(now);
-        if !is_dark || self.datagrams.is_none() {
-            return true;
-        }
+        is_dark
+            && self.datagrams.is_some()
+            && self.control.declared.keys().any(|schema| self.is_known(*schema))
+    }
+
+    /// Whether this stream's declaration had reached the ground when that was last heard.
+    fn is_known(&self, schema: SchemaId) -> bool {
         let declared = self.control.declared.get(&schema);
         declared.is_some_and(|declared| self.was_there_by(*declared, self.heard))
     }
@@ -456,6 +458,7 @@ impl EdgeSession {
         self.budget.handle_estimate(now.instant, bytes.len() + self.overhead_bytes());
         if let Some(datagrams) = &mut self.datagrams {
             datagrams.unheard_since = None;
+            datagrams.shield.set_silent(false);
             if std::mem::take(&mut datagrams.silent) {
                 self.events.push_back(EdgeEvent::Silent(false));
             }
@@ -500,6 +503,7 @@ impl EdgeSession {
                 return self.give_up(format!("nothing heard of the ground for {limit:.1} s"));
             };
             datagrams.silent = true;
+            datagrams.shield.set_silent(true);
             self.events.push_back(EdgeEvent::Silent(true));
         }
         if let Some(after) = self.acknowledged_within() {
@@ -627,8 +631,11 @@ impl EdgeSession {
         let window = datagrams.shield.window();
         let fate = datagrams.packets.handle_feedback(now.instant, feedback, window, patience);
         datagrams.round_trip = fate.round_trip.or(datagrams.round_trip);
-        if let (Some(wanted), Some((units, symbols))) = (feedback.wanted, fate.since) {
-            datagrams.shield.handle_wanted(wanted, feedback.largest, units, symbols);
+        if let Some((units, symbols)) = fate.since {
+            datagrams.shield.handle_came(units);
+            if let Some(wanted) = feedback.wanted {
+                datagrams.shield.handle_wanted(wanted, feedback.largest, units, symbols);
+            }
         }
         if let Some(auto_rate) = &mut self.auto_rate {
             let (newest, arrived) = (feedback.largest, feedback.arrived_millis);

@@ -95,6 +95,11 @@ pub(super) struct Shield {
     /// When symbols go by themselves, if no payload takes them along, and for how many ticks more.
     tail: Option<(Instant, u32)>,
     asked: Asked,
+    /// Whether the ground has been silent for so long that the link is down, as it seems: symbols would be for payloads that
+    /// nothing brings back, ahead of the first that is there again.
+    is_silent: bool,
+    /// Whether it was since it last told which packets came.
+    was_silent: bool,
     /// Frames since the chain began anew.
     chained: u32,
     /// Frames since the dark began.
@@ -144,6 +149,8 @@ impl Shield {
             owed: 0.0,
             tail: None,
             asked: Asked::default(),
+            is_silent: false,
+            was_silent: false,
             chained: u32::MAX,
             dark_frames: 0,
             stands_aside: false,
@@ -175,6 +182,22 @@ impl Shield {
         let loss = cautious(loss, largest);
         self.conditions.loss = if self.is_fearful { loss.at_least(LossReport::FEARED) } else { loss };
         self.protection = protection(&self.conditions, self.pins);
+    }
+
+    /// Whether the ground has been silent over the limit.
+    pub(super) fn set_silent(&mut self, is_silent: bool) {
+        self.is_silent = is_silent;
+        self.was_silent |= is_silent;
+    }
+
+    /// A packet came since which so many units of payloads have left, the first after a silence: what an outage took, the
+    /// backlog brings, and symbols that cover it recover nothing.
+    pub(super) fn handle_came(&mut self, units: u32) {
+        if std::mem::take(&mut self.was_silent) {
+            self.coding.keep(units);
+            // One of them may be lost.
+            self.owed = self.units_per_payload();
+        }
     }
 
     /// When what is lost now may be said again: a burst of losses is likely to be over then.
@@ -218,7 +241,7 @@ impl Shield {
         }
         if std::mem::take(&mut self.dark_frames) > 0 {
             // Symbols of the dark's large payloads would keep back what waits for the link.
-            self.owed = 0.0;
+            self.owed = self.owed.min(self.units_per_payload());
         }
         let interval = match self.conditions.loss.loss_per_mille {
             0 => 16,
@@ -295,7 +318,7 @@ impl Shield {
         }
         let is_asked = self.asked.symbols > 0;
         let window = if is_asked { self.asked.window } else { self.coding.units_of(self.protection.window) };
-        if window == 0 {
+        if window == 0 || self.is_silent {
             self.owed = 0.0;
             return Symbols::default();
         }
@@ -383,6 +406,9 @@ impl Shield {
 
     /// When that will be by itself.
     pub(super) fn owes_at(&self, now: Instant) -> Option<Instant> {
+        if self.is_silent {
+            return None;
+        }
         if self.asked.symbols > 0 {
             return Some(now);
         }
@@ -478,6 +504,24 @@ mod tests {
     }
 
     #[test]
+    fn no_symbols_leave_in_an_outage_and_those_after_it_cover_nothing_that_it_took() {
+        let mut shield = shield(20);
+        shield.set_silent(true);
+        (0..3).for_each(|_| _ = shield.push(at(1000), &[0; 30]));
+        assert_eq!((shield.owes_at(at(1000)), shield.symbols(23, 1000)), (None, Symbols::default()));
+        shield.set_silent(false);
+        // The second of the three was there: one may be lost since.
+        shield.handle_came(2);
+        let (end, symbols) = shield.symbols_alone(at(1000), 24, 1000);
+        assert_eq!((end, symbols.window, symbols.combinations.len()), (46, 2, 2));
+        shield.handle_wanted(Wanted { symbols: 2, window: 4 }, 23, 0, 0);
+        assert_eq!(shield.asked.symbols, 0, "what is forgotten is backlog");
+        shield.push(at(1000), &[0; 30]);
+        shield.handle_came(0);
+        assert_eq!(shield.coding.units(), 4, "only the first after a silence counts");
+    }
+
+    #[test]
     fn what_is_under_way_or_hopeless_is_not_sent_again() {
         let mut shield = shield(60);
         for (wanted, payloads, symbols) in [
@@ -514,8 +558,8 @@ mod tests {
         assert_eq!(fly(200), [Chain::Aside; 6], "ten payloads a second of 7200 bytes");
         use Chain::{AsideForNext as Aside, On};
         assert_eq!(fly(1000)[1..], [On, Aside, On, Aside, On]);
-        shield.owed = 5.0;
-        assert_eq!((shield.chain(false), shield.owed), (Chain::Restart, 0.0));
+        shield.owed = 200.0;
+        assert_eq!((shield.chain(false), shield.owed), (Chain::Restart, 63.0), "those of one payload");
     }
 
     #[test]

@@ -63,6 +63,15 @@ impl CodingSender {
         Ok(())
     }
 
+    /// Forgets the oldest payloads, but none of the newest `units`.
+    pub fn keep(&mut self, units: u32) {
+        while let Some(oldest) =
+            self.payloads.pop_front_if(|oldest| self.units.len() - usize::from(*oldest) >= units as usize)
+        {
+            self.units.drain(..usize::from(oldest));
+        }
+    }
+
     /// How many payloads can be combined.
     pub fn payloads(&self) -> usize {
         self.payloads.len()
@@ -133,6 +142,17 @@ mod tests {
         assert_eq!(sender.symbols(2, 1, 9).window, 2, "it begins with a payload");
         assert_eq!(sender.symbols(2, 3, 255).combinations.len(), usize::from(MAX_SYMBOLS_PER_PACKET));
         assert_eq!(sender.symbols(2, 0, 1), Symbols::default());
+    }
+
+    #[test]
+    fn what_is_not_kept_is_covered_no_more() {
+        let mut sender = CodingSender::new();
+        (0..4).for_each(|_| sender.push(&[1; 30]).unwrap());
+        for (keep, units) in [(9, 8), (5, 6), (4, 4), (0, 0), (0, 0)] {
+            sender.keep(keep);
+            assert_eq!((sender.units(), sender.symbols(0, u16::MAX, 1).window), (units, units), "{keep}");
+        }
+        assert_eq!(sender.next(), 8);
     }
 
     #[test]
