@@ -63,7 +63,7 @@ const OBJECT_BYTES: std::ops::RangeInclusive<usize> = 1024..=32 * 1024;
 const OBJECTS_TIME: Duration = Duration::from_secs(6);
 /// ... within these bounds, bytes.
 const OBJECTS_BYTES: std::ops::RangeInclusive<usize> = 8 * 1024..=4 * 1024 * 1024;
-/// What a repeated declaration of schemas may take of the link: on a narrow one, records would wait for it.
+/// What repeated declarations of schemas may take of the link: on a narrow one, records would wait for it.
 const REPEAT_TIME: Duration = Duration::from_millis(200);
 /// What schemas that a payload waits for may take of it, those declared with them included.
 const LOST_TIME: Duration = Duration::from_millis(500);
@@ -587,16 +587,22 @@ impl EdgeSession {
         self.control.repeats.push_front((now, announcements));
     }
 
-    /// Has schemas declared once more, in a datagram after what may be a burst of losses: until the stream has repeated one
+    /// Has schemas declared once or twice more, in datagrams after what may be a burst of losses: until the stream has repeated one
     /// that was lost, which takes it two round trips, all records that share its frames would wait.
     fn repeat_later(&mut self, now: Instant, schemas: &[SchemaAnnouncement]) {
         let may_help = self.phase == Phase::Open && !self.is_dark(now);
         let Some(datagrams) = self.datagrams.as_ref().filter(|_| may_help) else { return };
         let bytes: usize = schemas.iter().map(SchemaAnnouncement::encoded_bytes).sum();
         let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
-        if bytes <= room && bytes + self.overhead_bytes() <= self.bytes_in(REPEAT_TIME) {
-            let due = datagrams.shield.after_burst(now);
-            self.control.repeats.push_back((due, schemas.to_vec()));
+        if bytes > room {
+            return;
+        }
+        let affordable = self.bytes_in(REPEAT_TIME) / (bytes + self.overhead_bytes());
+        let mut due = now;
+        for _ in 0..affordable.min(datagrams.shield.repetitions()) {
+            due = datagrams.shield.after_burst(due);
+            let place = self.control.repeats.partition_point(|(other, _)| *other <= due);
+            self.control.repeats.insert(place, (due, schemas.to_vec()));
         }
     }
 

@@ -31,6 +31,8 @@ const MIN_PAYLOAD_ROOM: usize = 48;
 const ASIDE_INTERVAL_MAX: f64 = 4.0;
 /// Up to this much loss, symbols wait for the next payload: with more, the packets of their own are worth their headers.
 const LIGHT_LOSS_PER_MILLE: u16 = 20;
+/// From this much on, what nothing else follows is said thrice: too often, it and what repeats it are lost.
+const HEAVY_LOSS_PER_MILLE: u16 = 35;
 /// ... as soon as so many payloads have shown what is lost.
 const KNOWN_PAYLOADS: u32 = 500;
 /// With fewer packets of a first connection, [`LossReport::FEARED`] counts: for some seconds, and 8 to 15 kB.
@@ -207,6 +209,12 @@ impl Shield {
         now + bursts.min(AFTER_BURST_MAX).max(tick)
     }
 
+    /// How many packets repeat what nothing else brings back: the last payload ahead of a pause, and schemas.
+    pub(super) fn repetitions(&self) -> usize {
+        let is_heavy = self.conditions.loss.loss_per_mille >= HEAVY_LOSS_PER_MILLE;
+        if is_heavy || self.is_fearful { 2 } else { 1 }
+    }
+
     /// Time between live packets.
     pub(super) fn tick(&self) -> Duration {
         self.protection.tick
@@ -355,7 +363,7 @@ impl Shield {
         if self.coding.push(payload).is_ok() && self.protection.symbols_percent > 0 {
             // Where losses come in bursts, a pause between packets would prolong them.
             let burst = u32::from(self.conditions.loss.burst_tenths).div_ceil(10).min(TAIL_TICKS_MAX);
-            let ticks = if self.protection.fills_idle_ticks { burst + 1 } else { 1 };
+            let ticks = if self.protection.fills_idle_ticks { burst + 1 } else { self.repetitions() as u32 };
             // Just ahead of the next payload, which would have taken them along, they cost a packet more.
             let is_light = ticks == 1 && self.conditions.loss.loss_per_mille <= LIGHT_LOSS_PER_MILLE;
             let waits = is_light && self.payloads >= KNOWN_PAYLOADS;
@@ -573,6 +581,7 @@ mod tests {
         assert!(tick_after(FEARFUL_PACKETS - 1, 50, 30) < feared, "what is worse counts");
         assert!(tick_after(FEARFUL_PACKETS, 10, 10) > feared);
         assert!(tick_after(FEARFUL_PACKETS - 1, 10, 10) > feared, "once known, it stays known");
+        assert_eq!(shield.repetitions(), 1);
         let known = Shield::new(Pins::default(), Some(BGAN), 55, Some(LossReport::ASSUMED));
         assert!(known.tick() > feared);
     }
@@ -594,6 +603,23 @@ mod tests {
         assert_eq!(shield.symbols(21, 1000).combinations.len(), 0);
         shield.handle_report(at(1000), 2000, LossReport { loss_per_mille: 50, burst_tenths: 30 }, None);
         assert_eq!((shield.symbols_together(), shield.symbols(22, 1000).combinations.len()), (1.0, 6));
+    }
+
+    #[test]
+    fn two_packets_of_symbols_follow_the_last_payload_where_much_is_lost() {
+        let mut shield = shield(20);
+        for (loss_per_mille, expected) in [(10, 1), (50, 2)] {
+            shield.handle_report(at(1000), 2000, LossReport { loss_per_mille, burst_tenths: 10 }, None);
+            assert_eq!(shield.repetitions(), expected);
+            shield.push(at(1000), &[0; 30]);
+            shield.owed = 0.0;
+            let alone = (1000..2000).filter(|&millis| {
+                shield.handle_time(at(millis), false);
+                shield.owes(at(millis))
+                    && !shield.symbols_alone(at(millis), 21, 1000).1.combinations.is_empty()
+            });
+            assert_eq!(alone.count(), expected, "{loss_per_mille}");
+        }
     }
 
     #[test]
