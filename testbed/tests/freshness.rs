@@ -153,6 +153,7 @@ fn the_limits_of_links_with_bursts() {
         ("geo-bgan-burst5", "told, 98 %", 50.0 * 41.0, told, 0.98),
         ("geo-bgan-burst5", "flight", 700.0, least, 1.0),
         ("leo-certus", "synthetic", 10.0 * 41.0, least, 1.0),
+        ("leo-certus", "told, 96 %", 10.0 * 41.0, told, 0.96),
         ("leo-certus", "flight", 700.0, least, 1.0),
     ];
     for (name, load, payload, overhead_bytes, fill) in loads {
