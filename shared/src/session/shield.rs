@@ -31,10 +31,10 @@ const MIN_PAYLOAD_ROOM: usize = 48;
 const ASIDE_INTERVAL_MAX: f64 = 4.0;
 /// Up to this much loss, symbols wait for the next payload: with more, the packets of their own are worth their headers.
 const LIGHT_LOSS_PER_MILLE: u16 = 20;
-/// From this much on, what nothing else follows is said thrice: too often, it and what repeats it are lost.
-const HEAVY_LOSS_PER_MILLE: u16 = 35;
 /// ... as soon as so many payloads have shown what is lost.
 const KNOWN_PAYLOADS: u32 = 500;
+/// From this much on, what nothing else follows is said thrice: too often, it and what repeats it are lost.
+const HEAVY_LOSS_PER_MILLE: u16 = 35;
 /// With fewer packets of a first connection, [`LossReport::FEARED`] counts: for some seconds, and 8 to 15 kB.
 const FEARFUL_PACKETS: u32 = 150;
 
