@@ -96,6 +96,12 @@ fn seed_388745_a_budget_is_spent_by_what_is_heard() {
     run(388_745..388_746);
 }
 
+/// A budget ended with five seconds of packets in the link's queue, half of which were lost: what came of them was answered.
+#[test]
+fn seed_641191_what_stands_in_a_queue_is_answered_after_a_budgets_end() {
+    run(641_191..641_192);
+}
+
 /// Symbols that were due woke the edge again and again while it said goodbye and took none.
 #[test]
 fn seed_15_a_session_that_leaves_does_not_spin() {

@@ -22,8 +22,9 @@ const PIECE_HEADERS: usize = OVERHEAD_BYTES + 16;
 const RATE_STEP: f64 = 1.021;
 /// Sums of fractions of bytes.
 const ROUNDING: f64 = 4.0;
-/// What may come down after the last packet that a budget allowed, from when it was not known to be the last.
-const LAST_WORDS: u64 = 4_000;
+/// What may come down after the last packet that a budget allowed, from when it was not known to be the last: packets that
+/// stand in the link's queue then are answered as they arrive, for seconds, five times a second where many are missing.
+const LAST_WORDS: u64 = 8_000;
 
 /// A bucket that leaks at a rate: what is in it when more is poured is what was sent beyond the rate, over any time.
 #[derive(Debug, Default)]
