@@ -311,7 +311,7 @@ fn probes_in_the_dark(rate_bits_per_second: u64) -> Vec<u64> {
 fn a_ground_that_is_not_heard_is_probed_often_at_first_but_not_on_a_narrow_link() {
     let wide = probes_in_the_dark(64_000);
     let first_after = |time: u64| wide.iter().position(|probe| *probe > time).unwrap();
-    // In the dark from 2.5 s after the first packet on; every fifth then begins a new connection.
+    // The first packet leaves at 2 s: it is dark at 4.5 s, and another connection would be tried at 7 s.
     assert!((5..=8).contains(&(first_after(7_000) - first_after(4_400))), "{wide:?}");
     assert!((8..=12).contains(&(wide.len() - first_after(22_000))), "{wide:?}");
     let narrow = probes_in_the_dark(2_400);

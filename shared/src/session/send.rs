@@ -230,8 +230,6 @@ pub(super) struct Datagrams {
     pub(super) bases: BTreeMap<u64, SequenceRange>,
     /// Since when something is on its way and nothing was heard.
     pub(super) unheard_since: Option<Instant>,
-    /// Whether the last [`EdgeEvent::Silent`] said so.
-    silent: bool,
     round_trip: Option<Duration>,
 }
 
@@ -425,7 +423,6 @@ impl EdgeSession {
                 last_payload: None,
                 bases: BTreeMap::new(),
                 unheard_since: None,
-                silent: false,
                 round_trip: None,
             }),
         };
@@ -458,8 +455,7 @@ impl EdgeSession {
         self.budget.handle_estimate(now.instant, bytes.len() + self.overhead_bytes());
         if let Some(datagrams) = &mut self.datagrams {
             datagrams.unheard_since = None;
-            datagrams.shield.set_silent(false);
-            if std::mem::take(&mut datagrams.silent) {
+            if datagrams.shield.set_silent(false) {
                 self.events.push_back(EdgeEvent::Silent(false));
             }
         }
@@ -502,7 +498,6 @@ impl EdgeSession {
                 let limit = self.silence_limit().as_secs_f64();
                 return self.give_up(format!("nothing heard of the ground for {limit:.1} s"));
             };
-            datagrams.silent = true;
             datagrams.shield.set_silent(true);
             self.events.push_back(EdgeEvent::Silent(true));
         }
@@ -732,7 +727,7 @@ impl EdgeSession {
 
     fn silence_deadline(&self) -> Option<Instant> {
         // With the budget spent, another connection could not be paid for.
-        let told = self.datagrams.as_ref().is_some_and(|datagrams| datagrams.silent)
+        let told = self.datagrams.as_ref().is_some_and(|datagrams| datagrams.shield.is_silent())
             || self.budget.thinning() == Thinning::Spent;
         self.awaiting_since().filter(|_| !told).map(|since| since + self.silence_limit())
     }

@@ -186,10 +186,15 @@ impl Shield {
         self.protection = protection(&self.conditions, self.pins);
     }
 
-    /// Whether the ground has been silent over the limit.
-    pub(super) fn set_silent(&mut self, is_silent: bool) {
-        self.is_silent = is_silent;
+    /// Whether the ground has been silent over the limit. Returns whether it had been before.
+    pub(super) fn set_silent(&mut self, is_silent: bool) -> bool {
         self.was_silent |= is_silent;
+        std::mem::replace(&mut self.is_silent, is_silent)
+    }
+
+    /// The same, as it was set last.
+    pub(super) fn is_silent(&self) -> bool {
+        self.is_silent
     }
 
     /// A packet came since which so many units of payloads have left, the first after a silence: what an outage took, the

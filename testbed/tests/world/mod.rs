@@ -171,6 +171,7 @@ impl World {
         self.ground.handle_timeout(self.ground_now());
         self.orders.run_ground(self.ground_now(), self.ground.open_session());
         while let Some(message) = self.network.poll_up(self.now) {
+            self.edge.watch.handle_arrived(&self.edge.session.stats());
             let was_open = self.ground.is_open;
             for answer in self.ground.handle_message(self.ground_now(), &message) {
                 self.orders.handle_answer(&answer);

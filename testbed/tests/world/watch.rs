@@ -22,9 +22,9 @@ const PIECE_HEADERS: usize = OVERHEAD_BYTES + 16;
 const RATE_STEP: f64 = 1.021;
 /// Sums of fractions of bytes.
 const ROUNDING: f64 = 4.0;
-/// What may come down after the last packet that a budget allowed, from when it was not known to be the last: packets that
-/// stand in the link's queue then are answered as they arrive, for seconds, five times a second where many are missing.
-const LAST_WORDS: u64 = 8_000;
+/// What may come down after the last packet that a budget allowed has reached the ground, which does not know that it is the
+/// last. What stands in the link's queue until then is answered as it arrives.
+const LAST_WORDS: u64 = 4_000;
 
 /// A bucket that leaks at a rate: what is in it when more is poured is what was sent beyond the rate, over any time.
 #[derive(Debug, Default)]
@@ -54,6 +54,8 @@ pub(crate) struct Watch {
     flight_bytes: u64,
     flight_limit: Option<u64>,
     month_limit: Option<u64>,
+    /// What the flight and the month had spent when a packet last reached the ground.
+    spent_on_arrival: [u64; 2],
     thinning: [Thinning; 2],
     /// When the live frame that waits has to have left, if it may leave at all.
     live_due: Option<Instant>,
@@ -81,6 +83,7 @@ impl Watch {
             flight_bytes: 0,
             flight_limit: budgets.flight_bytes,
             month_limit: budgets.month_bytes,
+            spent_on_arrival: [0; 2],
             thinning: [Thinning::None; 2],
             live_due: None,
         }
@@ -117,6 +120,11 @@ impl Watch {
             self.budget.leak(now, rate);
             self.budget.bytes += bytes as f64;
         }
+    }
+
+    /// A packet of the edge reached the ground.
+    pub(crate) fn handle_arrived(&mut self, stats: &SendStats) {
+        self.spent_on_arrival = [stats.flight_bytes, stats.month.bytes];
     }
 
     /// A message leaves. `before` is how the session stood until then.
@@ -159,9 +167,10 @@ impl Watch {
         assert_eq!(stats.flight_bytes, self.flight_bytes, "bytes of this flight");
         let told = self.thinning.into_iter().max().unwrap_or_default();
         assert!(told >= stats.thinning, "{:?}, and only {told:?} was told", stats.thinning);
-        for (limit, spent) in [(self.flight_limit, stats.flight_bytes), (self.month_limit, stats.month.bytes)]
-        {
-            let most = limit.map_or(u64::MAX, |limit| limit + LAST_WORDS);
+        let spent = [stats.flight_bytes, stats.month.bytes];
+        let limits = [self.flight_limit, self.month_limit];
+        for ((limit, spent), on_arrival) in limits.into_iter().zip(spent).zip(self.spent_on_arrival) {
+            let most = limit.map_or(u64::MAX, |limit| limit.max(on_arrival) + LAST_WORDS);
             assert!(spent <= most, "spent {spent} of {limit:?}");
         }
     }
