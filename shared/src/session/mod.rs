@@ -5,7 +5,7 @@
 //! [`poll_event`](EdgeSession::poll_event), and call `handle_timeout` when `poll_timeout` says so.
 //!
 //! The vehicle: `send` (phases and bookkeeping), `outgoing` (what goes next), `live` and `backlog` (the lanes),
-//! `shield` (coding against loss), `packets` (datagrams on their way), `ledger` (which record is where), `pacing`,
+//! `declarations` (which streams the ground knows), `shield` (coding against loss), `packets` (datagrams on their way), `ledger` (which record is where), `pacing`,
 //! `budget` (what may be spent).
 //! The ground: `receive` (phases and bookkeeping), `arrival` (datagrams that came), `assembly` (parts of the backlog),
 //! `chain` (frames that continue others).
@@ -17,6 +17,7 @@ mod backlog;
 mod budget;
 mod chain;
 mod commands;
+mod declarations;
 mod ledger;
 mod live;
 mod load;

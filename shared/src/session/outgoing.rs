@@ -4,7 +4,6 @@
 //! gaps, backlog and its parity; less of it where a budget runs short. On a stream each is a message; on datagrams what is
 //! live and backlog go as packets that may be lost, cut to fit, and the rest on the stream beside them.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::budget::Thinning;
@@ -16,14 +15,12 @@ use super::send::{Datagrams, EdgeSession, Phase};
 use super::transmit::{Channel, Transmit};
 use crate::codec::predictive::continues_previous;
 use crate::datagram::coding::{CERTAIN_PACKETS, units_of};
-use crate::id::SchemaId;
 use crate::message::{
     BacklogPacket, FrameMessage, Gap, Hello, Lane, LivePacket, MAX_EARLY_MESSAGES, MAX_FRAME_BYTES,
-    MAX_MESSAGE_BYTES, Object, ObjectPart, PROTOCOL_VERSION, PacketHeader, ParityPacket, Payload,
-    SchemaAnnouncement, SchemaBody, Start, ToGround,
+    MAX_MESSAGE_BYTES, Object, ObjectPart, PROTOCOL_VERSION, PacketHeader, ParityPacket, Payload, Start,
+    ToGround,
 };
 use crate::range::SequenceRange;
-use crate::schema::Schema;
 use crate::time::{Instant, Now};
 
 /// What a packet carries of a message, about: the usual MTU of 1500 without headers.
@@ -63,16 +60,10 @@ const OBJECT_BYTES: std::ops::RangeInclusive<usize> = 1024..=32 * 1024;
 const OBJECTS_TIME: Duration = Duration::from_secs(6);
 /// ... within these bounds, bytes.
 const OBJECTS_BYTES: std::ops::RangeInclusive<usize> = 8 * 1024..=4 * 1024 * 1024;
-/// What repeated declarations of schemas may take of the link: on a narrow one, records would wait for it.
-const REPEAT_TIME: Duration = Duration::from_millis(200);
-/// What schemas that a payload waits for may take of it, those declared with them included.
-const LOST_TIME: Duration = Duration::from_millis(500);
 /// An object of the backlog waits this long for what the spool still reads.
 const SPOOL_PATIENCE: Duration = Duration::from_millis(100);
 /// What the ground may say to a frame, bytes on the wire.
 const ANSWERS_BYTES: u64 = 500;
-/// What a packet's header, its payload's and its symbols' take at most, bytes.
-const PACKET_HEADER_BYTES: usize = 24;
 /// By how much a parity is longer than a part: which packets it covers, and the part's own header.
 const PARITY_ADDS_BYTES: usize = 16;
 /// How many parts are worth a parity.
@@ -284,10 +275,13 @@ impl EdgeSession {
             }
             // Just ahead of what uses them, so that those that begin together share a packet.
             Phase::Greeting { .. } | Phase::Open
-                if !self.control.schemas.is_empty() && (self.may_live() || self.may_backlog(now.instant)) =>
+                if self.declarations.is_waiting() && (self.may_live() || self.may_backlog(now.instant)) =>
             {
                 let early = self.control.early < EARLY_MESSAGES || self.phase == Phase::Open;
-                early.then(|| ToGround::Schemas(self.announce(now.instant)))
+                let repeating = self.repeating().filter(|_| !self.is_dark(now.instant));
+                early.then(|| {
+                    ToGround::Schemas(self.declarations.announce(now.instant, PACKET_BYTES, repeating))
+                })
             }
             Phase::Open => self.control.answers.pop().map(ToGround::Answer),
             _ => None,
@@ -299,10 +293,9 @@ impl EdgeSession {
         if stream && (!stream_has_room || self.is_dark(now.instant)) {
             return None;
         }
-        if self.repeat_at().is_some_and(|due| due <= now.instant)
-            && let Some((_, schemas)) = self.control.repeats.pop_front()
+        if self.is_open()
+            && let Some(schemas) = self.declarations.next_repeat(now.instant)
         {
-            self.control.declared.extend(schemas.iter().map(|schema| (schema.id, now.instant)));
             return Some((Channel::Datagram, ToGround::Schemas(schemas)));
         }
         while self.may_live() {
@@ -366,7 +359,7 @@ impl EdgeSession {
     fn live_packet(&mut self, now: Now) -> Option<ToGround> {
         let dark = self.is_dark(now.instant);
         let datagrams = self.datagrams.as_mut()?;
-        let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
+        let room = datagrams.room();
         let chain = datagrams.shield.chain(dark);
         let (suited_bytes, max_bytes) = datagrams.shield.payload_room(room);
         let Encoded { range, bytes, is_base } = self.encode_live(chain, suited_bytes, max_bytes)?;
@@ -409,7 +402,7 @@ impl EdgeSession {
             return None;
         }
         let datagrams = self.datagrams.as_mut().filter(|datagrams| datagrams.shield.owes(now.instant))?;
-        let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
+        let room = datagrams.room();
         let number = datagrams.packets.next_number();
         let (unit_number, symbols) = datagrams.shield.symbols_alone(now.instant, number, room);
         if symbols.combinations.is_empty() {
@@ -423,8 +416,13 @@ impl EdgeSession {
 
     /// Encodes the newest live frame; what fits no packet goes to the backlog.
     fn encode_live(&mut self, chain: Chain, suited_bytes: usize, max_bytes: usize) -> Option<Encoded> {
-        let encoded =
-            self.live.encode(&self.schemas, chain, suited_bytes, max_bytes, self.overhead_bytes())?;
+        let encoded = self.live.encode(
+            self.declarations.schemas(),
+            chain,
+            suited_bytes,
+            max_bytes,
+            self.overhead_bytes(),
+        )?;
         self.bound_live();
         match encoded {
             Ok(encoded) => Some(encoded),
@@ -444,7 +442,7 @@ impl EdgeSession {
 
     /// The newest records of the backlog, booked as sent.
     fn merge_backlog(&mut self, now: Now, max_bytes: usize) -> Option<(Vec<SequenceRange>, Object)> {
-        let merged = self.backlog.merge(now.wall, &self.schemas, max_bytes)?;
+        let merged = self.backlog.merge(now.wall, self.declarations.schemas(), max_bytes)?;
         let leaves = self.leaves(now, merged.frame.len());
         for range in &merged.ranges {
             self.ledger.sent(leaves, *range, None);
@@ -467,7 +465,7 @@ impl EdgeSession {
     fn backlog_packet(&mut self, now: Now) -> Option<ToGround> {
         if self.backlog.is_object_due() && self.may_begin_object(now.instant) {
             let (ranges, object) = self.merge_backlog(now, self.object_bytes())?;
-            let room = self.datagrams.as_ref()?.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
+            let room = self.datagrams.as_ref()?.room();
             let suited = self.bytes_in(FRAGMENT_TIME).saturating_sub(self.overhead_bytes());
             let piece = suited.clamp(MIN_FRAGMENT_BYTES.min(room), room);
             self.backlog.begin(ranges, object.encode(), piece.saturating_sub(PARITY_ADDS_BYTES));
@@ -503,112 +501,9 @@ impl EdgeSession {
         Some(ToGround::Parity(ParityPacket { header, covered, bytes: parity_of(parts.iter()) }))
     }
 
-    /// The next schemas to declare.
-    fn announce(&mut self, now: Instant) -> Vec<SchemaAnnouncement> {
-        let mut ids = std::mem::take(&mut self.control.schemas);
-        let announcements = self.gather_announcements(&mut ids, PACKET_BYTES);
-        self.control.schemas = ids;
-        self.control.declared.extend(announcements.iter().map(|announcement| (announcement.id, now)));
-        self.repeat_later(now, &announcements);
-        announcements
-    }
-
-    /// Takes the first of these schemas, as many as share so many bytes, but at least one.
-    fn gather_announcements(
-        &self,
-        ids: &mut BTreeSet<SchemaId>,
-        max_bytes: usize,
-    ) -> Vec<SchemaAnnouncement> {
-        let mut announcements = Vec::new();
-        let mut bytes = 0;
-        while bytes < max_bytes
-            && let Some(id) = ids.pop_first()
-        {
-            let Some(announcement) = self.announcement(id) else { continue };
-            bytes += announcement.encoded_bytes();
-            if bytes > max_bytes && !announcements.is_empty() {
-                ids.insert(id);
-                break;
-            }
-            announcements.push(announcement);
-        }
-        announcements
-    }
-
-    fn announcement(&self, id: SchemaId) -> Option<SchemaAnnouncement> {
-        let schema = self.schemas.get(&id)?;
-        let body = if self.schemas_in_full {
-            SchemaBody::Full(Schema::clone(schema))
-        } else {
-            SchemaBody::compact(schema)
-        };
-        Some(SchemaAnnouncement { id, body })
-    }
-
-    /// The link is up again after an outage that began about when the ground was `heard` last: what was declared since is
-    /// lost, most likely, and all records of these streams wait until QUIC's stream has repeated it.
-    pub(super) fn declare_again(&mut self, now: Instant, heard: Instant) {
-        let Some(datagrams) = &self.datagrams else { return };
-        let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
-        let declared = self.control.declared.iter();
-        let mut lost: BTreeSet<SchemaId> =
-            declared.filter(|(_, at)| !self.was_there_by(**at, heard)).map(|(id, _)| *id).collect();
-        let mut packets = self.bytes_in(REPEAT_TIME) / room.max(1) + 1;
-        while packets > 0 && !lost.is_empty() {
-            let announcements = self.gather_announcements(&mut lost, room);
-            self.repeat_later(now, &announcements);
-            packets -= 1;
-        }
-    }
-
-    /// The ground has a live payload but not this schema: it goes again ahead of all else, and with it as much as takes little of
-    /// the link of what was declared then or since, which the stream holds back until it has repeated what it lost.
-    pub(super) fn declare_lost(&mut self, now: Instant, id: SchemaId) {
-        let (Phase::Open, Some(datagrams)) = (self.phase, &self.datagrams) else { return };
-        let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
-        if self.repeat_at().is_some_and(|due| due <= now) {
-            return;
-        }
-        // What was declared within the round trip is on its way.
-        let declared = &self.control.declared;
-        let Some(lost) = declared.get(&id).filter(|at| self.was_there_by(**at, now)) else { return };
-        let held_back =
-            declared.iter().filter(|(other, at)| *at >= lost && **other != id).map(|(other, _)| *other);
-        let mut bytes = 0;
-        let mut fits = |announcement: &SchemaAnnouncement, most: usize| {
-            bytes += announcement.encoded_bytes();
-            bytes <= most
-        };
-        let Some(first) = self.announcement(id).filter(|first| fits(first, room)) else { return };
-        let most = room.min(self.bytes_in(LOST_TIME));
-        let others =
-            held_back.filter_map(|other| self.announcement(other)).take_while(|other| fits(other, most));
-        let announcements = std::iter::once(first).chain(others).collect();
-        self.control.repeats.push_front((now, announcements));
-    }
-
-    /// Has schemas declared once or twice more, in datagrams after what may be a burst of losses: until the stream has repeated one
-    /// that was lost, which takes it two round trips, all records that share its frames would wait.
-    fn repeat_later(&mut self, now: Instant, schemas: &[SchemaAnnouncement]) {
-        let may_help = self.phase == Phase::Open && !self.is_dark(now);
-        let Some(datagrams) = self.datagrams.as_ref().filter(|_| may_help) else { return };
-        let bytes: usize = schemas.iter().map(SchemaAnnouncement::encoded_bytes).sum();
-        let room = datagrams.max_bytes.saturating_sub(PACKET_HEADER_BYTES);
-        if bytes > room {
-            return;
-        }
-        let affordable = self.bytes_in(REPEAT_TIME) / (bytes + self.overhead_bytes());
-        let mut due = now;
-        for _ in 0..affordable.min(datagrams.shield.repetitions()) {
-            due = datagrams.shield.after_burst(due);
-            let place = self.control.repeats.partition_point(|(other, _)| *other <= due);
-            self.control.repeats.insert(place, (due, schemas.to_vec()));
-        }
-    }
-
     /// When schemas are next declared once more.
     fn repeat_at(&self) -> Option<Instant> {
-        self.control.repeats.front().filter(|_| self.phase == Phase::Open).map(|(due, _)| *due)
+        self.declarations.repeat_at().filter(|_| self.phase == Phase::Open)
     }
 
     fn hello(&self) -> ToGround {

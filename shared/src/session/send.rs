@@ -1,6 +1,6 @@
 //! The vehicle's end of a session: one a process, across all its connections.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use super::arrival::FEEDBACK_PACKETS;
 use super::backlog::BacklogLane;
 use super::budget::{Budget, BudgetChange, Budgets, MonthSpent, Thinning};
 use super::commands::Answers;
+use super::declarations::{Declarations, Repeating};
 use super::ledger::{FalseClaim, Ledger};
 use super::live::LiveLane;
 use super::pacing::{Line, Pacer, Unforeseen};
@@ -24,7 +25,7 @@ use crate::datagram::rate::AutoRate;
 use crate::id::{Epoch, SchemaId, Token, VehicleId};
 use crate::message::{
     Acknowledgement, ClockEstimate, Feedback, GapReason, Lack, PROTOCOL_VERSION, Refusal, RefusalReason,
-    SchemaAnnouncement, ToVehicle, Welcome,
+    ToVehicle, Welcome,
 };
 use crate::range::SequenceRange;
 use crate::record::Record;
@@ -41,6 +42,8 @@ const STREAM_OVERHEAD: usize = 80;
 /// ... or IP, UDP and QUIC. What QUIC sends beside, acknowledgements and repetitions on its stream, is charged as it is
 /// counted.
 const DATAGRAM_OVERHEAD: usize = 53;
+/// What a packet's header, its payload's and its symbols' take at most, bytes.
+const PACKET_HEADER_BYTES: usize = 24;
 /// Backlog fetched from the spool at once: about this much time of the link...
 const FETCH_TIME: Duration = Duration::from_secs(2);
 /// ... within these bounds, bytes.
@@ -201,12 +204,6 @@ pub(super) enum Phase {
 /// What goes out besides frames, before them.
 #[derive(Debug, Default)]
 pub(super) struct Control {
-    /// Schemas that this connection has not declared yet.
-    pub(super) schemas: BTreeSet<SchemaId>,
-    /// When those were declared that are.
-    pub(super) declared: BTreeMap<SchemaId, Instant>,
-    /// What was declared lately and is said once more, and when.
-    pub(super) repeats: VecDeque<(Instant, Vec<SchemaAnnouncement>)>,
     /// Messages sent on this connection before the welcome.
     pub(super) early: usize,
     pub(super) answers: Answers,
@@ -219,7 +216,7 @@ pub(super) struct Control {
 #[derive(Debug)]
 pub(super) struct Datagrams {
     /// The largest message that fits.
-    pub(super) max_bytes: usize,
+    max_bytes: usize,
     pub(super) packets: Packets,
     pub(super) shield: Shield,
     /// The packet after the last parity.
@@ -233,14 +230,19 @@ pub(super) struct Datagrams {
     round_trip: Option<Duration>,
 }
 
+impl Datagrams {
+    /// What a message has room for, bytes, beside its packet's header.
+    pub(super) fn room(&self) -> usize {
+        self.max_bytes.saturating_sub(PACKET_HEADER_BYTES)
+    }
+}
+
 /// The vehicle's end of a session.
 #[derive(Debug)]
 pub struct EdgeSession {
     pub(super) identity: Identity,
     pub(super) config: SendConfig,
-    pub(super) schemas: SchemaTable,
-    /// The ground does not carry what our short forms stand for: declare schemas field by field.
-    pub(super) schemas_in_full: bool,
+    pub(super) declarations: Declarations,
     pub(super) phase: Phase,
     /// When the ground was last heard, or the connection made.
     heard: Instant,
@@ -280,8 +282,7 @@ impl EdgeSession {
             auto_rate: config.auto_rate.then(|| AutoRate::new(config.rate_bits_per_second)),
             identity,
             config,
-            schemas: SchemaTable::new(),
-            schemas_in_full: false,
+            declarations: Declarations::default(),
             phase: Phase::Down,
             heard: Instant::default(),
             clock: ClockFilter::default(),
@@ -300,8 +301,7 @@ impl EdgeSession {
 
     /// A schema exists from here on: every connection declares it before the first frame that uses it.
     pub fn handle_schema(&mut self, id: SchemaId, schema: Arc<Schema>) {
-        self.schemas.insert(id, schema);
-        self.control.schemas.insert(id);
+        self.declarations.insert(id, schema);
     }
 
     /// Carries the capture times of this schema's records in microseconds, which costs more than a byte a record; those of
@@ -331,7 +331,8 @@ impl EdgeSession {
         let keeps_back = self.keeps_back_unknown(now.instant);
         let (known, unknown): (Vec<Record>, Vec<Record>) =
             batch.into_records().into_iter().partition(|record| !keeps_back || self.is_known(record.schema));
-        let (mut rest, live) = self.live.divide(known, &self.schemas, bytes.max(0.0), thinning);
+        let schemas = self.declarations.schemas();
+        let (mut rest, live) = self.live.divide(known, schemas, bytes.max(0.0), thinning);
         rest.extend(unknown);
         (Batch::new(rest), Batch::new(live))
     }
@@ -341,21 +342,31 @@ impl EdgeSession {
     /// just after the start, there are no others, and perhaps only what it says is lost.
     fn keeps_back_unknown(&self, now: Instant) -> bool {
         let is_dark = self.phase == Phase::Open && self.is_dark(now);
-        is_dark
-            && self.datagrams.is_some()
-            && self.control.declared.keys().any(|schema| self.is_known(*schema))
+        is_dark && self.datagrams.is_some() && self.declarations.is_any_known(self.heard, self.round_trip())
     }
 
     /// Whether this stream's declaration had reached the ground when that was last heard.
     fn is_known(&self, schema: SchemaId) -> bool {
-        let declared = self.control.declared.get(&schema);
-        declared.is_some_and(|declared| self.was_there_by(*declared, self.heard))
+        self.declarations.is_known(schema, self.heard, self.round_trip())
     }
 
-    /// Whether what was declared then had reached the ground when it was last `heard`.
-    pub(super) fn was_there_by(&self, declared: Instant, heard: Instant) -> bool {
-        let round_trip = self.datagrams.as_ref().and_then(|datagrams| datagrams.round_trip);
-        declared + round_trip.unwrap_or(FIRST_ROUND_TRIP) <= heard
+    /// The round trip as it was measured last on datagrams.
+    fn round_trip(&self) -> Duration {
+        let measured = self.datagrams.as_ref().and_then(|datagrams| datagrams.round_trip);
+        measured.unwrap_or(FIRST_ROUND_TRIP)
+    }
+
+    /// How schemas go again in an open session on datagrams.
+    pub(super) fn repeating(&self) -> Option<Repeating> {
+        let datagrams = self.datagrams.as_ref().filter(|_| self.is_open())?;
+        Some(Repeating {
+            room: datagrams.room(),
+            overhead_bytes: self.overhead_bytes(),
+            bytes_per_second: self.bytes_per_second(),
+            round_trip: self.round_trip(),
+            apart: datagrams.shield.after_burst(),
+            times: datagrams.shield.repetitions(),
+        })
     }
 
     /// A new frame for the live lane, whose range follows the previous one's; the spool has been given it as well.
@@ -386,7 +397,7 @@ impl EdgeSession {
         self.ledger.take(covered);
         // One that the disk damaged would have the ground refuse this session and every later one.
         let (sound, damaged): (Vec<Frame>, Vec<Frame>) =
-            frames.into_iter().partition(|frame| is_sound(frame, &self.schemas));
+            frames.into_iter().partition(|frame| is_sound(frame, self.declarations.schemas()));
         let lost = damaged.into_iter().map(|frame| (frame.range, GapReason::NotStored));
         let gaps = lost.chain(absent).filter(|(range, _)| !self.ledger.is_acknowledged(*range));
         self.control.gaps.extend(gaps);
@@ -438,7 +449,8 @@ impl EdgeSession {
         for (range, _) in self.control.gaps.drain(..) {
             self.ledger.put_back(range);
         }
-        self.control = Control { schemas: self.schemas.keys().copied().collect(), ..Control::default() };
+        self.control = Control::default();
+        self.declarations.restart();
     }
 
     /// A message arrived.
@@ -459,8 +471,8 @@ impl EdgeSession {
                 self.events.push_back(EdgeEvent::Silent(false));
             }
         }
-        if was_dark {
-            self.declare_again(now.instant, heard);
+        if let Some(repeating) = self.repeating().filter(|_| was_dark) {
+            self.declarations.declare_again(now.instant, heard, repeating);
         }
         match message {
             ToVehicle::Welcome(welcome) => self.handle_welcome(now, welcome),
@@ -471,7 +483,9 @@ impl EdgeSession {
                 self.events.extend(self.clock.estimate(now).map(EdgeEvent::Clock));
             }
             ToVehicle::Refused(refusal) => {
-                self.schemas_in_full |= refusal.reason == RefusalReason::Dialect;
+                if refusal.reason == RefusalReason::Dialect {
+                    self.declarations.use_full_form();
+                }
                 self.phase = Phase::Refused;
                 self.events.push_back(EdgeEvent::Refused(refusal));
             }
@@ -621,8 +635,8 @@ impl EdgeSession {
     /// What the ground says of the datagrams that arrived.
     fn handle_feedback(&mut self, now: Now, feedback: &Feedback) {
         self.handle_acknowledgement(&feedback.committed);
+        let patience = self.round_trip() * ASKED_ROUND_TRIPS;
         let Some(datagrams) = &mut self.datagrams else { return };
-        let patience = datagrams.round_trip.unwrap_or(FIRST_ROUND_TRIP) * ASKED_ROUND_TRIPS;
         let window = datagrams.shield.window();
         let fate = datagrams.packets.handle_feedback(now.instant, feedback, window, patience);
         datagrams.round_trip = fate.round_trip.or(datagrams.round_trip);
@@ -652,7 +666,11 @@ impl EdgeSession {
                 self.live.restart();
                 datagrams.bases.clear();
             }
-            Lack::Schema(id) => self.declare_lost(now.instant, id),
+            Lack::Schema(id) => {
+                if let Some(repeating) = self.repeating() {
+                    self.declarations.declare_lost(now.instant, id, repeating);
+                }
+            }
         }
         for content in fate.lost {
             self.handle_lost(content);
@@ -748,7 +766,7 @@ impl EdgeSession {
     fn acknowledged_within(&self) -> Option<Duration> {
         let datagrams = self.datagrams.as_ref()?;
         let gathered = datagrams.shield.payload_interval() * FEEDBACK_PACKETS;
-        Some(datagrams.round_trip.unwrap_or(FIRST_ROUND_TRIP) + ACKNOWLEDGED_WITHIN + gathered)
+        Some(self.round_trip() + ACKNOWLEDGED_WITHIN + gathered)
     }
 
     /// What a packet costs beside our bytes.
@@ -799,8 +817,11 @@ impl EdgeSession {
 
     /// What the link carries in this time, bytes.
     pub(super) fn bytes_in(&self, time: Duration) -> usize {
-        let rate = self.rate_bits_per_second().unwrap_or(u64::MAX) as f64;
-        (rate / 8.0 * time.as_secs_f64()) as usize
+        (self.bytes_per_second() * time.as_secs_f64()) as usize
+    }
+
+    fn bytes_per_second(&self) -> f64 {
+        self.rate_bits_per_second().unwrap_or(u64::MAX) as f64 / 8.0
     }
 }
 

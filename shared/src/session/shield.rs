@@ -207,11 +207,11 @@ impl Shield {
         }
     }
 
-    /// When what is lost now may be said again: a burst of losses is likely to be over then.
-    pub(super) fn after_burst(&self, now: Instant) -> Instant {
+    /// After how long something may be said again that is lost now: a burst of losses is likely to be over then.
+    pub(super) fn after_burst(&self) -> Duration {
         let tick = self.protection.tick;
         let bursts = tick.mul_f64(2.0 * f64::from(self.conditions.loss.burst_tenths) / 10.0);
-        now + bursts.min(AFTER_BURST_MAX).max(tick)
+        bursts.min(AFTER_BURST_MAX).max(tick)
     }
 
     /// How many packets repeat what nothing else brings back: the last payload ahead of a pause, and schemas.
