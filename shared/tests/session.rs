@@ -318,6 +318,33 @@ fn a_ground_that_is_not_heard_is_probed_often_at_first_but_not_on_a_narrow_link(
     assert!(narrow.windows(2).skip(2).all(|pair| pair[1] - pair[0] >= 4_900), "{narrow:?}");
 }
 
+#[test]
+fn a_hello_that_is_not_answered_is_followed_by_probes_so_that_quic_repeats_it() {
+    for (rate, first) in [(64_000, 2_500), (2_400, 10_000)] {
+        let mut edge = edge(0, Some(rate));
+        let carrier = Carrier::Datagrams { max_bytes: 1200 };
+        let mut ground = GroundSession::new("ground".into(), carrier);
+        edge.handle_connected(at(0), carrier);
+        let hello = sent(&mut edge, at(0)).remove(0);
+        assert!(edge.poll_timeout(at(0)).is_some_and(|due| due <= at(first).instant));
+        assert_eq!(sent(&mut edge, at(first - 1)), [Vec::<u8>::new(); 0]);
+        let probes = sent(&mut edge, at(first));
+        assert!(matches!(ToGround::decode(&probes[0]), Ok(ToGround::Probe(_))), "{probes:?}");
+        assert_eq!((probes.len(), sent(&mut edge, at(first + 200)).len()), (1, 0));
+        // It overtakes the hello, and is answered after that.
+        ground.handle_message(at(first + 300), &probes[0]);
+        ground.handle_message(at(first + 900), &hello);
+        ground.welcome(at(first + 900), RangeSet::new(), []);
+        let answers = std::iter::from_fn(|| ground.poll_transmit()).map(|transmit| transmit.channel);
+        assert_eq!(answers.collect::<Vec<_>>(), [Channel::Stream, Channel::Datagram]);
+    }
+    let mut edge = edge(0, Some(64_000));
+    edge.handle_connected(at(0), Carrier::Stream);
+    sent(&mut edge, at(0));
+    let on_a_stream = (1..10).flat_map(|second| sent(&mut edge, at(second * 1_000)));
+    assert_eq!(on_a_stream.count(), 0);
+}
+
 /// The schemas that leave at this time, by message.
 fn declared(edge: &mut EdgeSession, now: Now) -> Vec<(Channel, usize)> {
     std::iter::from_fn(|| edge.poll_transmit(now, true))

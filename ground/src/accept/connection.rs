@@ -25,8 +25,8 @@ use crate::vehicle::{Arrived, Attach, SessionNumber, ToVehicleTask, Verdict};
 
 /// Frames and gaps of a connection that may wait for their commit.
 const MAX_OUTSTANDING: usize = 128;
-/// From the connection to the hello. A handshake over the slowest link takes seconds.
-const HELLO_LIMIT: Duration = Duration::from_secs(10);
+/// From the connection to the hello. On the narrowest link, one that is lost comes again after ten seconds and more.
+const HELLO_LIMIT: Duration = Duration::from_secs(30);
 /// A vehicle that does not take its acknowledgements for this long is gone.
 const SEND_LIMIT: Duration = Duration::from_secs(30);
 /// How long an ending session waits for its last commits, then for the vehicle to take the last messages.

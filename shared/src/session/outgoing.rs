@@ -1,7 +1,7 @@
 //! What the vehicle sends next.
 //!
-//! In this order: hello, schemas, answers to commands, what is live, then, in an open session, a due probe, goodbye,
-//! gaps, backlog and its parity; less of it where a budget runs short. On a stream each is a message; on datagrams what is
+//! In this order: hello, schemas, answers to commands, what is live, a due probe, then, in an open session, goodbye, gaps,
+//! backlog and its parity; less of it where a budget runs short. On a stream each is a message; on datagrams what is
 //! live and backlog go as packets that may be lost, cut to fit, and the rest on the stream beside them.
 
 use std::time::Duration;
@@ -141,7 +141,7 @@ impl EdgeSession {
             return Some(self.limited_until(now, ready));
         }
         let backlog = self.has_backlog(now).then(|| self.limited_until(now, self.line.idle_at()));
-        let probe = self.control.next_probe.filter(|&due| self.phase == Phase::Open && due > now);
+        let probe = self.control.next_probe.filter(|&due| self.takes_live() && due > now);
         // Symbols that the connection does not take are no reason to wake up.
         let datagrams = self.datagrams.as_ref().filter(|_| self.takes_live());
         let tail = datagrams.and_then(|datagrams| datagrams.shield.owes_at(now));
@@ -247,17 +247,17 @@ impl EdgeSession {
             return false;
         }
         let symbols = self.datagrams.as_ref().is_some_and(|datagrams| datagrams.shield.owes(now));
-        let telemetry = self.may_live() || self.may_backlog(now) || symbols;
+        let probe = self.control.next_probe.is_some_and(|due| due <= now);
+        let lossy = self.may_live() || self.may_backlog(now) || symbols || probe;
         match self.phase {
             Phase::Down | Phase::Leaving | Phase::Refused => false,
             Phase::Greeting { sent: false } => true,
-            Phase::Greeting { .. } => self.control.early < EARLY_MESSAGES && telemetry,
+            Phase::Greeting { .. } => self.control.early < EARLY_MESSAGES && lossy,
             Phase::Open => {
                 !self.control.answers.is_empty()
-                    || self.control.next_probe.is_some_and(|due| due <= now)
                     || self.repeat_at().is_some_and(|due| due <= now)
                     || self.may_tell_gaps()
-                    || telemetry
+                    || lossy
                     || self.closing
             }
         }
@@ -271,6 +271,9 @@ impl EdgeSession {
         match self.phase {
             Phase::Greeting { sent: false } => {
                 self.phase = Phase::Greeting { sent: true };
+                // What was on a stream is repeated late, on a narrow link after half a minute, unless something later arrives.
+                let lossy = self.datagrams.is_some();
+                self.control.next_probe = lossy.then(|| now.instant + self.silence_limit() / 2);
                 Some(self.hello())
             }
             // Just ahead of what uses them, so that those that begin together share a packet.
@@ -308,15 +311,15 @@ impl EdgeSession {
         if let Some(packet) = self.symbols_packet(now) {
             return Some((Channel::Datagram, packet));
         }
-        if self.phase != Phase::Open {
-            return None;
-        }
-        if self.control.next_probe.is_some_and(|due| due <= now.instant) {
-            self.control.probes_sent += 1;
-            let first = self.control.probes_sent < FIRST_PROBES;
+        if self.takes_live() && self.control.next_probe.is_some_and(|due| due <= now.instant) {
+            self.control.probes_sent += u32::from(self.is_open());
+            let first = (1..FIRST_PROBES).contains(&self.control.probes_sent);
             let interval = if first { FIRST_PROBE_INTERVAL } else { PROBE_INTERVAL };
             self.control.next_probe = Some(now.instant + interval);
             return Some((Channel::Datagram, ToGround::Probe(self.clock.probe(now))));
+        }
+        if self.phase != Phase::Open {
+            return None;
         }
         if self.closing && stream_has_room {
             self.phase = Phase::Leaving;

@@ -751,7 +751,7 @@ impl EdgeSession {
     }
 
     /// On a narrow link another connection fills the link for seconds, and would be missed by what waits behind it.
-    fn silence_limit(&self) -> Duration {
+    pub(super) fn silence_limit(&self) -> Duration {
         let rate = self.rate_bits_per_second().unwrap_or(u64::MAX).max(1);
         let connecting = Duration::from_millis(CONNECTION_BYTES * 8000 / rate).min(SILENCE_LIMIT_MAX);
         self.config.silence_limit.max(connecting)
