@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::queues::QueueFill;
 use crate::codec::predictive::{Decoder, FrameError};
 use crate::codec::{DecodeError, SchemaTable};
-use crate::datagram::coding::{CodingReceiver, HORIZON, MAX_LOST_UNITS, UnitNumbers, units_of};
+use crate::datagram::coding::{CodingReceiver, HORIZON, MAX_LOST_UNITS, Symbols, UnitNumbers, units_of};
 use crate::id::SchemaId;
 use crate::message::{Lack, LivePacket, Payload, Wanted};
 use crate::record::Record;
@@ -19,6 +19,26 @@ const MAX_WAITING: usize = MAX_LOST_UNITS as usize + 64;
 const MAX_WAIT: Duration = Duration::from_secs(2);
 /// The same while a schema is asked for: on 2400 bit/s, that and the answer take two seconds.
 const MAX_SCHEMA_WAIT: Duration = Duration::from_secs(4);
+
+/// How often one is decoded as far as to a schema that is not there: each time costs as much as a whole frame. Those that
+/// begin together are declared together, so the second time is the last one nearly always.
+const MAX_SCHEMA_WAITS: u8 = 4;
+
+/// What recovering payloads may cost in [`ROWS_TIME`], added rows ([`CodingReceiver::rows_added`]): twice what brings
+/// [`MAX_LOST_UNITS`] back. No honest vehicle comes near it; one that does gets its records by the backlog.
+const MAX_ROWS: u64 = 2 * (MAX_LOST_UNITS as u64).pow(2);
+const ROWS_TIME: Duration = Duration::from_secs(1);
+
+/// A payload that cannot be decoded yet.
+#[derive(Debug)]
+struct Waiting {
+    came: Instant,
+    payload: Payload,
+    /// The schema that it lacked when it was last tried...
+    lacks: Option<SchemaId>,
+    /// ... and how often it lacked one.
+    schema_waits: u8,
+}
 
 /// A decoded payload.
 #[derive(Debug)]
@@ -40,11 +60,13 @@ fn decode(payload: &[u8]) -> Result<Payload, DecodeError> {
 pub(super) struct Chain {
     numbers: UnitNumbers,
     coding: CodingReceiver,
+    /// When [`ROWS_TIME`] began, and the rows until then.
+    rows_from: (Instant, u64),
     decoder: Decoder,
     /// How many units the longest of the last payloads that came had, about.
     usual_units: u16,
     /// By the number of the first unit.
-    waiting: BTreeMap<u32, (Instant, Payload)>,
+    waiting: BTreeMap<u32, Waiting>,
     /// The offset after the last record of each payload that was decoded, by the number after its last unit, of the newest
     /// [`HORIZON`].
     ends: BTreeMap<u32, i64>,
@@ -58,6 +80,7 @@ impl Chain {
         Chain {
             numbers: UnitNumbers::new(),
             coding: CodingReceiver::new(),
+            rows_from: (Instant::default(), 0),
             usual_units: 0,
             decoder: Decoder::new(),
             waiting: BTreeMap::new(),
@@ -73,10 +96,14 @@ impl Chain {
     ///
     /// A payload that is none, or one over the limits.
     pub(super) fn handle_packet(&mut self, now: Instant, packet: LivePacket) -> Result<(), DecodeError> {
-        let LivePacket { header, unit_number, payload, symbols } = packet;
+        let LivePacket { header, unit_number, payload, mut symbols } = packet;
         // One that is so late that its number cannot be told is of no use; the vehicle sends its records again.
         let Some(number) = self.numbers.tell(header.number, unit_number) else { return Ok(()) };
         let came = if payload.is_empty() { None } else { Some(decode(&payload)?) };
+        if !self.may_recover(now) {
+            self.coding.give_up();
+            symbols = Symbols::default();
+        }
         let mut new = Vec::new();
         if let Some(payload) = &came {
             let covered = payload.encode_covered();
@@ -90,13 +117,21 @@ impl Chain {
                 Some(payload) if of == number => payload.clone(),
                 _ => decode(&covered)?,
             };
-            self.waiting.insert(of, (now, payload));
+            self.waiting.insert(of, Waiting { came: now, payload, lacks: None, schema_waits: 0 });
         }
         while self.waiting.len() > MAX_WAITING {
             self.waiting.pop_first();
             self.key_frame_wanted = true;
         }
         Ok(())
+    }
+
+    fn may_recover(&mut self, now: Instant) -> bool {
+        let rows = self.coding.rows_added();
+        if now.since(self.rows_from.0) >= ROWS_TIME {
+            self.rows_from = (now, rows);
+        }
+        rows - self.rows_from.1 <= MAX_ROWS
     }
 
     /// A packet of the backlog came.
@@ -118,17 +153,27 @@ impl Chain {
         self.schema_wanted = None;
         let numbers: Vec<u32> = self.waiting.keys().copied().collect();
         for number in numbers {
-            let Some((came, payload)) = self.waiting.remove(&number) else { continue };
-            let before = || self.ends.get(&number).copied();
-            let Some(offset) = payload.start.offset().or_else(before) else {
-                self.waiting.insert(number, (came, payload));
+            let Some(waiting) = self.waiting.get_mut(&number) else { continue };
+            if let Some(id) = waiting.lacks.filter(|id| !schemas.contains_key(id)) {
+                self.schema_wanted.get_or_insert(id);
                 continue;
-            };
-            match self.decoder.decode(&payload.frame, schemas, base.wrapping_add_signed(offset)) {
+            }
+            let before = || self.ends.get(&number).copied();
+            let Some(offset) = waiting.payload.start.offset().or_else(before) else { continue };
+            match self.decoder.decode(&waiting.payload.frame, schemas, base.wrapping_add_signed(offset)) {
+                Err(FrameError::NoBase { .. }) => continue,
+                Err(FrameError::Frame(DecodeError::UnknownSchema(id)))
+                    if waiting.schema_waits < MAX_SCHEMA_WAITS =>
+                {
+                    waiting.lacks = Some(id);
+                    waiting.schema_waits += 1;
+                    self.schema_wanted.get_or_insert(id);
+                }
                 Ok(parts) => {
                     self.key_frame_wanted = false;
                     let records: usize = parts.iter().map(Vec::len).sum();
-                    let units = units_of(payload.encode_covered().len()) as u32;
+                    let units = units_of(waiting.payload.encode_covered().len()) as u32;
+                    self.waiting.remove(&number);
                     self.ends
                         .insert(number.wrapping_add(units), offset.saturating_add_unsigned(records as u64));
                     while self.ends.len() > HORIZON {
@@ -136,18 +181,19 @@ impl Chain {
                     }
                     return Ok(Some(Decoded { offset, parts }));
                 }
-                Err(FrameError::NoBase { .. }) => _ = self.waiting.insert(number, (came, payload)),
-                Err(FrameError::Frame(DecodeError::UnknownSchema(id))) => {
-                    self.schema_wanted.get_or_insert(id);
-                    self.waiting.insert(number, (came, payload));
+                Err(FrameError::Desync { .. } | FrameError::Frame(DecodeError::UnknownSchema(_))) => {
+                    self.waiting.remove(&number);
+                    self.key_frame_wanted = true;
                 }
-                Err(FrameError::Desync { .. }) => self.key_frame_wanted = true,
-                Err(FrameError::Frame(error)) => return Err(error),
+                Err(FrameError::Frame(error)) => {
+                    self.waiting.remove(&number);
+                    return Err(error);
+                }
             }
         }
         let max_wait = if self.schema_wanted.is_some() { MAX_SCHEMA_WAIT } else { MAX_WAIT };
         while let Some(entry) = self.waiting.first_entry()
-            && now.since(entry.get().0) > max_wait
+            && now.since(entry.get().came) > max_wait
         {
             entry.remove();
             self.key_frame_wanted = true;
@@ -193,7 +239,9 @@ mod tests {
     use super::*;
     use crate::batch::Batch;
     use crate::codec::predictive::{Base, Encoder, Keep, continues_previous};
-    use crate::datagram::coding::{CodingSender, MAX_PAYLOAD_BYTES, Symbols};
+    use crate::datagram::coding::{
+        CodingSender, MAX_PAYLOAD_BYTES, MAX_SYMBOLS_PER_PACKET, MAX_WINDOW_UNITS,
+    };
     use crate::id::SchemaId;
     use crate::message::{PacketHeader, Start};
     use crate::record::Value;
@@ -304,6 +352,38 @@ mod tests {
     }
 
     #[test]
+    fn it_is_decoded_in_vain_a_few_times_at_most() {
+        let streams = SchemaId(1).0..=8;
+        let all: SchemaTable =
+            streams.clone().map(|id| (SchemaId(id), schemas()[&SchemaId(1)].clone())).collect();
+        let record = |id: u32| Record {
+            schema: SchemaId(id),
+            time: Timestamp::from_millis(i64::from(id)),
+            values: vec![Value::Int(1)],
+        };
+        let batch = Batch::new(streams.clone().map(record).collect());
+        let frame =
+            Encoder::new().encode(&[batch], &all, BASE, Base::Key, Keep::Nothing, MAX_PAYLOAD_BYTES).unwrap();
+        let header = PacketHeader { number: 0, sent_millis: 0 };
+        let payload = Payload { start: Start::At(0), frame }.encode();
+        let packet = LivePacket { header, unit_number: 0, payload, symbols: Symbols::default() };
+        let mut chain = Chain::new();
+        chain.handle_packet(at(0), packet).unwrap();
+        let mut declared = SchemaTable::new();
+        let lacks = streams.map(|id| {
+            // Again and again, as other packets come.
+            (0..9).for_each(|_| assert!(chain.poll(at(0), &declared, BASE).unwrap().is_none()));
+            declared.insert(SchemaId(id), all[&SchemaId(id)].clone());
+            chain.lack()
+        });
+        let lacks: Vec<Lack> = lacks.collect();
+        let schema = |id| Lack::Schema(SchemaId(id));
+        assert_eq!(lacks[..4], [schema(1), schema(2), schema(3), schema(4)]);
+        assert_eq!(lacks[4..], [Lack::KeyFrame; 4]);
+        assert!(!chain.is_waiting());
+    }
+
+    #[test]
     fn it_is_given_up_when_its_schema_does_not_come() {
         let (packets, mut chain) = (packets(1), Chain::new());
         chain.handle_packet(at(0), without_symbols(&packets[0])).unwrap();
@@ -399,6 +479,27 @@ mod tests {
             });
         }
         assert_eq!(decoded(&mut chain, 0), [0, 2, 4]);
+    }
+
+    #[test]
+    fn symbols_that_recover_nothing_cost_little_a_second() {
+        use rand::rngs::StdRng;
+        use rand::{Rng, SeedableRng};
+
+        let (mut rng, mut chain) = (StdRng::seed_from_u64(1), Chain::new());
+        for number in 0..4_000 {
+            let combinations = (0..MAX_SYMBOLS_PER_PACKET).map(|_| rng.random()).collect();
+            let packet = LivePacket {
+                header: PacketHeader { number, sent_millis: 0 },
+                unit_number: number as u16,
+                payload: Vec::new(),
+                symbols: Symbols { window: MAX_WINDOW_UNITS, combinations },
+            };
+            chain.handle_packet(at(u64::from(number)), packet).unwrap();
+        }
+        let a_packet = u64::from(MAX_SYMBOLS_PER_PACKET) * 2 * u64::from(MAX_LOST_UNITS);
+        let rows = chain.coding.rows_added();
+        assert!(rows > 4 * MAX_ROWS && rows <= 4 * (MAX_ROWS + a_packet), "{rows} in 4 s");
     }
 
     #[test]
