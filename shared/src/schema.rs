@@ -6,6 +6,8 @@ use crate::mavlink::dialect;
 
 /// The most fields a schema may have.
 pub const MAX_FIELDS: usize = 512;
+/// The most bytes that the names and units of a schema's fields have together: a message declares it whole.
+pub const MAX_FIELDS_BYTES: usize = 48 * 1024;
 /// The longest stream or field name, bytes.
 pub const MAX_NAME_BYTES: usize = 128;
 /// The most schemas an epoch may have: what a source of ever new stream names can cost either end.
@@ -116,6 +118,16 @@ pub enum InvalidSchema {
         /// How many.
         count: usize,
     },
+    /// Its names and units have more than [`MAX_FIELDS_BYTES`] together.
+    #[error(
+        "schema {stream:?}: the names and units of its fields have {bytes} bytes, more than {MAX_FIELDS_BYTES}"
+    )]
+    TooLong {
+        /// The stream.
+        stream: String,
+        /// How many.
+        bytes: usize,
+    },
     /// A decimal grid finer than [`MAX_DECIMALS`], or on a field that is no float.
     #[error("schema {stream:?}: field {field:?} cannot have {decimals} decimals")]
     Decimals {
@@ -195,6 +207,10 @@ impl Schema {
     }
 
     /// Checks what a peer or a file claims against the limits of this module.
+    ///
+    /// # Errors
+    ///
+    /// The first limit that it exceeds.
     pub fn validate(&self) -> Result<(), InvalidSchema> {
         let stream = || self.stream.chars().take(80).collect::<String>();
         let bad_name = |name: &str| name.is_empty() || name.len() > MAX_NAME_BYTES;
@@ -205,6 +221,10 @@ impl Schema {
         }
         if self.fields.len() > MAX_FIELDS {
             return Err(InvalidSchema::TooManyFields { stream: stream(), count: self.fields.len() });
+        }
+        let bytes = fields_bytes(&self.fields);
+        if bytes > MAX_FIELDS_BYTES {
+            return Err(InvalidSchema::TooLong { stream: stream(), bytes });
         }
         for field in &self.fields {
             if let Some(decimals) = field.decimals
@@ -219,6 +239,11 @@ impl Schema {
         }
         Ok(())
     }
+}
+
+/// What [`MAX_FIELDS_BYTES`] counts.
+pub fn fields_bytes(fields: &[Field]) -> usize {
+    fields.iter().map(|field| field.name.len() + field.unit.len()).sum()
 }
 
 impl Field {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::DateTime;
 use serde_json::{Map, Number, Value as Json};
-use tern_shared::schema::{MAX_FIELDS, MAX_NAME_BYTES};
+use tern_shared::schema::{MAX_FIELDS, MAX_FIELDS_BYTES, MAX_NAME_BYTES};
 use tern_shared::time::Timestamp;
 
 use crate::source::lines::MAX_LINE_BYTES;
@@ -62,7 +62,9 @@ pub(super) enum MalformedLine {
         "stream {stream:?}: field name {field:?} is empty, there twice, or longer than {MAX_NAME_BYTES} bytes"
     )]
     FieldName { stream: String, field: String },
-    #[error("stream {stream:?} would have more than {MAX_FIELDS} fields")]
+    #[error(
+        "stream {stream:?} would have more than {MAX_FIELDS} fields, or names of {MAX_FIELDS_BYTES} bytes"
+    )]
     TooManyFields { stream: String },
     #[error("stream {stream:?} would be one change of streams and fields too many for this source")]
     TooManySchemas { stream: String },

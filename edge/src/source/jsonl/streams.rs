@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use tern_shared::codec::decimals_of;
 use tern_shared::record::Value;
-use tern_shared::schema::{Class, Field, FieldKind, MAX_FIELDS, Origin, Schema};
+use tern_shared::schema::{
+    Class, Field, FieldKind, MAX_FIELDS, MAX_FIELDS_BYTES, Origin, Schema, fields_bytes,
+};
 use tern_shared::time::Timestamp;
 
 use super::line::{MalformedLine, ParsedLine, Scalar};
@@ -72,7 +74,7 @@ impl Streams {
             }
             None => (grow(&[], fields, false), 0),
         };
-        if grown.len() > MAX_FIELDS {
+        if grown.len() > MAX_FIELDS || fields_bytes(&grown) > MAX_FIELDS_BYTES {
             return Err(MalformedLine::TooManyFields { stream });
         }
         if self.made >= MAX_SCHEMAS {
@@ -272,6 +274,11 @@ mod tests {
             take(&mut streams, r#"{"stream":"s","x":1}"#),
             Err(MalformedLine::TooManyFields { .. })
         ));
+
+        let mut streams = Streams::default();
+        let taken = (0..MAX_FIELDS)
+            .take_while(|i| take(&mut streams, &format!(r#"{{"stream":"s","{i:0>128}":1}}"#)).is_ok());
+        assert_eq!(taken.count(), MAX_FIELDS_BYTES / 128);
     }
 
     proptest! {
