@@ -12,6 +12,8 @@ use crate::time::Instant;
 /// The most ranges that the waiting records are kept in, and those that were sent. Beyond it the two oldest are joined
 /// over the hole between them, which at worst asks the spool for records that it has forgotten.
 const MAX_RANGES: usize = 4096;
+/// The most ranges that an honest ground acknowledges an epoch in: it takes no more.
+const MAX_ACKNOWLEDGED_RANGES: usize = super::receive::MAX_RANGES;
 
 /// Messages on their way before the session waits for acknowledgements, and those that the last object adds.
 const MAX_IN_FLIGHT: usize = super::outgoing::MAX_IN_FLIGHT + MAX_PARTS;
@@ -42,7 +44,9 @@ pub(super) struct Ledger {
     sent: RangeSet,
     /// Whether the welcome of this connection told everything that the ground held before.
     welcomed: bool,
-    /// What was told as lost on a connection that ended before it was acknowledged.
+    /// What was taken for lost on the way and was not sent again. An acknowledgement may still come.
+    recalled: RangeSet,
+    /// What was told as lost and not acknowledged by then, or by the end of the connection.
     told_lost: RangeSet,
     lost_records: u64,
     acknowledged_records: u64,
@@ -60,6 +64,8 @@ pub(super) enum FalseClaim {
     },
     /// Records that it did not hold at its welcome, and that were not sent.
     Unsent(SequenceRange),
+    /// More ranges than it can have received.
+    Scattered,
 }
 
 impl Ledger {
@@ -73,6 +79,7 @@ impl Ledger {
             in_flight: BTreeMap::new(),
             sent: RangeSet::new(),
             welcomed: false,
+            recalled: RangeSet::new(),
             told_lost: RangeSet::new(),
             lost_records: 0,
             acknowledged_records: 0,
@@ -101,6 +108,7 @@ impl Ledger {
     pub(super) fn sent(&mut self, sent: Instant, range: SequenceRange, gap: Option<GapReason>) {
         self.sent.insert(range);
         bound(&mut self.sent);
+        self.recalled.remove(range);
         self.in_flight.insert(range.start, InFlight { end: range.end, sent, gap });
     }
 
@@ -151,7 +159,7 @@ impl Ledger {
         for range in held {
             self.pending.remove(range);
         }
-        let news = self.settle(&committed);
+        let news = self.settle(&committed)?;
         self.count_welcomed(&news, &counted);
         Ok(news)
     }
@@ -169,11 +177,11 @@ impl Ledger {
         {
             return Err(FalseClaim::Unsent(unsent));
         }
-        Ok(self.settle(&committed))
+        self.settle(&committed)
     }
 
     /// These are done with. Returns those that are news.
-    fn settle(&mut self, committed: &RangeSet) -> Vec<SequenceRange> {
+    fn settle(&mut self, committed: &RangeSet) -> Result<Vec<SequenceRange>, FalseClaim> {
         let mut news = Vec::new();
         for range in committed.iter() {
             for new in self.acknowledged.missing_in(range) {
@@ -182,7 +190,11 @@ impl Ledger {
                 news.push(new);
             }
         }
+        if self.acknowledged.range_count() > MAX_ACKNOWLEDGED_RANGES {
+            return Err(FalseClaim::Scattered);
+        }
         for range in &news {
+            self.count_recalled(*range);
             let first =
                 self.in_flight.range(..=range.start).next_back().map_or(range.start, |(&start, _)| start);
             let done: Vec<u64> = self
@@ -202,12 +214,13 @@ impl Ledger {
                 }
             }
         }
-        news
+        Ok(news)
     }
 
     /// Nothing that is in flight will arrive any more: it is pending again.
     pub(super) fn recall(&mut self) {
         self.welcomed = false;
+        self.recalled = RangeSet::new();
         for (start, flight) in std::mem::take(&mut self.in_flight) {
             let range = SequenceRange::new(start, flight.end);
             if flight.gap.is_some_and(GapReason::is_loss) {
@@ -225,8 +238,7 @@ impl Ledger {
     /// A frame was lost: its records are pending again.
     pub(super) fn give_back(&mut self, range: SequenceRange) {
         if self.is_in_flight(range) {
-            self.in_flight.remove(&range.start);
-            self.put_back(range);
+            self.recall_one(range.start);
         }
     }
 
@@ -235,11 +247,22 @@ impl Ledger {
         let overdue = |flight: &InFlight| flight.sent + after <= now;
         let overdue: Vec<u64> =
             self.in_flight.iter().filter(|(_, flight)| overdue(flight)).map(|(&start, _)| start).collect();
-        for start in overdue {
-            if let Some(flight) = self.in_flight.remove(&start) {
-                self.put_back(SequenceRange::new(start, flight.end));
-            }
+        overdue.into_iter().for_each(|start| self.recall_one(start));
+    }
+
+    /// The message from this record on is taken for lost.
+    fn recall_one(&mut self, start: u64) {
+        let Some(flight) = self.in_flight.remove(&start) else { return };
+        let range = SequenceRange::new(start, flight.end);
+        self.recalled.insert(range);
+        if self.recalled.range_count() > MAX_RANGES {
+            let oldest = self.recalled.iter().next();
+            oldest.into_iter().for_each(|oldest| self.recalled.remove(oldest));
         }
+        if flight.gap.is_some_and(GapReason::is_loss) {
+            self.told_lost.insert(range);
+        }
+        self.put_back(range);
     }
 
     /// When the first message is overdue that waits this long for its acknowledgement.
@@ -269,7 +292,27 @@ impl Ledger {
         vec![
             QueueFill::new("ranges that wait in the spool", self.pending.range_count(), MAX_RANGES),
             QueueFill::new("unacknowledged messages", self.in_flight.len(), MAX_IN_FLIGHT),
+            QueueFill::new(
+                "ranges of acknowledged records",
+                self.acknowledged.range_count(),
+                MAX_ACKNOWLEDGED_RANGES + MAX_ACK_RANGES + 1,
+            ),
         ]
+    }
+
+    /// Counts what of these had been taken for lost.
+    fn count_recalled(&mut self, range: SequenceRange) {
+        let mut arrived: RangeSet = [range].into_iter().collect();
+        self.recalled.missing_in(range).into_iter().for_each(|other| arrived.remove(other));
+        arrived.iter().for_each(|range| self.count(range));
+        self.recalled.remove(range);
+    }
+
+    /// Counts records that arrived, or were told as lost.
+    fn count(&mut self, range: SequenceRange) {
+        let kept: u64 = self.told_lost.missing_in(range).iter().map(|range| range.len()).sum();
+        self.acknowledged_records += kept;
+        self.lost_records += range.len() - kept;
     }
 
     /// Counts what arrived on an earlier connection, whose acknowledgement did not. `counted` are those that were counted
@@ -279,9 +322,7 @@ impl Ledger {
         let ours = news.iter().filter(|range| range.end > counted_from);
         let ours = ours.map(|range| SequenceRange::new(range.start.max(counted_from), range.end));
         for range in ours.flat_map(|range| counted.missing_in(range)) {
-            let kept: u64 = self.told_lost.missing_in(range).iter().map(|range| range.len()).sum();
-            self.acknowledged_records += kept;
-            self.lost_records += range.len() - kept;
+            self.count(range);
         }
         self.told_lost = RangeSet::new();
     }
@@ -303,5 +344,55 @@ fn bound(set: &mut RangeSet) {
         let (Some(first), Some(second)) = (oldest.next(), oldest.next()) else { return };
         drop(oldest);
         set.insert(SequenceRange::new(first.start, second.end));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(start: u64, end: u64) -> SequenceRange {
+        SequenceRange::new(start, end)
+    }
+
+    /// With these sent one by one on a connection whose ground holds nothing, at time 0.
+    fn ledger(records: u64) -> Ledger {
+        let mut ledger = Ledger::new(0);
+        ledger.restart(std::iter::empty(), std::iter::empty()).unwrap();
+        for start in 0..records {
+            ledger.add(range(start, start + 1));
+            ledger.sent(Instant::default(), range(start, start + 1), None);
+        }
+        ledger
+    }
+
+    fn overdue(ledger: &mut Ledger) {
+        ledger.recall_overdue(Instant(Duration::from_secs(9)), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn what_arrived_although_it_was_taken_for_lost_counts_once() {
+        let mut ledger = ledger(4);
+        ledger.give_back(range(1, 2));
+        ledger.sent(Instant::default(), range(3, 4), Some(GapReason::NotStored));
+        overdue(&mut ledger);
+        assert_eq!(
+            (ledger.in_flight_count(), ledger.pending.iter().collect::<Vec<_>>()),
+            (0, vec![range(0, 4)])
+        );
+        // Some of it is on its way again.
+        ledger.sent(Instant::default(), range(2, 3), None);
+        assert_eq!(ledger.acknowledge([range(0, 4)].into_iter()).unwrap(), [range(0, 4)]);
+        assert_eq!((ledger.acknowledged_records(), ledger.lost_records()), (3, 1));
+        assert!(ledger.is_settled() && ledger.recalled.is_empty());
+    }
+
+    #[test]
+    fn a_ground_that_acknowledges_every_other_record_is_left() {
+        let most = MAX_ACKNOWLEDGED_RANGES as u64;
+        let mut ledger = ledger(2 * most + 2);
+        let every_other = |count: u64| (0..count).map(|n| range(2 * n, 2 * n + 1));
+        assert_eq!(ledger.acknowledge(every_other(most)).unwrap().len(), MAX_ACKNOWLEDGED_RANGES);
+        assert_eq!(ledger.acknowledge(every_other(most + 1)), Err(FalseClaim::Scattered));
     }
 }

@@ -44,7 +44,7 @@ const MAX_UNDECLARED: usize = 16;
 /// How often a committed range is told: feedbacks may be lost.
 const TOLD_TIMES: usize = 3;
 /// Disjoint ranges of sequence numbers that an epoch may be received in.
-const MAX_RANGES: usize = 65_536;
+pub(super) const MAX_RANGES: usize = 65_536;
 
 /// What the ground does about a session, in order.
 #[derive(Clone, Debug, PartialEq)]
