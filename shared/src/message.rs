@@ -157,6 +157,10 @@ impl SchemaBody {
     }
 
     /// The schema that this stands for at this end, validated.
+    ///
+    /// # Errors
+    ///
+    /// A short form of what this end's dialect does not have or lays out otherwise, and a schema over the limits.
     pub fn resolve(&self) -> Result<Schema, InvalidSchema> {
         let schema = match *self {
             SchemaBody::Full(ref schema) => schema.clone(),
@@ -295,7 +299,11 @@ impl ObjectPart {
         encode(self)
     }
 
-    /// A part from its bytes; trailing bytes are an error.
+    /// A part from its bytes.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that are none, trailing ones included, and one over its limits.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         let (part, rest) = take(bytes)?;
         whole(part, rest)
@@ -512,7 +520,11 @@ impl ToGround {
         bytes
     }
 
-    /// A message from its bytes; trailing bytes are an error.
+    /// A message from its bytes.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that are none, trailing ones included, and one over its limits.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         match take(bytes)? {
             (ToGround::Live(packet), rest) => {
@@ -520,6 +532,16 @@ impl ToGround {
                 Ok(ToGround::Live(LivePacket { symbols, ..packet }))
             }
             (message, rest) => whole(message, rest),
+        }
+    }
+
+    /// The number of the packet that the message is, where it is one that feedbacks tell of.
+    pub fn packet_number(&self) -> Option<u32> {
+        match self {
+            ToGround::Live(packet) => Some(packet.header.number),
+            ToGround::Backlog(packet) => Some(packet.header.number),
+            ToGround::Parity(packet) => Some(packet.header.number),
+            _ => None,
         }
     }
 
@@ -536,7 +558,11 @@ impl ToVehicle {
         encode(self)
     }
 
-    /// A message from its bytes; trailing bytes are an error.
+    /// A message from its bytes.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that are none, trailing ones included, and one over its limits.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         decode(bytes)
     }
@@ -548,7 +574,11 @@ impl Object {
         encode(self)
     }
 
-    /// An object from its bytes; trailing bytes are an error.
+    /// An object from its bytes.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that are none, trailing ones included, and one over its limits.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         decode(bytes)
     }
@@ -582,6 +612,10 @@ impl Payload {
     }
 
     /// A payload from its bytes.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that begin with no offset.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         let (start, frame) = match bytes.split_first() {
             Some((&AT, rest)) => take(rest).map(|(offset, frame)| (Start::At(offset), frame))?,

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use tern_shared::batch::Batch;
 use tern_shared::codec::{self, SchemaTable};
+use tern_shared::command::{Answer, CommandId, CommandReport};
 use tern_shared::datagram::coding::CERTAIN_PACKETS;
 use tern_shared::datagram::loss::LossReport;
 use tern_shared::id::{Epoch, SchemaId, Token};
 use tern_shared::message::{
-    Acknowledgement, Feedback, GapReason, Lack, Lane, Payload, Refusal, RefusalReason, Start, ToGround,
-    ToVehicle,
+    Acknowledgement, Feedback, GapReason, Lack, Lane, Payload, ProbeReply, Refusal, RefusalReason, Start,
+    ToGround, ToVehicle,
 };
 use tern_shared::range::{RangeSet, SequenceRange};
 use tern_shared::record::{Record, Value};
@@ -30,6 +31,10 @@ fn at(millis: u64) -> Now {
 }
 
 fn edge(base: u64, rate_bits_per_second: Option<u64>) -> EdgeSession {
+    edge_with(base, rate_bits_per_second, Budgets::default())
+}
+
+fn edge_with(base: u64, rate_bits_per_second: Option<u64>, budgets: Budgets) -> EdgeSession {
     let identity = Identity {
         vehicle: "tested".parse().unwrap(),
         epoch: Epoch(7),
@@ -40,7 +45,7 @@ fn edge(base: u64, rate_bits_per_second: Option<u64>) -> EdgeSession {
     let config = SendConfig {
         rate_bits_per_second,
         auto_rate: false,
-        budgets: Budgets::default(),
+        budgets,
         overhead_bytes: Some(80),
         silence_limit: Duration::from_secs(5),
         batch_window: None,
@@ -327,7 +332,7 @@ fn a_hello_that_is_not_answered_is_followed_by_probes_so_that_quic_repeats_it() 
         edge.handle_connected(at(0), carrier);
         let hello = sent(&mut edge, at(0)).remove(0);
         assert!(edge.poll_timeout(at(0)).is_some_and(|due| due <= at(first).instant));
-        assert_eq!(sent(&mut edge, at(first - 1)), [Vec::<u8>::new(); 0]);
+        assert_eq!(sent(&mut edge, at(first - 1)).len(), 0);
         let probes = sent(&mut edge, at(first));
         assert!(matches!(ToGround::decode(&probes[0]), Ok(ToGround::Probe(_))), "{probes:?}");
         assert_eq!((probes.len(), sent(&mut edge, at(first + 200)).len()), (1, 0));
@@ -343,6 +348,64 @@ fn a_hello_that_is_not_answered_is_followed_by_probes_so_that_quic_repeats_it() 
     sent(&mut edge, at(0));
     let on_a_stream = (1..10).flat_map(|second| sent(&mut edge, at(second * 1_000)));
     assert_eq!(on_a_stream.count(), 0);
+}
+
+#[test]
+fn a_ground_that_owes_an_answer_to_a_command_is_probed_before_it_counts_as_silent() {
+    let mut edge = edge(0, Some(64_000));
+    open_on_datagrams(&mut edge);
+    // Two more probes at first, then none for half a minute.
+    for millis in [2_000, 4_000, 6_000] {
+        sent(&mut edge, at(millis));
+        let reply = ProbeReply { sent: at(millis).wall, ground: at(millis).wall };
+        edge.handle_message(at(millis), &ToVehicle::ProbeReply(reply).encode());
+    }
+    edge.answer(Answer::Report(CommandReport { id: CommandId(1), steps: Vec::new() }));
+    assert_eq!(sent(&mut edge, at(10_000)).len(), 1);
+    let dark = edge.poll_timeout(at(10_000)).unwrap();
+    assert_eq!(dark, at(12_500).instant);
+    sent(&mut edge, at(12_500));
+    let due = edge.poll_timeout(at(12_500)).unwrap();
+    let millis = due.0.as_millis() as u64 + 1;
+    let probes = sent(&mut edge, at(millis));
+    assert!(millis < 13_000 && matches!(ToGround::decode(&probes[0]), Ok(ToGround::Probe(_))), "{probes:?}");
+}
+
+#[test]
+fn a_stream_that_is_stuck_holds_up_no_declaration() {
+    let mut edge = edge(0, Some(64_000));
+    open_on_datagrams(&mut edge);
+    sent(&mut edge, at(2_000));
+    edge.handle_schema(SchemaId(0), schema(0).1);
+    edge.handle_frame(frame(0, 0, 3));
+    let stuck = std::iter::from_fn(|| edge.poll_transmit(at(2_100), false));
+    let messages: Vec<_> =
+        stuck.map(|transmit| (transmit.channel, ToGround::decode(&transmit.bytes).unwrap())).collect();
+    let [(Channel::Datagram, ToGround::Schemas(_)), (Channel::Datagram, ToGround::Live(_))] = &messages[..]
+    else {
+        panic!("{messages:?}")
+    };
+}
+
+#[test]
+fn backlog_on_a_stream_does_not_go_beyond_the_budget() {
+    let limit = 105_000;
+    let budgets = Budgets { flight_bytes: Some(limit), ..Budgets::default() };
+    let mut edge = edge_with(1_000, None, budgets);
+    edge.handle_schema(SchemaId(0), schema(0).1);
+    open(&mut edge);
+    for millis in 0..2_000 {
+        while let Some(event) = edge.poll_event() {
+            if let EdgeEvent::FetchBacklog { range, .. } = event {
+                let frames: Vec<Frame> =
+                    (range.end - 8..range.end).rev().map(|n| frame(n, 0, 8_000)).collect();
+                edge.handle_backlog(SequenceRange::new(range.end - 8, range.end), frames, Vec::new());
+            }
+        }
+        edge.poll_transmit(at(1_000 + millis), true);
+    }
+    let spent = edge.stats().flight_bytes;
+    assert!((limit * 8 / 10..=limit).contains(&spent), "{spent}");
 }
 
 /// The schemas that leave at this time, by message.

@@ -42,6 +42,10 @@ impl Deframer {
     }
 
     /// The next complete message, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The length of a message over the limit: the stream cannot be read any further.
     pub fn next_message(&mut self) -> Result<Option<Vec<u8>>, TooLong> {
         let rest = &self.buffer[self.taken..];
         let Some((length, prefix)) = length(rest)? else { return Ok(None) };

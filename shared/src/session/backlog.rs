@@ -124,11 +124,12 @@ impl BacklogLane {
         self.objects.retain(|_, object| object.ranges.iter().any(|range| wanted(*range)));
     }
 
-    /// Merges the newest frames into one of about `max_bytes`.
+    /// Merges the newest frames into one of about `suited_bytes`. Only one that was stored so is longer than `max_bytes`.
     pub(super) fn merge(
         &mut self,
         now: Timestamp,
         schemas: &SchemaTable,
+        suited_bytes: usize,
         max_bytes: usize,
     ) -> Option<Merged> {
         let mut frames: Vec<Frame> = vec![self.fetched.pop_front()?];
@@ -137,7 +138,7 @@ impl BacklogLane {
         while let Some(next) = self.fetched.front()
             && next.range.end <= frames[frames.len() - 1].range.start
             && spans(next.newest, newest) <= span
-            && stored + next.bytes.len() <= max_bytes * STORED_PER_OBJECT / 2
+            && stored + next.bytes.len() <= suited_bytes * STORED_PER_OBJECT / 2
             && frames.len() < MAX_PARTS
         {
             stored += next.bytes.len();
@@ -152,7 +153,8 @@ impl BacklogLane {
             let first = frames.last()?.range.start;
             let (base, keep) = (Base::Key, Keep::Nothing);
             // One stored frame always fits: the codec falls back to the spool's.
-            if let Ok(frame) = self.encoder.encode(&batches, schemas, first, base, keep, MAX_FRAME_BYTES) {
+            let most = if frames.len() == 1 { MAX_FRAME_BYTES } else { max_bytes };
+            if let Ok(frame) = self.encoder.encode(&batches, schemas, first, base, keep, most) {
                 let ranges = frames.iter().rev().map(|frame| frame.range).collect();
                 return Some(Merged { ranges, frame });
             }

@@ -78,6 +78,12 @@ impl Declarations {
         !self.waiting.is_empty()
     }
 
+    /// Whether the next to be declared takes at most so many bytes.
+    pub(super) fn fits(&self, max_bytes: usize) -> bool {
+        let next = self.waiting.first().and_then(|id| self.announcement(*id));
+        next.is_some_and(|announcement| announcement.encoded_bytes() <= max_bytes)
+    }
+
     /// Whether this one's declaration had reached the ground when that was last `heard`.
     pub(super) fn is_known(&self, id: SchemaId, heard: Instant, round_trip: Duration) -> bool {
         self.declared.get(&id).is_some_and(|declared| *declared + round_trip <= heard)
@@ -88,7 +94,7 @@ impl Declarations {
         self.declared.values().any(|declared| *declared + round_trip <= heard)
     }
 
-    /// The next to declare on the stream, about so many bytes, and later again if they can be lost.
+    /// The next to declare, as many as share so many bytes, but at least one; later again, if they can be lost.
     pub(super) fn announce(
         &mut self,
         now: Instant,

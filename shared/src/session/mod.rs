@@ -5,10 +5,11 @@
 //! [`poll_event`](EdgeSession::poll_event), and call `handle_timeout` when `poll_timeout` says so.
 //!
 //! The vehicle: `send` (phases and bookkeeping), `outgoing` (what goes next), `live` and `backlog` (the lanes),
-//! `declarations` (which streams the ground knows), `shield` (coding against loss), `packets` (datagrams on their way), `ledger` (which record is where), `pacing`,
-//! `budget` (what may be spent).
+//! `declarations` (which streams the ground knows), `shield` (coding against loss, for the `load` that there is), `packets`
+//! (datagrams on their way), `ledger` (which record is where), `pacing`, `allowance` and `budget` (what may be spent).
 //! The ground: `receive` (phases and bookkeeping), `arrival` (datagrams that came), `assembly` (parts of the backlog),
 //! `chain` (frames that continue others).
+//! Both: `commands` (orders and answers), `parity` (of parts), `transmit` (what is sent how), `queues` (their bounds).
 
 mod allowance;
 mod arrival;

@@ -85,10 +85,12 @@ impl EdgeSession {
         }
         self.budget.ready(now.instant).ok()?;
         self.pacer.ready(now.instant).ok()?;
-        let packet = self.datagrams.as_ref().map(|datagrams| datagrams.packets.next_number());
-        let message = if stream_has_room { self.next_control(now) } else { None };
-        let (channel, message) = match message {
-            Some(message) => (Channel::Stream, message),
+        let control = match stream_has_room {
+            true => self.next_control(now).map(|message| (Channel::Stream, message)),
+            false => self.schemas_packet(now).map(|message| (Channel::Datagram, message)),
+        };
+        let (channel, message) = match control {
+            Some(message) => message,
             None => self.next_telemetry(now, stream_has_room)?,
         };
         let bytes = message.encode();
@@ -112,8 +114,7 @@ impl EdgeSession {
         self.budget.handle_estimate(now.instant, wire_bytes);
         self.stats.wire_bytes += wire_bytes as u64;
         if let Some(auto_rate) = &mut self.auto_rate {
-            let next = self.datagrams.as_ref().map(|datagrams| datagrams.packets.next_number());
-            auto_rate.handle_sent(now.instant, packet.filter(|_| packet != next), wire_bytes);
+            auto_rate.handle_sent(now.instant, message.packet_number(), wire_bytes);
         }
         Some(Transmit { channel, bytes })
     }
@@ -146,7 +147,8 @@ impl EdgeSession {
         let datagrams = self.datagrams.as_ref().filter(|_| self.takes_live());
         let tail = datagrams.and_then(|datagrams| datagrams.shield.owes_at(now));
         let spool = self.awaits_spool_until().filter(|&until| until > now);
-        [backlog, probe, tail, spool, self.repeat_at()].into_iter().flatten().min()
+        let dark = self.dark_at().filter(|&dark| datagrams.is_some() && dark > now);
+        [backlog, probe, tail, spool, dark, self.repeat_at()].into_iter().flatten().min()
     }
 
     /// The link is what messages wait for: until `ready`, or until the rate has to be looked at.
@@ -276,19 +278,30 @@ impl EdgeSession {
                 self.control.next_probe = lossy.then(|| now.instant + self.silence_limit() / 2);
                 Some(self.hello())
             }
-            // Just ahead of what uses them, so that those that begin together share a packet.
-            Phase::Greeting { .. } | Phase::Open
-                if self.declarations.is_waiting() && (self.may_live() || self.may_backlog(now.instant)) =>
-            {
+            Phase::Greeting { .. } | Phase::Open if self.may_declare(now.instant) => {
                 let early = self.control.early < EARLY_MESSAGES || self.phase == Phase::Open;
-                let repeating = self.repeating().filter(|_| !self.is_dark(now.instant));
-                early.then(|| {
-                    ToGround::Schemas(self.declarations.announce(now.instant, PACKET_BYTES, repeating))
-                })
+                early.then(|| self.declare(now.instant, PACKET_BYTES))
             }
             Phase::Open => self.control.answers.pop().map(ToGround::Answer),
             _ => None,
         }
+    }
+
+    /// Whether schemas are to be declared: just ahead of what uses them, so that those that begin together share a packet.
+    fn may_declare(&self, now: Instant) -> bool {
+        self.declarations.is_waiting() && (self.may_live() || self.may_backlog(now))
+    }
+
+    fn declare(&mut self, now: Instant, max_bytes: usize) -> ToGround {
+        let repeating = self.repeating().filter(|_| !self.is_dark(now));
+        ToGround::Schemas(self.declarations.announce(now, max_bytes, repeating))
+    }
+
+    /// Schemas as a packet, where the stream beside is stuck.
+    fn schemas_packet(&mut self, now: Now) -> Option<ToGround> {
+        let room = self.datagrams.as_ref()?.room();
+        let may_declare = self.is_open() && self.may_declare(now.instant) && self.declarations.fits(room);
+        may_declare.then(|| self.declare(now.instant, room))
     }
 
     fn next_telemetry(&mut self, now: Now, stream_has_room: bool) -> Option<(Channel, ToGround)> {
@@ -384,17 +397,11 @@ impl EdgeSession {
         let wire_bytes = payload.len();
         let symbols = datagrams.shield.symbols(number, room.saturating_sub(payload.len()));
         let unit_number = datagrams.shield.push(now.instant, &covered);
-        let header = PacketHeader { number, sent_millis: millis_of(now) };
         if is_base {
             datagrams.bases.insert(range.start, range);
         }
-        let lost = datagrams.packets.sent(
-            now,
-            Content::Live { range, is_base },
-            units_of(covered.len()),
-            symbols.combinations.len(),
-        );
-        lost.into_iter().for_each(|content| self.handle_lost(content));
+        let content = Content::Live { range, is_base };
+        let header = self.packet_leaves(now, content, units_of(covered.len()), symbols.combinations.len())?;
         self.ledger.sent(self.leaves(now, wire_bytes), range, None);
         Some(ToGround::Live(LivePacket { header, unit_number, payload, symbols }))
     }
@@ -411,9 +418,7 @@ impl EdgeSession {
         if symbols.combinations.is_empty() {
             return None;
         }
-        let header = PacketHeader { number, sent_millis: millis_of(now) };
-        let lost = datagrams.packets.sent(now, Content::Symbols, 0, symbols.combinations.len());
-        lost.into_iter().for_each(|content| self.handle_lost(content));
+        let header = self.packet_leaves(now, Content::Symbols, 0, symbols.combinations.len())?;
         Some(ToGround::Live(LivePacket { header, unit_number, payload: Vec::new(), symbols }))
     }
 
@@ -438,14 +443,20 @@ impl EdgeSession {
 
     /// The newest records of the backlog, as a message.
     fn backlog_frame(&mut self, now: Now) -> Option<ToGround> {
-        let max_bytes = self.bytes_in(FRAME_TIME).clamp(*FRAME_BYTES.start(), *FRAME_BYTES.end());
-        let object = self.merge_backlog(now, max_bytes)?.1;
+        let suited_bytes = self.bytes_in(FRAME_TIME).clamp(*FRAME_BYTES.start(), *FRAME_BYTES.end());
+        let max_bytes = self.affordable_bytes();
+        let object = self.merge_backlog(now, suited_bytes.min(max_bytes), max_bytes)?.1;
         Some(ToGround::Frame(FrameMessage { lane: Lane::Backlog, object }))
     }
 
-    /// The newest records of the backlog, booked as sent.
-    fn merge_backlog(&mut self, now: Now, max_bytes: usize) -> Option<(Vec<SequenceRange>, Object)> {
-        let merged = self.backlog.merge(now.wall, self.declarations.schemas(), max_bytes)?;
+    /// The newest records of the backlog, booked as sent: about so many bytes, and at most so many.
+    fn merge_backlog(
+        &mut self,
+        now: Now,
+        suited_bytes: usize,
+        max_bytes: usize,
+    ) -> Option<(Vec<SequenceRange>, Object)> {
+        let merged = self.backlog.merge(now.wall, self.declarations.schemas(), suited_bytes, max_bytes)?;
         let leaves = self.leaves(now, merged.frame.len());
         for range in &merged.ranges {
             self.ledger.sent(leaves, *range, None);
@@ -467,7 +478,7 @@ impl EdgeSession {
     /// A part of the newest object of the backlog, as a packet.
     fn backlog_packet(&mut self, now: Now) -> Option<ToGround> {
         if self.backlog.is_object_due() && self.may_begin_object(now.instant) {
-            let (ranges, object) = self.merge_backlog(now, self.object_bytes())?;
+            let (ranges, object) = self.merge_backlog(now, self.object_bytes(), MAX_FRAME_BYTES)?;
             let room = self.datagrams.as_ref()?.room();
             let suited = self.bytes_in(FRAGMENT_TIME).saturating_sub(self.overhead_bytes());
             let piece = suited.clamp(MIN_FRAGMENT_BYTES.min(room), room);
@@ -481,10 +492,7 @@ impl EdgeSession {
         for range in ranges {
             self.ledger.postpone(*range, leaves);
         }
-        let datagrams = self.datagrams.as_mut()?;
-        let header = PacketHeader { number: datagrams.packets.next_number(), sent_millis: millis_of(now) };
-        let lost = datagrams.packets.sent(now, Content::Fragment(fragment), 0, 0);
-        lost.into_iter().for_each(|content| self.handle_lost(content));
+        let header = self.packet_leaves(now, Content::Fragment(fragment), 0, 0)?;
         Some(ToGround::Backlog(BacklogPacket { header, part }))
     }
 
@@ -494,19 +502,30 @@ impl EdgeSession {
             return None;
         }
         let (packets, parts): (Vec<u32>, Vec<ObjectPart>) = self.unprotected().unzip();
-        let datagrams = self.datagrams.as_mut()?;
-        let number = datagrams.packets.next_number();
-        let lost = datagrams.packets.sent(now, Content::Parity, 0, 0);
-        datagrams.parity_from = datagrams.packets.next_number();
-        lost.into_iter().for_each(|content| self.handle_lost(content));
-        let header = PacketHeader { number, sent_millis: millis_of(now) };
-        let covered = covered(number, packets.into_iter());
+        let header = self.packet_leaves(now, Content::Parity, 0, 0)?;
+        self.datagrams.as_mut()?.parity_from = header.number.wrapping_add(1);
+        let covered = covered(header.number, packets.into_iter());
         Some(ToGround::Parity(ParityPacket { header, covered, bytes: parity_of(parts.iter()) }))
     }
 
     /// When schemas are next declared once more.
     fn repeat_at(&self) -> Option<Instant> {
         self.declarations.repeat_at().filter(|_| self.phase == Phase::Open)
+    }
+
+    /// A packet with this, so many units of payload and so many symbols leaves. Returns its header.
+    fn packet_leaves(
+        &mut self,
+        now: Now,
+        content: Content,
+        units: usize,
+        symbols: usize,
+    ) -> Option<PacketHeader> {
+        let datagrams = self.datagrams.as_mut()?;
+        let number = datagrams.packets.next_number();
+        let lost = datagrams.packets.sent(now, content, units, symbols);
+        lost.into_iter().for_each(|content| self.handle_lost(content));
+        Some(PacketHeader { number, sent_millis: millis_of(now) })
     }
 
     fn hello(&self) -> ToGround {

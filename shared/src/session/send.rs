@@ -720,6 +720,10 @@ impl EdgeSession {
                  copied or restored? Move it away to begin a new epoch",
                 self.identity.epoch
             )),
+            Err(FalseClaim::Scattered) => self.give_up(format!(
+                "the ground acknowledges records of epoch {} in too many ranges: the rest is kept",
+                self.identity.epoch
+            )),
             Err(FalseClaim::Unsent(range)) => self.give_up(format!(
                 "the ground acknowledges records {range} of epoch {}, which were not sent to it: they are kept",
                 self.identity.epoch
@@ -759,7 +763,12 @@ impl EdgeSession {
 
     /// Whether the ground has been silent for so long that what is sent is probably lost, or stuck in a stream.
     pub(super) fn is_dark(&self, now: Instant) -> bool {
-        self.awaiting_since().is_some_and(|since| since + self.silence_limit() / 2 <= now)
+        self.dark_at().is_some_and(|dark| dark <= now)
+    }
+
+    /// Since when it is, or will be if nothing is heard.
+    pub(super) fn dark_at(&self) -> Option<Instant> {
+        self.awaiting_since().map(|since| since + self.silence_limit() / 2)
     }
 
     /// How long a message may be unacknowledged before it counts as lost; `None` on a stream, which loses nothing.

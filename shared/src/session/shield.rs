@@ -296,7 +296,7 @@ impl Shield {
     /// The ground lacks live payloads and says what would recover them, having received packet `largest`. Since then so
     /// many units of payloads and symbols have left.
     pub(super) fn handle_wanted(&mut self, wanted: Wanted, largest: u32, units: u32, symbols: u32) {
-        if self.asked.symbols > 0 || largest < self.asked.answered {
+        if self.asked.symbols > 0 || largest < self.asked.answered || wanted.window == 0 {
             return;
         }
         let window = units.saturating_add(wanted.window.into());
@@ -540,6 +540,7 @@ mod tests {
         for (wanted, payloads, symbols) in [
             (Wanted { symbols: 2, window: 4 }, 2, 2),
             (Wanted { symbols: 257, window: 257 }, 0, 0),
+            (Wanted { symbols: 1, window: 0 }, 0, 0),
             (Wanted { symbols: 1, window: 510 }, 5, 0),
         ] {
             shield.handle_wanted(wanted, 50, payloads, symbols);
