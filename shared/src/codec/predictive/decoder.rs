@@ -112,11 +112,6 @@ impl Decoder {
         Ok(parts)
     }
 
-    /// Forgets all states.
-    pub fn restart(&mut self) {
-        self.kept.clear();
-    }
-
     /// How many states are kept, at most [`MAX_STATES`].
     pub fn kept_states(&self) -> usize {
         self.kept.len()
