@@ -83,6 +83,8 @@ pub struct Links {
     /// An attempt a link that is tried.
     attempts: Vec<Option<Attempt>>,
     active: Option<Active>,
+    /// Tells the attempts of [`Plan::last_used`].
+    last_used: watch::Sender<Option<usize>>,
     wire: WireCounter,
 }
 
@@ -144,8 +146,10 @@ impl Links {
         let links: Vec<Link> = links.collect::<Result<_, _>>()?;
         let clock = Clock::start();
         let attempts = links.iter().map(|_| None).collect();
+        let plan = Plan::new(links.len(), clock.now().instant);
         Ok(Links {
-            plan: Plan::new(links.len(), clock.now().instant),
+            last_used: watch::channel(plan.last_used()).0,
+            plan,
             links,
             clock,
             attempts,
@@ -262,11 +266,11 @@ impl Links {
         let is_early = early.is_some();
         // The former one, if there is one, ends when the relay drops its end.
         let former = self.active.replace(Active { link, driver, early });
+        if let Some(unanswered) = former.filter(|former| former.early.is_some()) {
+            self.plan.given_up(unanswered.link, self.clock.now().instant);
+        }
         if !is_early {
             self.confirm();
-        }
-        if let Some(former) = former.filter(|former| former.early.is_some() && former.link != link) {
-            self.plan.failed(former.link, self.clock.now().instant, rand::random());
         }
         // Only fails when nobody takes connections any more, which is noticed elsewhere.
         let _ = connections.send(connection).await;
@@ -315,6 +319,7 @@ impl Links {
 
     /// Begins the attempts that are due and ends those that are not wanted any more.
     fn update_attempts(&mut self, unpaid: bool) {
+        self.last_used.send_replace(self.plan.last_used());
         for (link, attempt) in self.attempts.iter_mut().enumerate() {
             if !self.plan.is_trying(link) {
                 *attempt = None;
@@ -324,7 +329,7 @@ impl Links {
             return;
         }
         while let Some(link) = self.plan.start_due(self.clock.now().instant) {
-            self.attempts[link] = Some(self.links[link].attempt(self.plan.is_down()));
+            self.attempts[link] = Some(self.links[link].attempt(link, self.last_used.subscribe()));
         }
     }
 }
@@ -347,13 +352,14 @@ impl Link {
         Ok(Link { ground, wire, silence_limit: config.silence_limit, dialer })
     }
 
-    /// Connects; `is_down` when there is no other connection.
-    fn attempt(&self, is_down: bool) -> Attempt {
+    /// Connects; `link` is the link's own number, and `last_used` that of the one used last while none is in use.
+    fn attempt(&self, link: usize, last_used: watch::Receiver<Option<usize>>) -> Attempt {
         let ground = self.ground.clone();
         match self.dialer.clone() {
             LinkDialer::Quic(dialer) => Box::pin(async move {
+                let may_send_early = || *last_used.borrow() == Some(link);
                 let (quic, answer) =
-                    dialer.lock().await.dial(is_down).await.map_err(ConnectError::Handshake)?;
+                    dialer.lock().await.dial(may_send_early).await.map_err(ConnectError::Handshake)?;
                 Ok(Established::Quic(quic, answer))
             }),
             LinkDialer::WebSocket { dialer, tls } => {
@@ -372,7 +378,7 @@ impl Link {
                     let socket = socket.map_err(|_| ConnectError::Timeout(limit))?;
                     Ok(Established::WebSocket(Box::new(socket.map_err(ConnectError::Handshake)?)))
                 };
-                if is_down {
+                if last_used.borrow().is_some() {
                     return Box::pin(connect);
                 }
                 Box::pin(async move {

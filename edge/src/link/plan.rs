@@ -2,8 +2,9 @@
 //!
 //! Links are in order of preference. While none is in use, the one used last and all before it are tried at once, and
 //! each further one [`HEAD_START`] after the one before it, or as soon as that is refused; the first that stands is used.
-//! While one is in use, better ones are tried now and then. While it is silent it stays in use, and it itself and those
-//! after it are tried, too.
+//! Only the one used last may send ahead of its handshake: it is the likeliest to answer, and two that do so would take the
+//! connection from each other before the ground can answer either. While one is in use, better ones are tried now and
+//! then. While it is silent it stays in use, and it itself and those after it are tried, too.
 
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ pub(super) struct Plan {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Down,
+    Down { last: usize },
     InUse { link: usize, since: Instant, silent: bool },
 }
 
@@ -73,7 +74,8 @@ impl Plan {
             silent: backoff(SILENT),
             better: backoff(BETTER),
         });
-        let mut plan = Plan { links: links.collect(), state: State::Down, unwanted: backoff(UNWANTED) };
+        let mut plan =
+            Plan { links: links.collect(), state: State::Down { last: 0 }, unwanted: backoff(UNWANTED) };
         plan.stagger(0, 0, now);
         plan
     }
@@ -96,9 +98,17 @@ impl Plan {
         self.links[link].trying
     }
 
-    /// Whether no connection is in use.
-    pub(super) fn is_down(&self) -> bool {
-        self.state == State::Down
+    /// While no connection is in use, the link that was used last.
+    pub(super) fn last_used(&self) -> Option<usize> {
+        match self.state {
+            State::Down { last } => Some(last),
+            State::InUse { .. } => None,
+        }
+    }
+
+    /// An attempt was given up without having failed: the link is due again.
+    pub(super) fn given_up(&mut self, link: usize, now: Instant) {
+        (self.links[link].due, self.links[link].trying) = (Some(now), false);
     }
 
     /// An attempt failed.
@@ -106,7 +116,7 @@ impl Plan {
         let Some(waits) = self.waits(link) else { return };
         let due = now + waits.next_delay(random);
         (self.links[link].due, self.links[link].trying) = (Some(due), false);
-        if self.is_down()
+        if self.last_used().is_some()
             && let Some(next) = self.links.get_mut(link + 1)
         {
             // No more head start for one that is refused.
@@ -126,7 +136,7 @@ impl Plan {
     /// The connection in use has ended.
     pub(super) fn disconnected(&mut self, ending: Ending, now: Instant, random: u32) {
         let State::InUse { link, since, .. } = self.state else { return };
-        self.state = State::Down;
+        self.state = State::Down { last: link };
         let life = now.since(since);
         let plan = &mut self.links[link];
         let wait = if life >= SHORT_LIFE {
@@ -182,7 +192,7 @@ impl Plan {
     fn waits(&mut self, link: usize) -> Option<&mut Backoff> {
         let plan = &mut self.links[link];
         match self.state {
-            State::Down => Some(&mut plan.failed),
+            State::Down { .. } => Some(&mut plan.failed),
             State::InUse { link: used, .. } if link < used => Some(&mut plan.better),
             State::InUse { silent: true, .. } => Some(&mut plan.silent),
             State::InUse { .. } => None,
@@ -215,7 +225,7 @@ mod tests {
         let mut plan = Plan::new(3, at(0.0));
         assert_eq!(run(&mut plan, 3.0), [(0, 0.0), (1, 2.0)]);
         plan.connected(1, at(4.5), LONGEST);
-        assert!(plan.is_trying(0) && !plan.is_trying(1) && !plan.is_down());
+        assert!(plan.is_trying(0) && !plan.is_trying(1) && plan.last_used().is_none());
         // The attempt of the better one goes on, fails, and comes again at growing intervals.
         plan.failed(0, at(8.0), LONGEST);
         let mut gaps = Vec::new();
@@ -229,6 +239,27 @@ mod tests {
         assert_eq!(gaps, [30.0, 60.0, 120.0, 240.0, 300.0, 300.0]);
         run(&mut plan, 1e5);
         plan.connected(0, at(1e5), LONGEST);
+        assert_eq!(plan.next_due(), None);
+    }
+
+    #[test]
+    fn only_the_link_used_last_sends_early_and_one_that_gave_way_has_not_failed() {
+        let mut plan = Plan::new(3, at(0.0));
+        run(&mut plan, 3.0);
+        plan.connected(1, at(3.0), LONGEST);
+        assert_eq!(plan.last_used(), None);
+        plan.disconnected(Ending::Broken, at(100.0), LONGEST);
+        // The better one, tried since the start, goes on beside it.
+        assert_eq!((plan.last_used(), run(&mut plan, 102.0)), (Some(1), vec![(1, 100.0), (2, 102.0)]));
+        // What was sent early is not answered when another stands: it comes again as any better link.
+        plan.given_up(1, at(103.0));
+        plan.connected(2, at(103.0), LONGEST);
+        assert_eq!((plan.is_trying(0), plan.is_trying(1), plan.next_due()), (true, false, Some(at(133.0))));
+        // Where a better one stands, not at all.
+        plan.disconnected(Ending::Broken, at(110.0), LONGEST);
+        run(&mut plan, 110.0);
+        plan.given_up(2, at(110.6));
+        plan.connected(0, at(110.6), LONGEST);
         assert_eq!(plan.next_due(), None);
     }
 
@@ -272,7 +303,7 @@ mod tests {
         plan.failed(0, at(100.5), LONGEST);
         assert_eq!(run(&mut plan, 106.0), [(1, 102.0), (0, 105.5)]);
         plan.silent(false, at(107.0), LONGEST);
-        assert!(!plan.is_trying(0) && !plan.is_trying(1) && !plan.is_down());
+        assert!(!plan.is_trying(0) && !plan.is_trying(1) && plan.last_used().is_none());
         assert_eq!(plan.next_due(), None);
         // What fails now was called off.
         plan.failed(0, at(108.0), LONGEST);

@@ -91,10 +91,13 @@ impl QuicDialer {
         })
     }
 
-    /// Connects. With `early`, a ground that was reached before is not waited for: the connection is there at once, and
-    /// whether the ground takes it is told by the second value. Says why it cannot.
-    pub(super) async fn dial(&mut self, early: bool) -> Result<(Quic, Option<EarlyAnswer>), String> {
-        let result = self.try_dial(early).await;
+    /// Connects. Where it `may_send_early`, a ground that was reached before is not waited for: the connection is there at
+    /// once, and whether the ground takes it is told by the second value. Says why it cannot.
+    pub(super) async fn dial(
+        &mut self,
+        may_send_early: impl Fn() -> bool,
+    ) -> Result<(Quic, Option<EarlyAnswer>), String> {
+        let result = self.try_dial(may_send_early).await;
         if result.is_err() {
             self.round += 1;
             self.addresses.doubt();
@@ -102,12 +105,17 @@ impl QuicDialer {
         result
     }
 
-    async fn try_dial(&mut self, early: bool) -> Result<(Quic, Option<EarlyAnswer>), String> {
+    async fn try_dial(
+        &mut self,
+        may_send_early: impl Fn() -> bool,
+    ) -> Result<(Quic, Option<EarlyAnswer>), String> {
         let addresses = self.addresses.get().await.map_err(|error| error.to_string())?;
         let address = addresses[self.round % addresses.len()];
         let (endpoint, socket) =
             open(address, &self.wire).map_err(|error| format!("cannot reach {address}: {error}"))?;
         let mut attempt = Attempt { socket: Some(socket) };
+        // Asked only now: another connection may have come to stand while the name was looked up.
+        let early = may_send_early();
         self.tickets.give(early);
         let connecting = endpoint
             .connect_with(self.config.clone(), address, &self.server_name)
