@@ -2,7 +2,7 @@
 //!
 //! A satellite link comes back when it comes back, but TCP's own connection attempts back off to half a minute and
 //! more. So while nothing answers, a new attempt begins every two thirds of a second beside the earlier ones. While the
-//! link is down this costs nothing; a silent host costs some 200 bytes a second. Two of those that succeed begin the
+//! link is down this costs nothing; a silent host costs 200 to 300 bytes a second. Two of those that succeed begin the
 //! handshake, because a packet of it that is lost takes TCP two seconds to repeat; the first to be done wins.
 
 use std::io;
@@ -16,14 +16,17 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::GroundUrl;
 use super::addresses::Addresses;
+use super::wire::WireCounter;
 
 /// Time between attempts while nothing answers. With jitter it is two thirds of a second: the kernel repeats each after a
 /// second, in the middle between two others, so the link is tried three times a second.
 const ATTEMPT_INTERVAL: Duration = Duration::from_millis(700);
 /// How long an attempt may take: a round trip over two geostationary hops twice. The kernel repeats its packet after
-/// 1 s, and would again after 3 s.
+/// 1 s, since Linux 6.5 also after 2 s, and would again after 3 s.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2900);
-/// What an attempt sends in that time, bytes: two packets of 60.
+/// How often it repeats its packet at most.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(1);
+/// What an attempt sends in that time at least, bytes: two packets of 60.
 const ATTEMPT_BYTES: u64 = 120;
 /// How many begin the handshake...
 const HANDSHAKES: usize = 2;
@@ -43,16 +46,18 @@ pub(super) struct Dialer {
     attempt_interval: Duration,
     /// At most so many at once.
     handshakes: usize,
+    wire: WireCounter,
 }
 
 impl Dialer {
     /// `rate` bounds what the kernel takes before TCP can send it: it can no longer be overtaken by fresher data.
-    pub(super) fn new(ground: &GroundUrl, rate_bits_per_second: Option<u64>) -> Self {
+    pub(super) fn new(ground: &GroundUrl, rate_bits_per_second: Option<u64>, wire: WireCounter) -> Self {
         Dialer {
             addresses: Addresses::new(ground),
             unsent_bytes: unsent_bytes(rate_bits_per_second),
             attempt_interval: attempt_interval(rate_bits_per_second),
             handshakes: handshakes(rate_bits_per_second),
+            wire,
         }
     }
 
@@ -72,7 +77,8 @@ impl Dialer {
         loop {
             let address = addresses[round % addresses.len()];
             round += 1;
-            attempts.push(tokio::time::timeout(ATTEMPT_TIMEOUT, attempt(address, self.unsent_bytes)));
+            let attempt = counted(attempt(address, self.unsent_bytes), &self.wire);
+            attempts.push(tokio::time::timeout(ATTEMPT_TIMEOUT, attempt));
             let next = tokio::time::sleep(self.attempt_interval.mul_f64(0.9 + rand::random::<f64>() * 0.1));
             tokio::pin!(next);
             loop {
@@ -129,6 +135,19 @@ async fn attempt(address: SocketAddr, unsent_bytes: u32) -> io::Result<TcpStream
     socket.connect(address).await
 }
 
+/// Counts the packets of an attempt as if the kernel repeated each as often as it may. One that fails at once sends none.
+async fn counted<T>(attempt: impl Future<Output = T>, wire: &WireCounter) -> T {
+    let mut repeated = tokio::time::interval(REPEAT_INTERVAL);
+    tokio::pin!(attempt);
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut attempt => return result,
+            _ = repeated.tick() => wire.handle_attempt(),
+        }
+    }
+}
+
 fn is_no_route(error: &io::Error) -> bool {
     use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkDown, NetworkUnreachable, TimedOut};
     matches!(error.kind(), AddrNotAvailable | HostUnreachable | NetworkDown | NetworkUnreachable | TimedOut)
@@ -136,7 +155,7 @@ fn is_no_route(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::future::ready;
+    use std::future::{pending, ready};
 
     use tokio::net::TcpListener;
 
@@ -152,8 +171,17 @@ mod tests {
     #[tokio::test]
     async fn an_address_that_refuses_is_an_error_at_once() {
         let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let mut dialer = Dialer::new(&format!("ws://{gone}").parse().unwrap(), None);
+        let mut dialer = Dialer::new(&format!("ws://{gone}").parse().unwrap(), None, WireCounter::default());
         let refused = dialer.dial(|_| ready(())).await;
         assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_nobody_answers_is_counted_with_what_the_kernel_repeats() {
+        let wire = WireCounter::default();
+        counted(ready(()), &wire).await;
+        assert_eq!(wire.sent_bytes(), 0);
+        tokio::time::timeout(ATTEMPT_TIMEOUT, counted(pending::<()>(), &wire)).await.unwrap_err();
+        assert_eq!(wire.sent_bytes(), 3 * 60);
     }
 }

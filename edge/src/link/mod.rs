@@ -42,7 +42,7 @@ use dial::Dialer;
 use plan::{Ending, Plan};
 use quic::{EarlyAnswer, Quic, QuicDialer};
 
-/// How long an attempt to replace a connection by a WebSocket may take. Without a connection there is no such limit.
+/// How long an attempt by WebSocket may go on beside a connection in use. Without one there is no such limit.
 const REPLACEMENT_LIMIT: Duration = Duration::from_secs(20);
 
 /// How long the last messages may take to arrive when nobody takes connections any more...
@@ -344,7 +344,7 @@ impl Link {
                 LinkDialer::Quic(Arc::new(Mutex::new(QuicDialer::new(&ground, tls, rate, wire.clone())?)))
             }
             Transport::EncryptedWebSocket | Transport::PlainWebSocket => LinkDialer::WebSocket {
-                dialer: Arc::new(Mutex::new(Dialer::new(&ground, rate))),
+                dialer: Arc::new(Mutex::new(Dialer::new(&ground, rate, wire.clone()))),
                 tls: ground.is_encrypted().then(|| tls::connector(certificates)).transpose()?,
             },
         };
@@ -378,15 +378,25 @@ impl Link {
                     let socket = socket.map_err(|_| ConnectError::Timeout(limit))?;
                     Ok(Established::WebSocket(Box::new(socket.map_err(ConnectError::Handshake)?)))
                 };
-                if last_used.borrow().is_some() {
-                    return Box::pin(connect);
-                }
-                Box::pin(async move {
-                    let connected = timeout(REPLACEMENT_LIMIT, connect).await;
-                    connected.unwrap_or(Err(ConnectError::Timeout(REPLACEMENT_LIMIT)))
-                })
+                Box::pin(limited(connect, last_used))
             }
         }
+    }
+}
+
+/// Gives an attempt up when it has gone on beside a connection in use for too long.
+async fn limited<T>(
+    attempt: impl Future<Output = Result<T, ConnectError>>,
+    mut last_used: watch::Receiver<Option<usize>>,
+) -> Result<T, ConnectError> {
+    let limit = async {
+        // Fails only when the links end.
+        let _ = last_used.wait_for(Option::is_none).await;
+        sleep(REPLACEMENT_LIMIT).await;
+    };
+    tokio::select! {
+        result = attempt => result,
+        () = limit => Err(ConnectError::Timeout(REPLACEMENT_LIMIT)),
     }
 }
 
@@ -396,3 +406,6 @@ async fn sleep_until(deadline: Option<tokio::time::Instant>) {
         None => pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,6 @@
 //! Counts what the links cost: all that is sent and received, headers included, also by attempts that come to nothing.
+//!
+//! QUIC's datagrams are counted one by one. The kernel has WebSockets' packets to itself: what they cost is an estimate.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,6 +17,8 @@ const IPV4_HEADER_BYTES: usize = 28;
 const IPV6_HEADER_BYTES: usize = 48;
 /// What a message costs on a WebSocket beside its bytes, about: IP, TCP, TLS and WebSocket headers.
 const MESSAGE_HEADER_BYTES: usize = 80;
+/// What asks for a TCP connection: IP and TCP headers, with their options.
+const ATTEMPT_BYTES: u64 = 60;
 /// What a connection by WebSocket costs before its first message, about: the handshakes of TCP, TLS and HTTP.
 const HANDSHAKE_SENT_BYTES: u64 = 1500;
 const HANDSHAKE_RECEIVED_BYTES: u64 = 3500;
@@ -50,7 +54,12 @@ impl WireCounter {
         self.add_received((bytes + MESSAGE_HEADER_BYTES) as u64);
     }
 
-    /// A WebSocket was opened.
+    /// A packet that asks for a TCP connection left.
+    pub(super) fn handle_attempt(&self) {
+        self.add_sent(ATTEMPT_BYTES);
+    }
+
+    /// A TCP connection stands, and the handshake of a WebSocket begins on it.
     pub(super) fn handle_handshake(&self) {
         self.add_sent(HANDSHAKE_SENT_BYTES);
         self.add_received(HANDSHAKE_RECEIVED_BYTES);
