@@ -195,8 +195,8 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
 
     let inputs = Inputs { samples, sources, connections, spool_events, command_news, scrapes };
     let result = relay.run(inputs, config.status_interval, shutdown).await;
-    relay.connection = None;
     // The last messages and the end of the connection are on their way.
+    let _incoming = relay.connection.take().map(|connection| connection.incoming);
     let _ = tokio::time::timeout(LINKS_LIMIT, &mut links).await;
     links.abort();
     metrics.into_iter().for_each(|metrics| metrics.abort());

@@ -6,7 +6,8 @@ use tokio::sync::{mpsc, watch};
 /// Messages from the ground that wait for the relay.
 const INCOMING_MESSAGES: usize = 16;
 
-/// A connection to the ground. Dropping it closes it.
+/// A connection to the ground. Dropping it closes it, and what it holds is lost; where `outgoing` alone is dropped, what was
+/// sent on it still arrives.
 #[derive(Debug)]
 pub struct Connection {
     /// What it carries messages with.

@@ -38,8 +38,7 @@ const HANDSHAKE_BYTES: u64 = 6000;
 const STREAM_MESSAGES: usize = 2;
 /// Read from the stream at once.
 const READ_BYTES: usize = 16 * 1024;
-/// How long the last messages may take to arrive when the relay drops the connection, and the last packet to leave.
-const FLUSH_LIMIT: Duration = Duration::from_secs(1);
+/// How long the last packet may take to leave.
 const CLOSE_LIMIT: Duration = Duration::from_millis(100);
 /// How the edge closes a connection that is done.
 const DONE: VarInt = VarInt::from_u32(0);
@@ -207,7 +206,9 @@ async fn carry(connection: &quinn::Connection, send: SendStream, receive: RecvSt
     let (queue, queued) = mpsc::channel(STREAM_MESSAGES);
     let dropped = async {
         incoming.closed().await;
-        tokio::time::sleep(FLUSH_LIMIT).await;
+        // Before the stream is dropped, which would still say that it is complete. What is left of it is not repeated: a
+        // hello that comes after the next connection's would take the session back.
+        connection.close(DONE, b"");
     };
     tokio::select! {
         end = dispatch(connection, outgoing, queue, &stream_has_room) => end,
@@ -246,7 +247,7 @@ async fn dispatch(
     std::future::pending().await
 }
 
-/// Ends when the ground has everything that was queued, or the stream breaks.
+/// Ends when nothing more is to be sent and the ground has everything that was queued, or the stream breaks.
 async fn write(
     mut stream: SendStream,
     mut queued: mpsc::Receiver<Vec<u8>>,
@@ -302,7 +303,7 @@ async fn read(
         }
         for message in messages {
             if incoming.send(message).await.is_err() {
-                // What is left to send is being sent.
+                // The relay has dropped its end, which `carry` notices.
                 std::future::pending::<()>().await;
             }
         }
@@ -330,3 +331,6 @@ fn end(error: &ConnectionError) -> End {
         error => End::Broken(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,7 @@ const MAX_STEP_SECONDS: f64 = 0.02;
 /// Flies until nobody takes its samples any more.
 pub(super) async fn run(rate_hz: u16, seed: u64, output: &Output) {
     let mut quadcopter = Quadcopter::new(rate_hz, seed);
-    let mut ticks = time::interval(Duration::from_secs(1) / rate_hz.into());
+    let mut ticks = time::interval(Duration::from_secs(1) / u32::from(rate_hz));
     // While the relay does not take its samples the flight stands still, instead of rushing after the time lost.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut samples = Vec::new();
