@@ -317,10 +317,13 @@ impl Links {
         }
     }
 
-    /// Begins the attempts that are due and ends those that are not wanted any more.
+    /// Begins the attempts that are due and ends those that are not wanted any more, or that nothing is left to pay with.
     fn update_attempts(&mut self, unpaid: bool) {
         self.last_used.send_replace(self.plan.last_used());
         for (link, attempt) in self.attempts.iter_mut().enumerate() {
+            if unpaid && attempt.is_some() {
+                self.plan.given_up(link, self.clock.now().instant);
+            }
             if !self.plan.is_trying(link) {
                 *attempt = None;
             }
