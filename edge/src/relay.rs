@@ -304,12 +304,7 @@ impl Relay {
                     Some(message) => self.session.handle_message(self.clock.now(), &message),
                     None => self.disconnect(),
                 },
-                Some(connection) = inputs.connections.recv() => {
-                    self.silent.send_replace(false);
-                    self.stats.ground = Some(connection.ground.clone());
-                    self.session.handle_connected(self.clock.now(), connection.carrier);
-                    self.connection = Some(connection);
-                }
+                Some(connection) = inputs.connections.recv() => self.connect(connection),
                 // Priority 3: what became of commands.
                 Some(happened) = inputs.command_news.recv() => {
                     let moment = self.moment();
@@ -590,6 +585,14 @@ impl Relay {
                 }
             }
         }
+    }
+
+    /// Begins a session on a connection, in place of the one in use.
+    fn connect(&mut self, connection: Connection) {
+        self.disconnect();
+        self.stats.ground = Some(connection.ground.clone());
+        self.session.handle_connected(self.clock.now(), connection.carrier);
+        self.connection = Some(connection);
     }
 
     fn disconnect(&mut self) {

@@ -145,6 +145,27 @@ async fn a_connection_after_long_idleness_is_greeted_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_that_takes_the_place_of_another_ends_its_session() {
+    let (mut relay, inputs, ground) = relay();
+    let test = async {
+        let mut former = ground.accept().await;
+        assert!(matches!(former.receive().await, Some(ToGround::Hello(_))));
+        let committed = Acknowledgement::default();
+        let welcome = Welcome { protocol: PROTOCOL_VERSION, agent: String::new(), committed };
+        former.send(ToVehicle::Welcome(welcome)).await;
+        assert!(matches!(former.receive().await, Some(ToGround::Probe(_))), "the session is open");
+        let mut next = ground.accept().await;
+        assert!(matches!(next.receive().await, Some(ToGround::Hello(_))));
+    };
+    tokio::select! {
+        biased;
+        () = test => {}
+        _ = relay.run(inputs, None, std::future::pending()) => panic!("the relay ended"),
+    }
+    assert!(!relay.stats.connected && relay.connection.is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_ground_clock_is_known_as_well_as_the_round_trip_allows_and_no_better() {
     let (mut relay, inputs, ground) = relay();
     let test = async {
