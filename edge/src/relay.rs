@@ -1,4 +1,4 @@
-//! The relay: sources in, session out, spool beside it. The only place where tasks and channels are made.
+//! The relay: sources in, session out, spool beside it. Starts what runs beside it, and makes the channels to it.
 //!
 //! ```text
 //! sources -> samples (4096, the source waits or drops) -> relay -> connection (1 message)
