@@ -5,6 +5,7 @@
 //! are tried when is in `plan.rs`.
 
 mod addresses;
+mod advice;
 mod connection;
 mod dial;
 mod plan;
@@ -71,7 +72,7 @@ enum ConnectError {
     #[error("no answer to the handshake within {0:?}")]
     Timeout(Duration),
     /// The handshake failed: a certificate that does not match, or no tern-ground.
-    #[error("handshake failed: {0}")]
+    #[error("handshake failed: {0}{advice}", advice = advice::advice(.0, chrono::Utc::now()))]
     Handshake(String),
 }
 
