@@ -57,8 +57,9 @@ const CLOSING_LIMIT: Duration = Duration::from_millis(750);
 
 /// How often budgets are set right.
 const ACCOUNTS_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a record of the link's state waits for others that it can share a packet with.
-const LINK_STATE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a record of the link's state waits for others to share a packet, in its intervals: by itself it costs some 700
+/// bytes by QUIC, with the symbols that protect it and what answers it.
+const LINK_STATE_PATIENCE: u32 = 5;
 /// How often at most the spool is told what the month has cost: a page of its log each.
 const SPENT_INTERVAL: Duration = Duration::from_secs(10);
 /// How long the goodbye may take to be taken by the connection, and the links to end.
@@ -395,14 +396,18 @@ impl Relay {
             self.kept_spent = (stats.month, now.instant);
             self.spool.put_spent(stats.month);
         }
-        self.tell_of_link(now, LINK_STATE_PATIENCE);
+        self.tell_of_link(now, true);
     }
 
-    /// Takes in a record of the link's state, if one has been due for that long.
-    fn tell_of_link(&mut self, now: Now, overdue: Duration) {
-        let is_due = |states: &&mut LinkStates| states.next + overdue <= now.instant;
+    /// Takes in a record of the link's state, if one is due with others, or has been for long enough to go alone.
+    fn tell_of_link(&mut self, now: Now, alone: bool) {
+        let is_due = |states: &&mut LinkStates| {
+            let patience = if alone { states.interval * LINK_STATE_PATIENCE } else { Duration::ZERO };
+            states.next + patience <= now.instant
+        };
         let Some(link_state) = self.link_state.as_mut().filter(is_due) else { return };
-        link_state.next = (link_state.next + link_state.interval).max(now.instant);
+        let next = link_state.next + link_state.interval;
+        link_state.next = if next > now.instant { next } else { now.instant + link_state.interval };
         let stats = self.session.stats();
         if self.stats.connected && stats.thinning < Thinning::CriticalOnly {
             let backlog_records = status::backlog_records(&stats, &self.spool.status());
@@ -440,7 +445,7 @@ impl Relay {
         match self.batcher.push(now.instant, record, urgent) {
             Some(batch) => self.handle_batch(now, batch),
             // In one packet with others, it costs no headers.
-            None => self.tell_of_link(now, Duration::ZERO),
+            None => self.tell_of_link(now, false),
         }
     }
 

@@ -275,7 +275,9 @@ async fn a_record_of_the_link_goes_with_others_where_there_are_any() {
     assert_eq!(accepted(4, Some(battery())), 1);
     assert_eq!(accepted(5, None), 1, "it waits for company");
     assert_eq!(accepted(5, Some(battery())), 3);
-    assert_eq!((accepted(10, None), accepted(11, None)), (3, 4), "for a second");
-    assert_eq!(accepted(14, Some(battery())), 5);
-    assert_eq!(accepted(15, Some(battery())), 7, "however long the one before waited");
+    assert_eq!((accepted(10, None), accepted(34, None), accepted(35, None)), (3, 3, 4), "for five intervals");
+    assert_eq!(accepted(39, Some(battery())), 5);
+    assert_eq!(accepted(40, Some(battery())), 7, "an interval later");
+    assert_eq!(accepted(48, Some(battery())), 9);
+    assert_eq!(accepted(50, Some(battery())), 11, "however long the one before waited");
 }
