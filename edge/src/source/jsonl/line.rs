@@ -83,12 +83,27 @@ pub(super) fn parse(line: &[u8]) -> Result<Parsed, MalformedLine> {
         Some(time) => Some(parse_time(&time).ok_or(MalformedLine::Time(time))?),
     };
     let mut fields = Flat { stream, fields: BTreeMap::new() };
-    fields.add_object("", object, 0)?;
+    fields.add_object("", members(object), 0)?;
     let Flat { stream, fields } = fields;
     if fields.is_empty() {
         return Err(MalformedLine::NoFields { stream });
     }
     Ok(Parsed::Sample(ParsedLine { stream, time, fields }))
+}
+
+/// What of a line is fields: all of it, or, in a line of the ground's export, what its `fields` holds.
+fn members(mut object: Map<String, Json>) -> Map<String, Json> {
+    let is_exports = |(key, value): (&String, &Json)| match key.as_str() {
+        "fields" => value.is_object(),
+        "vehicle" => value.is_string(),
+        _ => false,
+    };
+    if object.iter().all(is_exports)
+        && let Some(Json::Object(fields)) = object.remove("fields")
+    {
+        return fields;
+    }
+    object
 }
 
 /// Streams of other sources have a '/' in their names (`mavlink/1/1/ATTITUDE`), which a sensor must not take.
@@ -219,6 +234,23 @@ mod tests {
             ("name", Scalar::Text("x".into())),
         ];
         assert_eq!(seen, expected.map(|(name, value)| (name.to_owned(), value)));
+    }
+
+    #[test]
+    fn a_line_of_the_grounds_export_is_the_sample_that_it_was() {
+        let expected = [("a.b[0]", Scalar::Int(1)), ("n", Scalar::Float(0.5))];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value));
+        for vehicle in ["", "\"vehicle\":\"alpha\","] {
+            let line =
+                format!("{{{vehicle}\"stream\":\"s\",\"t\":1.5,\"fields\":{{\"n\":0.5,\"a.b[0]\":1}}}}");
+            assert_eq!(fields(&line), expected);
+            assert_eq!(sample(&line).time, Some(Timestamp(1_500_000)));
+        }
+        let names = |line: &str| Vec::from_iter(sample(line).fields.into_keys());
+        assert_eq!(names(r#"{"stream":"s","fields":{"n":1},"x":2}"#), ["fields.n", "x"]);
+        assert_eq!(names(r#"{"stream":"s","fields":1}"#), ["fields"]);
+        assert_eq!(names(r#"{"stream":"s","vehicle":"alpha"}"#), ["vehicle"]);
+        assert!(error(r#"{"stream":"s","fields":{}}"#).contains("no field"));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! JSON lines: `{"stream":"humidity","t":1763800000.25,"percent":41.5}`.
 //!
 //! `stream` names the stream; `t`, where there is one, is the capture time (seconds since the Unix epoch, or RFC 3339
-//! text), else it is the time of arrival; everything else is fields. A line with an `id` and without a `stream` is the
-//! answer of a device to a command. A line that is no such object is counted and skipped.
+//! text), else it is the time of arrival; everything else is fields. Lines of the ground's export, which has the fields in
+//! an object `fields`, are the samples that they were. A line with an `id` and without a `stream` is the answer of a
+//! device to a command. A line that is no such object is counted and skipped.
 
 mod line;
 mod streams;
