@@ -20,11 +20,11 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::load(args)?;
+    start_logging(&config.log);
     if args.print_config {
         tern_edge::status::print(config.to_toml().trim_end());
         return Ok(());
     }
-    start_logging(&config.log)?;
     // One thread: a vehicle's computer has better uses for its cores, and the spool has a thread of its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async { relay::run(config, end_signal()?).await.map_err(Into::into) });
@@ -45,12 +45,11 @@ fn end_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn start_logging(config: &LogConfig) -> Result<(), Box<dyn std::error::Error>> {
-    let filter = EnvFilter::try_new(&config.level).map_err(|error| format!("log.level: {error}"))?;
+fn start_logging(config: &LogConfig) {
+    let filter = EnvFilter::new(&config.level);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.format {
         LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
         LogFormat::Json => log.json().init(),
     }
-    Ok(())
 }

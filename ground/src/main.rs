@@ -33,7 +33,7 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
     match &args.command {
         Some(Command::Export(export)) => Ok(report(export::run(&config.history.path, export))?),
         None => {
-            start_logging(&config.log)?;
+            start_logging(&config.log);
             raise_file_limit();
             // One thread is enough: history, audit log and web clients have their own, and everything else waits for sockets.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -87,12 +87,11 @@ fn report(result: Result<Summary, ExportError>) -> Result<ExitCode, ExportError>
     }
 }
 
-fn start_logging(config: &LogConfig) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&config.level).map_err(|error| format!("log.level: {error}"))?;
+fn start_logging(config: &LogConfig) {
+    let filter = EnvFilter::new(&config.level);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match config.format {
         LogFormat::Text => builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
         LogFormat::Json => builder.json().init(),
     }
-    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,11 +13,12 @@ use tern_shared::schema::MAX_NAME_BYTES;
 
 use super::budget::{ConfiguredRate, FileBudget};
 use super::commands::FileCommands;
+use super::list::OneOrSeveral;
+use super::log::FileLog;
 use super::protection::FileProtection;
-use super::{Args, Config, ConfigError, LinkConfig, LogConfig, LogFormat, OwnCertificate, Precision};
+use super::spool::FileSpool;
+use super::{Args, Config, ConfigError, LinkConfig, OwnCertificate, Precision};
 use crate::link::GroundUrl;
-use crate::source::SourceUrl;
-use crate::spool::{SpoolConfig, Synchronous};
 
 /// The most links: each is a handshake now and then.
 const MAX_GROUNDS: usize = 8;
@@ -28,7 +30,7 @@ pub(super) struct FileConfig {
     vehicle: Option<VehicleId>,
     token: Option<String>,
     #[serde(default)]
-    sources: Vec<String>,
+    sources: OneOrSeveral,
     precision: Option<Precision>,
     #[serde(default)]
     microseconds: Vec<String>,
@@ -56,7 +58,8 @@ pub(super) struct FileConfig {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileLink {
-    ground: Option<FileGrounds>,
+    #[serde(default)]
+    ground: OneOrSeveral,
     insecure: Option<bool>,
     certificates: Option<PathBuf>,
     client_certificate: Option<PathBuf>,
@@ -66,35 +69,10 @@ struct FileLink {
     silence_limit_ms: Option<u64>,
 }
 
-/// One address or several.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged)]
-enum FileGrounds {
-    One(String),
-    Several(Vec<String>),
-}
-
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileBatch {
     window_ms: Option<u64>,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileSpool {
-    path: Option<PathBuf>,
-    max_bytes: Option<u64>,
-    max_age_seconds: Option<u64>,
-    synchronous: Option<Synchronous>,
-    commit_interval_ms: Option<u64>,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileLog {
-    format: Option<LogFormat>,
-    level: Option<String>,
 }
 
 impl FileConfig {
@@ -120,7 +98,10 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
         let value = "***".to_owned();
         return Err(ConfigError::Value { key: "token", value, expected: "at most 256 bytes" });
     }
-    let sources = if args.source.is_empty() { parse_sources(&file.sources)? } else { args.source.clone() };
+    let mut sources = match args.source.as_slice() {
+        [] => file.sources.parse("sources")?,
+        given => given.to_vec(),
+    };
     if sources.is_empty() {
         return Err(ConfigError::Missing { key: "sources", variable: "TERN_EDGE_SOURCES", flag: "--source" });
     }
@@ -130,12 +111,8 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
         .map(|window| millis("batch.window_ms", Some(window), Duration::ZERO, 10..=10_000, "10 to 10000 ms"))
         .transpose()?;
     let insecure = args.insecure.or(file.link.insecure).unwrap_or(false);
-    let spool_path = args.spool.clone().or(file.spool.path).unwrap_or_else(|| "tern-edge.sqlite".into());
-    let mut sources = sources;
-    let commands = file.commands.resolve(&mut sources, &spool_path)?;
-    let spool = SpoolConfig::new(spool_path);
-    let max_age = args.spool_max_age_seconds.or(file.spool.max_age_seconds).unwrap_or(0);
-    let commit_interval_ms = args.commit_interval_ms.or(file.spool.commit_interval_ms);
+    let spool = file.spool.resolve(args)?;
+    let commands = file.commands.resolve(&mut sources, &spool.path)?;
     Ok(Config {
         vehicle,
         token: Token(token),
@@ -153,25 +130,10 @@ pub(super) fn resolve(file: FileConfig, args: &Args) -> Result<Config, ConfigErr
         batch_window,
         pins: file.protection.resolve()?,
         commands,
-        spool: SpoolConfig {
-            max_bytes: args.spool_max_bytes.or(file.spool.max_bytes).unwrap_or(spool.max_bytes),
-            max_age: (max_age > 0).then(|| Duration::from_secs(max_age)),
-            synchronous: args.synchronous.or(file.spool.synchronous).unwrap_or_default(),
-            commit_interval: millis(
-                "spool.commit_interval_ms",
-                commit_interval_ms,
-                spool.commit_interval,
-                1..=10_000,
-                "1 to 10000 ms",
-            )?,
-            ..spool
-        },
+        spool,
         metrics: loopback(args.metrics.or(file.metrics))?,
         status_interval: (status_interval_ms > 0).then(|| Duration::from_millis(status_interval_ms)),
-        log: LogConfig {
-            format: args.log_format.or(file.log.format).unwrap_or_default(),
-            level: args.log_level.clone().or(file.log.level).unwrap_or_else(|| "info".to_owned()),
-        },
+        log: file.log.resolve(args)?,
     })
 }
 
@@ -188,11 +150,9 @@ fn loopback(address: Option<SocketAddr>) -> Result<Option<SocketAddr>, ConfigErr
 }
 
 fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfig, ConfigError> {
-    let grounds = match file.ground {
-        _ if !args.ground.is_empty() => args.ground.clone(),
-        Some(FileGrounds::One(text)) => parse_grounds(&[text])?,
-        Some(FileGrounds::Several(texts)) => parse_grounds(&texts)?,
-        None => Vec::new(),
+    let grounds = match args.ground.as_slice() {
+        [] => file.ground.parse("link.ground")?,
+        given => given.to_vec(),
     };
     if grounds.is_empty() {
         return Err(ConfigError::Missing {
@@ -266,14 +226,6 @@ fn link_state_interval(args: &Args, written: Option<u64>) -> Result<Option<Durat
     Ok((interval != 0).then(|| Duration::from_millis(interval)))
 }
 
-fn parse_grounds(texts: &[String]) -> Result<Vec<GroundUrl>, ConfigError> {
-    let invalid = |error: crate::link::InvalidGroundUrl| ConfigError::Invalid {
-        key: "link.ground",
-        error: error.to_string(),
-    };
-    texts.iter().map(|text| text.parse().map_err(invalid)).collect()
-}
-
 fn stream_names(names: Vec<String>) -> Result<BTreeSet<String>, ConfigError> {
     let is_name =
         |name: &str| !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.contains(char::is_control);
@@ -292,19 +244,11 @@ fn stream_rules(args: &Args) -> Result<StreamRules, ConfigError> {
         .map_err(|error| ConfigError::Invalid { key: "streams", error: error.to_string() })
 }
 
-fn parse_sources(texts: &[String]) -> Result<Vec<SourceUrl>, ConfigError> {
-    let invalid = |error: crate::source::InvalidSourceUrl| ConfigError::Invalid {
-        key: "sources",
-        error: error.to_string(),
-    };
-    texts.iter().map(|text| text.parse().map_err(invalid)).collect()
-}
-
-fn millis(
+pub(super) fn millis(
     key: &'static str,
     value: Option<u64>,
     default: Duration,
-    range: std::ops::RangeInclusive<u64>,
+    range: RangeInclusive<u64>,
     expected: &'static str,
 ) -> Result<Duration, ConfigError> {
     match value {
@@ -336,7 +280,7 @@ pub(super) fn to_toml(config: &Config) -> String {
     let file = FileConfig {
         vehicle: Some(vehicle.clone()),
         token: (!token.0.is_empty()).then(|| "***".to_owned()),
-        sources: sources.iter().map(ToString::to_string).collect(),
+        sources: OneOrSeveral::of(sources),
         precision: Some(*precision),
         microseconds: microseconds.iter().cloned().collect(),
         streams: streams.clone(),
@@ -345,10 +289,7 @@ pub(super) fn to_toml(config: &Config) -> String {
         budget: FileBudget::of(budgets),
         status_interval_ms: Some(status_interval.map_or(0, |interval| interval.as_millis() as u64)),
         link: FileLink {
-            ground: Some(match link.grounds.as_slice() {
-                [one] => FileGrounds::One(one.to_string()),
-                several => FileGrounds::Several(several.iter().map(ToString::to_string).collect()),
-            }),
+            ground: OneOrSeveral::of(&link.grounds),
             insecure: Some(link.grounds.iter().any(|ground| !ground.is_encrypted() && !ground.is_loopback())),
             client_certificate: link.own_certificate.as_ref().map(|own| own.certificate.clone()),
             client_key: link.own_certificate.as_ref().map(|own| own.key.clone()),
@@ -363,14 +304,8 @@ pub(super) fn to_toml(config: &Config) -> String {
         batch: FileBatch { window_ms: batch_window.map(|window| window.as_millis() as u64) },
         protection: FileProtection::of(pins),
         commands: FileCommands::print(commands),
-        spool: FileSpool {
-            path: Some(spool.path.clone()),
-            max_bytes: Some(spool.max_bytes),
-            max_age_seconds: Some(spool.max_age.map_or(0, |age| age.as_secs())),
-            synchronous: Some(spool.synchronous),
-            commit_interval_ms: Some(spool.commit_interval.as_millis() as u64),
-        },
-        log: FileLog { format: Some(log.format), level: Some(log.level.clone()) },
+        spool: FileSpool::of(spool),
+        log: FileLog::of(log),
     };
     // Paths that are not UTF-8 are the one thing that TOML cannot say.
     toml::to_string(&file).unwrap_or_else(|error| format!("# cannot be printed: {error}\n"))

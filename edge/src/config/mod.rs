@@ -6,7 +6,10 @@ mod args;
 mod budget;
 mod commands;
 mod file;
+mod list;
+mod log;
 mod protection;
+mod spool;
 #[cfg(test)]
 mod tests;
 

@@ -134,8 +134,32 @@ fn what_is_wrong_is_said() {
     assert!(error(LEAST, &["--ground", "ws://ground.example/vehicle"]).contains("--insecure"));
     assert!(load(LEAST, &["--ground", "ws://ground.example/vehicle", "--insecure"]).is_ok());
     assert!(error(LEAST, &["--rate-bits-per-second", "7"]).contains("300 bit/s"));
+    let small = error(LEAST, &["--spool-max-bytes", "1048575"]);
+    assert!(small.contains("spool.max_bytes = 1048575") && small.contains("at least 1048576"), "{small}");
+    assert!(load(LEAST, &["--spool-max-bytes", "1048576"]).is_ok());
     let source = error("vehicle = \"a\"\nsources = [\"mqtt:x\"]", &[]);
     assert!(source.contains("sources") && source.contains("mqtt"), "{source}");
     let missing = Config::load(&Args::parse_from(["tern-edge", "--config", "/nowhere/edge.toml"]));
     assert!(missing.unwrap_err().to_string().contains("/nowhere/edge.toml"));
+}
+
+#[test]
+fn a_list_of_one_may_be_a_text() {
+    let text = LEAST.replace("[\"simulated:\"]", "\"simulated:\"");
+    assert_eq!(load(&text, &[]).unwrap().to_toml(), load(LEAST, &[]).unwrap().to_toml());
+    let several = load(LEAST, &["--source", "simulated: udpin:0.0.0.0:14550"]).unwrap().to_toml();
+    assert_eq!(load(&several, &[]).unwrap().sources.len(), 2);
+    let wrong = load("vehicle = \"a\"\nsources = 7\n", &[]).unwrap_err().to_string();
+    assert!(wrong.contains("line 2") && wrong.contains("a text or a list of texts"), "{wrong}");
+}
+
+#[test]
+fn a_level_that_would_log_nothing_is_refused() {
+    for level in ["error", "INFO", "off", "tern_edge=debug,info", "[session{id=1}]=trace", "tern_edge=2"] {
+        assert_eq!(load(LEAST, &["--log-level", level]).unwrap().log.level, level);
+    }
+    for wrong in ["loud", "INFOO", "info,tern_edge", "tern_edge=loud", "info, debug"] {
+        let error = load(LEAST, &["--log-level", wrong]).unwrap_err().to_string();
+        assert!(error.contains(&format!("log.level = {wrong}: expected error, warn")), "{error}");
+    }
 }

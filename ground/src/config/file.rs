@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tern_shared::id::{Token, VehicleId};
 use tern_shared::pattern::Pattern;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::{
     Config, ConfigError, HistoryConfig, JwtConfig, LogConfig, LogFormat, QuicConfig, RunArgs, Synchronous,
@@ -256,7 +258,7 @@ pub(super) fn resolve(file: FileConfig, args: &RunArgs) -> Result<Config, Config
         jwt,
         log: LogConfig {
             format: args.log_format.or(file.log.format).unwrap_or_default(),
-            level: args.log_level.clone().or(file.log.level).unwrap_or(default.log.level),
+            level: checked_level(args.log_level.clone().or(file.log.level).unwrap_or(default.log.level))?,
         },
     })
 }
@@ -361,6 +363,19 @@ fn checked_token(key: &'static str, token: String) -> Result<Token, ConfigError>
         return Err(ConfigError::Value { key, value, expected: "a token has 1 to 256 bytes" });
     }
     Ok(Token(token))
+}
+
+/// A word alone has to be a level: `tracing` takes any other for a part of the program, of which alone it then logs, so
+/// that a misspelt level would log nothing.
+fn checked_level(level: String) -> Result<String, ConfigError> {
+    let is_plain = |part: &&str| !part.contains(['=', '[']);
+    let words_are_levels = level.split(',').filter(is_plain).all(|word| word.parse::<LevelFilter>().is_ok());
+    if words_are_levels && EnvFilter::try_new(&level).is_ok() {
+        return Ok(level);
+    }
+    let expected =
+        "expected error, warn, info, debug, trace, or a tracing filter such as tern_ground=debug,info";
+    Err(ConfigError::Value { key: "log.level", value: level, expected })
 }
 
 fn in_range(

@@ -390,6 +390,9 @@ mod tests {
             ("[tls]\nkey = \"k\"", "tls.certificate"),
             ("[page]\ntiles = \"https://a/b.png\"", "page.tiles"),
             ("[jwt]\nissuer = \"i\"", "jwt.keys"),
+            ("[log]\nlevel = \"loud\"", "log.level = loud: expected error, warn"),
+            ("[log]\nlevel = \"info,tern_ground\"", "log.level"),
+            ("[log]\nlevel = \"tern_ground=loud\"", "log.level"),
             ("[clients.ops]\ntoken = \"\"", "token"),
             ("origins = [\"ops.example\"]", "origins"),
             ("origins = [\"https://ops.example/\"]", "origins"),
@@ -397,6 +400,7 @@ mod tests {
             let error = load(text, &[]).unwrap_err().to_string();
             assert!(error.contains(key), "{error}");
         }
+        assert!(load("[log]\nlevel = \"tern_ground=debug,INFO\"", &[]).is_ok());
         assert!(load("[vehicles.\"a b\"]\ntoken = \"x\"", &[]).is_err());
     }
 
