@@ -22,6 +22,9 @@ use crate::link::GroundUrl;
 
 /// The most links: each is a handshake now and then.
 const MAX_GROUNDS: usize = 8;
+/// From the narrowest link there is, Iridium's: on a narrower one, a QUIC handshake alone takes longer than either end
+/// waits.
+const RATE_BITS_PER_SECOND: RangeInclusive<u64> = 2_400..=1_000_000_000;
 
 /// The file as it is written: everything may be left out.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -182,8 +185,9 @@ fn resolve_link(file: FileLink, args: &Args, insecure: bool) -> Result<LinkConfi
         ConfiguredRate::Fixed(rate) => (rate, false),
         ConfiguredRate::Auto => (0, true),
     };
-    if rate != 0 && !(300..=1_000_000_000).contains(&rate) {
-        let expected = "300 bit/s to 1 Gbit/s, or 0 for no limit";
+    if rate != 0 && !RATE_BITS_PER_SECOND.contains(&rate) {
+        let expected = "2400 bit/s (below it, connecting takes longer than either end waits) to 1 Gbit/s, or 0 for no \
+                        limit";
         return Err(ConfigError::Value {
             key: "link.rate_bits_per_second",
             value: rate.to_string(),

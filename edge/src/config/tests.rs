@@ -133,7 +133,8 @@ fn what_is_wrong_is_said() {
     assert!(error("vehicle = \"a\"", &[]).contains("--source"));
     assert!(error(LEAST, &["--ground", "ws://ground.example/vehicle"]).contains("--insecure"));
     assert!(load(LEAST, &["--ground", "ws://ground.example/vehicle", "--insecure"]).is_ok());
-    assert!(error(LEAST, &["--rate-bits-per-second", "7"]).contains("300 bit/s"));
+    assert!(error(LEAST, &["--rate-bits-per-second", "2399"]).contains("2400 bit/s"));
+    assert!(load(LEAST, &["--rate-bits-per-second", "2400"]).is_ok());
     let small = error(LEAST, &["--spool-max-bytes", "1048575"]);
     assert!(small.contains("spool.max_bytes = 1048575") && small.contains("at least 1048576"), "{small}");
     assert!(load(LEAST, &["--spool-max-bytes", "1048576"]).is_ok());
