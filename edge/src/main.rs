@@ -21,6 +21,9 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::load(args)?;
     start_logging(&config.log);
+    for doubt in config.doubts(std::env::vars_os().map(|(name, _)| name)) {
+        tracing::warn!("{doubt}");
+    }
     if args.print_config {
         tern_edge::status::print(config.to_toml().trim_end());
         return Ok(());

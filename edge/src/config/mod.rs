@@ -5,6 +5,7 @@
 mod args;
 mod budget;
 mod commands;
+mod doubts;
 mod file;
 mod list;
 mod log;

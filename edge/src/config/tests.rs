@@ -164,3 +164,21 @@ fn a_level_that_would_log_nothing_is_refused() {
         assert!(error.contains(&format!("log.level = {wrong}: expected error, warn")), "{error}");
     }
 }
+
+#[test]
+fn what_is_hardly_meant_is_named() {
+    let doubts = |flags: &[&str], variables: &[&str]| {
+        load(LEAST, flags).unwrap().doubts(variables.iter().map(Into::into))
+    };
+    let known =
+        ["TERN_EDGE_RATE_BITS_PER_SECOND", "TERN_EDGE_SPOOL", "TERN_EDGE_LOG_LEVEL", "PATH", "TERN_GROUND_X"];
+    assert!(doubts(&[], &known).is_empty());
+    let [unknown] = &doubts(&[], &["TERN_EDGE_RATE", "TERN_EDGE_TOKEN"])[..] else { panic!("not one") };
+    assert!(unknown.contains("TERN_EDGE_RATE ") && unknown.contains("--help"), "{unknown}");
+
+    let auto = ["--rate-bits-per-second", "auto", "--ground", "wss://ground.example/vehicle"];
+    let [fixed] = &doubts(&auto, &[])[..] else { panic!("not one") };
+    assert!(fixed.contains("link.rate_bits_per_second = auto") && fixed.contains("quic://"), "{fixed}");
+    assert!(doubts(&[&auto[..], &["--ground", "quic://ground.example"]].concat(), &[]).is_empty());
+    assert!(doubts(&auto[2..], &[]).is_empty());
+}
