@@ -156,8 +156,8 @@ pub struct MovedAside {
 /// What the spool tells the relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SpoolEvent {
-    /// Something was committed, could not be, or the state changed. When the channel is full, the newest stands for all
-    /// before it.
+    /// Something was committed, could not be, or the state changed; never from [`SpoolHandle::unavailable`]. When the
+    /// channel is full, the newest stands for all before it.
     Spooled(SpoolStatus),
     /// Answers [`SpoolHandle::fetch`], in the order asked.
     Fetched(Fetched),

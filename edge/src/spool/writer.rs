@@ -207,7 +207,8 @@ impl Writer {
             },
         };
         if status != self.status {
-            self.status_is_news = true;
+            // Whoever goes on without a store knows why.
+            self.status_is_news = self.store.is_some();
             self.inbox.set_status(status.clone());
             self.status = status;
         }

@@ -103,6 +103,7 @@ fn without_a_spool_every_fetch_is_answered_as_not_stored_and_the_state_says_why(
     handle.fetch(range(0, 30), 1000);
     let answer = next_answer(&mut events);
     assert_eq!((answer.covered, answer.absent), (range(0, 30), vec![(range(0, 30), GapReason::NotStored)]));
+    assert!(events.try_recv().is_err(), "whoever opened it was told already");
     let status = handle.close();
     assert_eq!(status.counts.not_stored_records, 30);
     assert_eq!(status.state, SpoolState::Failed(error.to_string()));
