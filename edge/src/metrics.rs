@@ -1,7 +1,8 @@
 //! `/metrics` for Prometheus: the numbers of the status line, by HTTP on an address of this computer.
 
+mod text;
+
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +13,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tracing::debug;
+
+use self::text::text;
 
 /// Connections at a time; those beyond it wait to be accepted.
 const MAX_CONNECTIONS: usize = 4;
@@ -88,71 +90,11 @@ async fn scrape(scrapes: &mpsc::Sender<Scrape>) -> Option<String> {
     line.await.ok()
 }
 
-/// The numbers of a status line: `tern_edge_` and their name; those of sources with the source's URL.
-fn text(status_line: &str) -> String {
-    let status: Value = serde_json::from_str(status_line).unwrap_or_default();
-    let mut text = String::new();
-    for (name, value) in status.as_object().into_iter().flatten() {
-        match value {
-            Value::Object(members) => {
-                for (member, value) in members {
-                    sample(&mut text, &format!("{name}_{member}"), "", value);
-                }
-            }
-            Value::Array(sources) => {
-                for source in sources {
-                    let url = source["url"].as_str().unwrap_or_default();
-                    let label = format!("{{url=\"{}\"}}", url.replace('\\', "\\\\").replace('"', "\\\""));
-                    for (member, value) in source.as_object().into_iter().flatten() {
-                        sample(&mut text, &format!("source_{member}"), &label, value);
-                    }
-                }
-            }
-            value => sample(&mut text, name, "", value),
-        }
-    }
-    let states = [("ok", 0), ("full", 1), ("failed", 2)];
-    if let Some((_, state)) = states.iter().find(|(name, _)| status["spool"]["state"] == *name) {
-        sample(&mut text, "spool_state", "", &Value::from(*state));
-    }
-    text
-}
-
-fn sample(text: &mut String, name: &str, label: &str, value: &Value) {
-    let value = match value {
-        Value::Bool(value) => u8::from(*value).to_string(),
-        Value::Number(value) => value.to_string(),
-        _ => return,
-    };
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "tern_edge_{name}{label} {value}");
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
-
-    const LINE: &str = r#"{"event":"status","connected":true,"accepted_records":5,"clock_offset_ms":-1.5,"spool":{"state":"full","bytes":7},"sources":[{"url":"replay:a\"b\\c","records":3,"ended":"ended"}]}"#;
-
-    #[test]
-    fn the_numbers_of_a_status_line_become_metrics() {
-        let metrics = text(LINE);
-        let mut lines: Vec<&str> = metrics.lines().collect();
-        lines.sort_unstable();
-        assert_eq!(
-            lines,
-            [
-                "tern_edge_accepted_records 5",
-                "tern_edge_clock_offset_ms -1.5",
-                "tern_edge_connected 1",
-                "tern_edge_source_records{url=\"replay:a\\\"b\\\\c\"} 3",
-                "tern_edge_spool_bytes 7",
-                "tern_edge_spool_state 1",
-            ]
-        );
-    }
 
     #[tokio::test]
     async fn they_are_served_over_http() {
@@ -162,7 +104,7 @@ mod tests {
         tokio::spawn(serve(listener, sender));
         tokio::spawn(async move {
             while let Some(scrape) = scrapes.recv().await {
-                let _ = scrape.send(LINE.to_owned());
+                let _ = scrape.send(r#"{"connected":true}"#.to_owned());
             }
         });
         for (path, status) in [("/metrics", "200"), ("/", "404")] {
