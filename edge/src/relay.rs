@@ -96,7 +96,10 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let links = Links::new(config.link.clone())?;
     let (spool_sender, spool_events) = mpsc::channel(SPOOL_EVENTS);
     let (spool, opened) = match SpoolHandle::open(&config.spool, wall_now(), spool_sender.clone()) {
-        Ok(opened) => opened,
+        Ok((spool, opened)) => {
+            info!(epoch = %opened.epoch, base = opened.base, held_records = opened.held.records, "spool open");
+            (spool, opened)
+        }
         Err(OpenError::Unavailable { path, reason }) => {
             let unavailable = OpenError::Unavailable { path, reason };
             error!("relaying live only, nothing is kept: {unavailable}");
@@ -107,7 +110,6 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     if let Some(moved) = &opened.moved_aside {
         warn!(to = %moved.to.display(), reason = moved.reason, "the spool was damaged: moved aside, a new one begun");
     }
-    info!(epoch = %opened.epoch, base = opened.base, held_records = opened.held.records, "spool open");
 
     let identity = Identity {
         vehicle: config.vehicle.clone(),
