@@ -16,6 +16,7 @@ use tern_ground::export;
 use tern_ground::relay::Relay;
 use tern_ground::serve::MAX_HTTP_CONNECTIONS;
 use tern_shared::batch::Batch;
+use tern_shared::codec::predictive::{Base, Encoder, Keep};
 use tern_shared::codec::{self, SchemaTable};
 use tern_shared::id::{Epoch, SchemaId, Token};
 use tern_shared::message::{
@@ -213,17 +214,30 @@ fn schema_message() -> ToGround {
     ToGround::Schemas(vec![SchemaAnnouncement { id, body: SchemaBody::Full(schema) }])
 }
 
+fn records(first: u64, count: u64) -> Batch {
+    let record = |n: u64| Record {
+        schema: humidity().0,
+        time: Timestamp::from_millis(n as i64),
+        values: vec![Value::F32(n as f32)],
+    };
+    Batch::new((first..first + count).map(record).collect())
+}
+
 fn frame(lane: Lane, first: u64, count: u64) -> ToGround {
     let (id, schema) = humidity();
-    let records = (first..first + count)
-        .map(|n| Record {
-            schema: id,
-            time: Timestamp::from_millis(n as i64),
-            values: vec![Value::F32(n as f32)],
-        })
-        .collect();
-    let frame = codec::encode(&Batch::new(records), &SchemaTable::from([(id, Arc::new(schema))]));
+    let frame = codec::encode(&records(first, count), &SchemaTable::from([(id, Arc::new(schema))]));
     ToGround::Frame(FrameMessage { lane, object: Object { offset: first as i64, skips: Vec::new(), frame } })
+}
+
+/// So many records, each with a hole of one before the next.
+fn scattered(count: u64) -> ToGround {
+    let (id, schema) = humidity();
+    let schemas = SchemaTable::from([(id, Arc::new(schema))]);
+    let parts: Vec<Batch> = (0..count).map(|n| records(n, 1)).collect();
+    let frame =
+        Encoder::new().encode(&parts, &schemas, 0, Base::Key, Keep::Nothing, MAX_FRAME_BYTES).unwrap();
+    let skips = vec![1; parts.len() - 1];
+    ToGround::Frame(FrameMessage { lane: Lane::Backlog, object: Object { offset: 0, skips, frame } })
 }
 
 #[tokio::test]
@@ -293,6 +307,21 @@ async fn a_second_session_supersedes_the_first_and_has_all_that_it_brought() {
     assert_eq!(first.refused().await.0, RefusalReason::Superseded);
     second.tell(&frame(Lane::Live, 3, 1)).await;
     assert_eq!(browser.json_of("record").await["seq"], 1);
+}
+
+#[tokio::test]
+async fn a_session_that_is_superseded_ends_at_once_however_much_of_it_is_not_stored() {
+    let ground = start(|config| config.history.commit_interval = Duration::from_secs(3600)).await;
+    let (mut browser, _) = ground.browser().await;
+    let mut first = ground.vehicle().await;
+    first.welcomed().await;
+    first.tell(&schema_message()).await;
+    // Far more than may wait for their commit, twice.
+    first.tell(&scattered(400)).await;
+    while browser.json_of("record").await["seq"] != 254 {}
+    let mut second = ground.vehicle().await;
+    assert_eq!(second.welcomed().await, 1);
+    assert_eq!(first.refused().await.0, RefusalReason::Superseded);
 }
 
 #[tokio::test]

@@ -130,8 +130,9 @@ impl Connection {
     async fn drive(&mut self) -> Result<(), String> {
         let mut outcomes = Vec::with_capacity(MAX_OUTSTANDING);
         loop {
-            // One message can bring many events: a frame over many holes comes in as many parts.
-            while self.outstanding < MAX_OUTSTANDING
+            // One message can bring many events: a frame over many holes comes in as many parts. A refusal waits for no
+            // commit: there may be none any more.
+            while (self.outstanding < MAX_OUTSTANDING || self.session.is_ended())
                 && let Some(event) = self.session.poll_event()
             {
                 self.handle_event(event).await;

@@ -85,7 +85,7 @@ pub enum GroundEvent {
     /// The vehicle said goodbye: acknowledge what is still to be committed, send it, close the transport.
     Goodbye,
     /// The session was refused, by us or for a breach of the protocol: log it, send what is left, close the
-    /// transport.
+    /// transport. Comes next, whatever else had come: the vehicle sends again what was not committed.
     Refused(Refusal),
 }
 
@@ -243,8 +243,14 @@ impl GroundSession {
         }
         self.phase = Phase::Ended;
         self.waiting.clear();
+        self.events.clear();
         self.send(ToVehicle::Refused(refusal.clone()));
         self.events.push_back(GroundEvent::Refused(refusal));
+    }
+
+    /// Whether it was refused, or closed by us.
+    pub fn is_ended(&self) -> bool {
+        self.phase == Phase::Ended
     }
 
     /// The history holds these records and gaps now (on disk, as promised): acknowledges them.
