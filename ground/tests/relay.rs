@@ -368,6 +368,17 @@ async fn a_history_that_cannot_be_written_loses_nothing_and_delays_no_client() {
 }
 
 #[tokio::test]
+async fn a_vehicle_whose_history_cannot_be_read_is_told_to_come_again() {
+    let ground = start(|_| ()).await;
+    let path = ground.dir.as_ref().unwrap().path().join("history.sqlite");
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute_batch("ALTER TABLE gap RENAME TO away").unwrap();
+    assert_eq!(ground.vehicle().await.refused().await.0, RefusalReason::Unavailable);
+    file.execute_batch("ALTER TABLE away RENAME TO gap").unwrap();
+    ground.vehicle().await.welcomed().await;
+}
+
+#[tokio::test]
 async fn history_is_exported_while_the_ground_runs() {
     let ground = start(|_| ()).await;
     let mut vehicle = ground.vehicle().await;

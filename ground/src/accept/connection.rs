@@ -121,10 +121,7 @@ impl Connection {
             () = to_the_end => {}
             () = cut_short => debug!(%peer, "the vehicle does not take the last messages in time"),
         }
-        if let Some(vehicle) = &self.vehicle {
-            // Fails when the process is ending.
-            let _ = vehicle.send(ToVehicleTask::Detach(self.number)).await;
-        }
+        self.tell_vehicle(ToVehicleTask::Detach(self.number)).await;
     }
 
     async fn drive(&mut self) -> Result<(), String> {
@@ -152,6 +149,7 @@ impl Connection {
             let has_room = self.outstanding < MAX_OUTSTANDING;
             let reads = matches!(self.state, State::Silent | State::Open) && has_room;
             let ends = reads || matches!(self.state, State::Leaving { .. });
+            let is_served = matches!(self.state, State::Asked | State::Open);
             let shuts_down = matches!(self.state, State::Leaving { shutdown: true });
             let timer = self.session.poll_timeout().map(|at| self.accept.clock.deadline(at));
             tokio::select! {
@@ -160,19 +158,24 @@ impl Connection {
                 () = until_true(&mut self.shutdown), if !shuts_down => self.leave(true),
                 // Priority 2: whether the session is wanted.
                 Some(verdict) = self.verdicts.1.recv() => self.handle_verdict(verdict),
-                // Priority 3: acknowledgements, which let the vehicle forget.
+                // Priority 3: nobody is left to say so, or to take what comes.
+                () = until_closed(&self.vehicle), if is_served => self.session.refuse(Refusal::new(
+                    RefusalReason::Unavailable,
+                    "the ground's history failed: connect again",
+                )),
+                // Priority 4: acknowledgements, which let the vehicle forget.
                 _ = self.outcomes.1.recv_many(&mut outcomes, MAX_OUTSTANDING) => {
                     self.handle_outcomes(&mut outcomes);
                 }
-                // Priority 4: commands.
+                // Priority 5: commands.
                 order = next_order(&mut self.downlink), if self.state == State::Open => self.session.order(order),
-                // Priority 5: a history that failed this session works again.
+                // Priority 6: a history that failed this session works again.
                 Ok(()) = self.health.changed(), if self.has_holes => self.mend(),
-                // Priority 6: the session's timers.
+                // Priority 7: the session's timers.
                 () = sleep_until(timer) => self.session.handle_timeout(self.accept.clock.now()),
-                // Priority 7: what the vehicle sends.
+                // Priority 8: what the vehicle sends.
                 received = self.socket.receive(), if reads => self.handle_received(received)?,
-                // Priority 8: nothing for too long.
+                // Priority 9: nothing for too long.
                 () = tokio::time::sleep_until(self.deadline), if ends => self.handle_deadline(),
             }
         }
@@ -236,13 +239,9 @@ impl Connection {
     }
 
     async fn tell_vehicle(&mut self, message: ToVehicleTask) {
-        let sent = match &self.vehicle {
-            Some(vehicle) => vehicle.send(message).await.is_ok(),
-            None => false,
-        };
-        if !sent {
-            let refusal = Refusal::new(RefusalReason::Unavailable, "the ground's history is closed");
-            self.session.refuse(refusal);
+        if let Some(vehicle) = &self.vehicle {
+            // In vain when its task has ended, which is seen beside.
+            let _ = vehicle.send(message).await;
         }
     }
 
@@ -339,6 +338,13 @@ impl Connection {
         if timeout(END_LIMIT, self.socket.close()).await.is_err() {
             debug!(peer = %self.peer, "the vehicle does not close its end");
         }
+    }
+}
+
+async fn until_closed(vehicle: &Option<mpsc::Sender<ToVehicleTask>>) {
+    match vehicle {
+        Some(vehicle) => vehicle.closed().await,
+        None => pending().await,
     }
 }
 
