@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use crate::accept::quic::{self, QuicError};
-use crate::accept::{self, Accept, VehicleTokens};
+use crate::accept::{self, Accept, Places, VehicleTokens};
 use crate::access::{Access, JwtError, JwtKeys, Limits, Origins};
 use crate::client::{self, Clients, Counters, Threads};
 use crate::clock::{Clock, wall_now};
@@ -44,8 +44,6 @@ use crate::vehicle::{ToVehicleTask, VehicleTask};
 
 const VEHICLE_QUEUE: usize = 64;
 const HISTORY_QUEUE: usize = 1024;
-/// Connections of vehicles beyond their number: those without a hello yet, and those about to be superseded.
-const SPARE_CONNECTIONS: usize = 64;
 /// How often what has expired is dropped.
 const TIDY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long connections have to end by themselves.
@@ -152,7 +150,7 @@ impl Relay {
             health: health.clone(),
             shutdown: shutdown_seen.clone(),
             alive: alive.clone(),
-            connections: Arc::new(Semaphore::new(config.max_vehicles + SPARE_CONNECTIONS)),
+            places: Arc::new(Places::new(config.max_vehicles)),
             idle_timeout: config.idle_timeout,
             next_session: AtomicU64::new(0),
         });

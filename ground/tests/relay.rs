@@ -11,6 +11,7 @@ use clap::Parser as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use rustls::pki_types::CertificateDer;
 use serde_json::{Value as Json, json};
+use tern_ground::accept::MAX_STRANGERS;
 use tern_ground::config::{Args, Command, Config, TlsConfig};
 use tern_ground::export;
 use tern_ground::relay::Relay;
@@ -570,6 +571,22 @@ async fn connections_that_stall_keep_nobody_out() {
     vehicle.tell(&schema_message()).await;
     vehicle.tell(&frame(Lane::Live, 0, 1)).await;
     vehicle.acknowledged_up_to(1).await;
+}
+
+#[tokio::test]
+async fn connections_that_say_no_hello_keep_no_vehicle_out() {
+    let ground = start(|config| config.max_vehicles = 1).await;
+    let mut vehicle = ground.vehicle().await;
+    vehicle.welcomed().await;
+    let mut silent = Vec::new();
+    for _ in 0..=MAX_STRANGERS {
+        silent.push(ground.connect("/vehicle").await);
+    }
+    assert_eq!(silent[0].next().await, None, "the oldest stays");
+    vehicle.tell(&schema_message()).await;
+    vehicle.tell(&frame(Lane::Live, 0, 1)).await;
+    vehicle.acknowledged_up_to(1).await;
+    ground.vehicle().await.welcomed().await;
 }
 
 #[tokio::test]

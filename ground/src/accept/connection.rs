@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info, trace, warn};
 
 use super::Accept;
+use super::places::Place;
 use super::socket::{Received, Socket};
 use crate::command::Downlink;
 use crate::history::{Health, Outcome};
@@ -44,6 +45,7 @@ pub(super) struct Connection {
     accept: Arc<Accept>,
     shutdown: watch::Receiver<bool>,
     health: watch::Receiver<Health>,
+    place: Place,
     peer: SocketAddr,
     number: SessionNumber,
     /// The vehicle's task, from the hello on.
@@ -81,12 +83,19 @@ enum State {
 }
 
 impl Connection {
-    pub(super) fn new(socket: Socket, accept: Arc<Accept>, peer: SocketAddr, number: SessionNumber) -> Self {
+    pub(super) fn new(
+        socket: Socket,
+        accept: Arc<Accept>,
+        place: Place,
+        peer: SocketAddr,
+        number: SessionNumber,
+    ) -> Self {
         Connection {
             session: GroundSession::new(accept.agent.clone(), socket.carrier()),
             socket,
             shutdown: accept.shutdown.clone(),
             health: accept.health.clone(),
+            place,
             peer,
             number,
             vehicle: None,
@@ -106,6 +115,7 @@ impl Connection {
         let _alive = self.accept.alive.clone();
         debug!(peer = %self.peer, "vehicle connection");
         let (peer, mut shutdown) = (self.peer, self.shutdown.clone());
+        let gives_way = self.place.gives_way();
         let to_the_end = async {
             match self.drive().await {
                 Ok(()) => self.close().await,
@@ -120,6 +130,7 @@ impl Connection {
             biased;
             () = to_the_end => {}
             () = cut_short => debug!(%peer, "the vehicle does not take the last messages in time"),
+            () = gives_way => debug!(%peer, "a connection without a hello gives way to newer ones"),
         }
         self.tell_vehicle(ToVehicleTask::Detach(self.number)).await;
     }
@@ -215,6 +226,10 @@ impl Connection {
         };
         if let Err(refusal) = authorized {
             return self.session.refuse(refusal);
+        }
+        if !self.place.become_known() {
+            let message = "too many connections of vehicles, try again later";
+            return self.session.refuse(Refusal::new(RefusalReason::Unavailable, message));
         }
         let task = match self.accept.vehicles.task(&vehicle) {
             Ok(task) => task,

@@ -2,6 +2,7 @@
 
 mod authorize;
 mod connection;
+mod places;
 pub mod quic;
 mod socket;
 
@@ -15,9 +16,10 @@ use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tern_shared::message::MAX_MESSAGE_BYTES;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 pub use authorize::VehicleTokens;
+pub use places::{MAX_STRANGERS, Places};
 
 use crate::clock::Clock;
 use crate::history::Health;
@@ -25,6 +27,7 @@ use crate::relay::Vehicles;
 use crate::serve::Peer;
 use crate::vehicle::SessionNumber;
 use connection::Connection;
+use places::Place;
 use socket::Socket;
 
 /// WebSocket messages of this size are read, so that the session can refuse those over its own limit with a reason.
@@ -48,8 +51,8 @@ pub struct Accept {
     pub shutdown: watch::Receiver<bool>,
     /// Held by every connection: the process waits until all are gone.
     pub alive: mpsc::Sender<()>,
-    /// Bounds connections, those without a hello included.
-    pub connections: Arc<Semaphore>,
+    /// Bounds connections.
+    pub places: Arc<Places>,
     /// After how long without a message a connection is ended.
     pub idle_timeout: Duration,
     /// Numbers sessions.
@@ -57,9 +60,9 @@ pub struct Accept {
 }
 
 impl Accept {
-    fn connection(self: &Arc<Self>, socket: Socket, peer: SocketAddr) -> Connection {
+    fn connection(self: &Arc<Self>, socket: Socket, place: Place, peer: SocketAddr) -> Connection {
         let number = SessionNumber(self.next_session.fetch_add(1, Ordering::Relaxed));
-        Connection::new(socket, self.clone(), peer, number)
+        Connection::new(socket, self.clone(), place, peer, number)
     }
 }
 
@@ -74,12 +77,9 @@ pub async fn upgrade(
     if headers.contains_key(header::ORIGIN) {
         return (StatusCode::FORBIDDEN, "vehicles are not web pages\n").into_response();
     }
-    let Ok(permit) = accept.connections.clone().try_acquire_owned() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many connections, try again later\n").into_response();
-    };
     let upgrade = upgrade.max_message_size(MAX_READ_BYTES).max_frame_size(MAX_READ_BYTES);
     upgrade.read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0).on_upgrade(async move |socket| {
-        accept.connection(Socket::WebSocket(Box::new(socket)), peer.address).run().await;
-        drop(permit);
+        let place = accept.places.enter(peer.address.ip());
+        accept.connection(Socket::WebSocket(Box::new(socket)), place, peer.address).run().await;
     })
 }

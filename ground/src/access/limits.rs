@@ -46,7 +46,7 @@ impl Limits {
 
     /// Whether an address may ask for something more.
     pub fn request(&self, address: IpAddr) -> Result<(), Problem> {
-        let Some(network) = network(address) else { return Ok(()) };
+        let Some(network) = bounded(address) else { return Ok(()) };
         self.requests.check_key(&network).map_err(|_| {
             Problem::new(ErrorCode::TooFast, "too many requests from this address, wait a second")
         })
@@ -54,7 +54,7 @@ impl Limits {
 
     /// A place for a client that stays.
     pub fn client(&self, address: IpAddr) -> Result<AddressPlace, Problem> {
-        let Some(network) = network(address) else {
+        let Some(network) = bounded(address) else {
             return Ok(AddressPlace { address: None, clients: self.clients.clone() });
         };
         let mut clients = lock(&self.clients);
@@ -88,13 +88,17 @@ impl Drop for AddressPlace {
     }
 }
 
-/// What is bounded together: an IPv6 customer has a /64 of addresses. `None` for what has no bound.
-fn network(address: IpAddr) -> Option<IpAddr> {
+/// What is bounded together: an IPv6 customer has a /64 of addresses.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        address if address.is_loopback() => None,
-        IpAddr::V6(address) => Some(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64))),
-        address => Some(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        address => address,
     }
+}
+
+/// `None` for what has no bound.
+fn bounded(address: IpAddr) -> Option<IpAddr> {
+    (!address.to_canonical().is_loopback()).then(|| network(address))
 }
 
 fn lock(clients: &Mutex<BTreeMap<IpAddr, usize>>) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {

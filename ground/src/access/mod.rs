@@ -23,6 +23,7 @@ use crate::publish::matches_any;
 use crate::publish::message::{ErrorCode, Problem, ToClient};
 
 pub use jwt::{JwtError, JwtKeys};
+pub(crate) use limits::network;
 pub use limits::{AddressPlace, Limits};
 pub use origin::Origins;
 

@@ -1,10 +1,9 @@
 //! Where vehicles connect by QUIC: one UDP socket for all of them.
 //!
 //! What peers can make the ground hold before they have said who they are: 512 connections of about 20 kB that are
-//! shaking hands, for 30 s at most, or have ended and linger for some seconds; 256 of them shake hands, and the oldest
-//! gives way. From 32 on, an address has to show that it receives what it is sent before it takes a place (Retry), which
-//! keeps out floods with forged addresses. Beyond a handshake, a connection takes one of the places that it shares with
-//! WebSocket connections.
+//! shaking hands, for 30 s at most, or have ended and linger for some seconds. From 32 on, an address has to show that it
+//! receives what it is sent before it takes a place (Retry), which keeps out floods with forged addresses. Those that shake
+//! hands or owe a hello have strangers' [places](super::places), as WebSocket connections do.
 //!
 //! A vehicle that has been here before sends its hello and first telemetry with its first packet (0-RTT), which somebody
 //! on the way could send again. That changes nothing: a ticket for 0-RTT is good once, records have sequence numbers and
@@ -13,7 +12,6 @@
 mod memory;
 mod socket;
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -23,7 +21,7 @@ use quinn::crypto::rustls::{NoInitialCipherSuite, QuicServerConfig};
 use quinn::{ConnectionError, Endpoint, EndpointConfig, Incoming, TokioRuntime};
 use tern_shared::quic::{ground_ids, transport_config};
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
@@ -31,18 +29,17 @@ use memory::Memory;
 pub use memory::MemoryError;
 pub(super) use socket::QuicSocket;
 
-use super::Accept;
+use super::places::Place;
 use super::socket::Socket;
+use super::{Accept, MAX_STRANGERS};
 use crate::config::QuicConfig;
 use crate::relay::until_true;
 use crate::tls::{self, TlsError};
 
-/// The most handshakes at a time.
-const MAX_HANDSHAKES: usize = 256;
 /// From so many connections without a session on, addresses have to be shown to be real.
 const RETRY_FROM: usize = 32;
 /// The most connections without a session.
-const MAX_STRANGERS: usize = 2 * MAX_HANDSHAKES;
+const MAX_WITHOUT_SESSION: usize = 2 * MAX_STRANGERS;
 /// How long a handshake may take. It is 3 kB, which the narrowest link carries in 10 s.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
 /// Connection attempts that wait to be looked at, and what more of each and of all of them is kept.
@@ -97,31 +94,26 @@ pub fn listen(config: &QuicConfig, history: &Path) -> Result<Endpoint, QuicError
 /// Serves vehicles until `shutdown` is true; those that are connected go on after that, until they are done.
 pub async fn serve(endpoint: Endpoint, accept: Arc<Accept>, mut shutdown: watch::Receiver<bool>) {
     let mut handshakes = JoinSet::new();
-    let mut by_age: VecDeque<AbortHandle> = VecDeque::new();
     // Held by every session, which counts them.
     let sessions = Arc::new(());
     loop {
         tokio::select! {
             biased;
             () = until_true(&mut shutdown) => break,
-            Some(_) = handshakes.join_next() => by_age.retain(|handshake| !handshake.is_finished()),
+            Some(_) = handshakes.join_next() => {}
             incoming = endpoint.accept() => {
                 let Some(incoming) = incoming else { break };
-                let strangers = endpoint.open_connections().saturating_sub(Arc::strong_count(&sessions) - 1);
-                if strangers >= MAX_STRANGERS {
+                let without = endpoint.open_connections().saturating_sub(Arc::strong_count(&sessions) - 1);
+                if without >= MAX_WITHOUT_SESSION {
                     incoming.ignore();
                     continue;
                 }
-                if strangers >= RETRY_FROM && !incoming.remote_address_validated() {
+                if without >= RETRY_FROM && !incoming.remote_address_validated() {
                     let _ = incoming.retry();
                     continue;
                 }
-                if by_age.len() >= MAX_HANDSHAKES
-                    && let Some(oldest) = by_age.pop_front()
-                {
-                    oldest.abort();
-                }
-                by_age.push_back(handshakes.spawn(handshake(incoming, accept.clone(), Arc::downgrade(&sessions))));
+                let place = accept.places.enter(incoming.remote_address().ip());
+                handshakes.spawn(handshake(incoming, place, accept.clone(), Arc::downgrade(&sessions)));
             }
         }
     }
@@ -138,7 +130,7 @@ pub async fn close(endpoint: &Endpoint) {
 }
 
 /// Shakes hands, then leaves the connection to a task of its own.
-async fn handshake(incoming: Incoming, accept: Arc<Accept>, sessions: Weak<()>) {
+async fn handshake(incoming: Incoming, place: Place, accept: Arc<Accept>, sessions: Weak<()>) {
     let peer = incoming.remote_address();
     let connecting = match incoming.accept() {
         Ok(connecting) => connecting,
@@ -153,7 +145,12 @@ async fn handshake(incoming: Incoming, accept: Arc<Accept>, sessions: Weak<()>) 
             _ = established => None,
         }
     });
-    let stream = match opened.await {
+    let opened = tokio::select! {
+        biased;
+        opened = opened => opened,
+        () = place.gives_way() => return debug!(%peer, "a QUIC handshake gives way to newer ones"),
+    };
+    let stream = match opened {
         Ok(stream) => stream,
         Err(_) => return debug!(%peer, "the QUIC handshake took too long"),
     };
@@ -165,15 +162,11 @@ async fn handshake(incoming: Incoming, accept: Arc<Accept>, sessions: Weak<()>) 
         }
         Some(error) => return debug!(%peer, %error, "QUIC handshake failed"),
     }
-    let Ok(permit) = accept.connections.clone().try_acquire_owned() else {
-        connection.close(1u32.into(), b"too many connections, try again later");
-        return info!(%peer, "too many connections");
-    };
     let socket = Socket::Quic(Box::new(QuicSocket::new(connection, stream)));
-    let connection = accept.connection(socket, peer);
+    let connection = accept.connection(socket, place, peer);
     let counted = sessions.upgrade();
     tokio::spawn(async move {
         connection.run().await;
-        drop((permit, counted));
+        drop(counted);
     });
 }
