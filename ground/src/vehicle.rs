@@ -75,9 +75,11 @@ pub struct Attach {
     pub session: SessionNumber,
     /// Its sequence numbers' epoch.
     pub epoch: Epoch,
+    /// Whether it comes ahead of its handshake, and so may be what somebody withheld and sends now.
+    pub is_early: bool,
     /// Name and version of the edge.
     pub agent: String,
-    /// The way back; it must have room for a verdict and a refusal.
+    /// The way back; it must have room for a postponement, a verdict and a refusal.
     pub verdicts: mpsc::Sender<Verdict>,
     /// Where the history tells what became of frames and gaps; it must have room for all that are on their way.
     pub outcomes: mpsc::Sender<Outcome>,
@@ -95,6 +97,8 @@ pub enum Verdict {
         /// What is to be sent beside.
         downlink: Downlink,
     },
+    /// Another session is current: ask again after the handshake.
+    Postpone(Attach),
     /// The session is not, or no longer, wanted.
     Refuse(Refusal),
 }
@@ -185,7 +189,10 @@ impl VehicleTask {
     }
 
     async fn attach(&mut self, attach: Attach) {
-        let Attach { session, epoch, agent, verdicts, outcomes } = attach;
+        if attach.is_early && self.current.is_some() {
+            return tell(&attach.verdicts.clone(), Verdict::Postpone(attach));
+        }
+        let Attach { session, epoch, agent, verdicts, outcomes, .. } = attach;
         if let Some(former) = self.end_session() {
             info!(vehicle = %self.id, "a new session takes over");
             let refusal = Refusal::new(
@@ -401,6 +408,29 @@ mod tests {
             };
             writes.map(|write| write.iter().map(kind).collect()).collect()
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_ahead_of_its_handshake_takes_over_from_none() {
+        let mut flight = Flight::start();
+        let (verdicts, mut verdict) = mpsc::channel(4);
+        let attach = Attach {
+            session: SessionNumber(2),
+            epoch: Epoch(1),
+            is_early: true,
+            agent: String::new(),
+            verdicts,
+            outcomes: mpsc::channel(1).0,
+        };
+        flight.events.send(ToVehicleTask::Attach(attach)).await.unwrap();
+        let Some(Verdict::Postpone(attach)) = verdict.recv().await else { panic!("it is not postponed") };
+        flight.send().await;
+        assert_eq!(flight.told_within(900).await, [vec!["vehicle"], vec!["ready"], vec!["stream", "record"]]);
+        flight.events.send(ToVehicleTask::Attach(Attach { is_early: false, ..attach })).await.unwrap();
+        // Of the history that this test has, nothing more can be asked.
+        assert!(matches!(verdict.recv().await, Some(Verdict::Refuse(_))));
+        flight.send().await;
+        assert!(!flight.told_within(900).await.concat().contains(&"record".to_owned()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, but not in their helpers")]
 
 mod api;
+mod quic;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -190,6 +191,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             other => panic!("no welcome but {other:?}"),
         }
     }
+}
+
+/// A certificate for `localhost`, and what it is verified by.
+fn certificate(dir: &std::path::Path) -> (TlsConfig, rustls::RootCertStore) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (dir.join("cert.pem"), dir.join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from(made.cert.der().to_vec())).unwrap();
+    (TlsConfig { certificate, key }, roots)
 }
 
 fn hello(token: &str) -> ToGround {
@@ -592,15 +604,9 @@ async fn connections_that_say_no_hello_keep_no_vehicle_out() {
 #[tokio::test]
 async fn tls_serves_vehicles() {
     let dir = tempfile::tempdir().unwrap();
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let tls = TlsConfig { certificate, key };
+    let (tls, roots) = certificate(dir.path());
     let ground = start_in(dir.path(), |config| config.tls = Some(tls.clone())).await;
 
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from(made.cert.der().to_vec())).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let client = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

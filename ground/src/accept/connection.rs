@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tern_shared::command::Order;
 use tern_shared::message::{Hello, Refusal, RefusalReason};
 use tern_shared::range::SequenceRange;
@@ -39,6 +40,9 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_millis(700);
 /// Sequence numbers end here: the history's are 63 bits wide.
 const MAX_SEQUENCE: u64 = i64::MAX as u64;
 
+/// Ends with a handshake, or says why the connection does.
+pub(super) type Handshake = BoxFuture<'static, Result<(), String>>;
+
 pub(super) struct Connection {
     socket: Socket,
     session: GroundSession,
@@ -46,6 +50,10 @@ pub(super) struct Connection {
     shutdown: watch::Receiver<bool>,
     health: watch::Receiver<Health>,
     place: Place,
+    /// The handshake, where the first messages may come ahead of its end.
+    handshake: Option<Handshake>,
+    /// What the vehicle's task is to be asked again after it.
+    postponed: Option<Attach>,
     peer: SocketAddr,
     number: SessionNumber,
     /// The vehicle's task, from the hello on.
@@ -87,6 +95,7 @@ impl Connection {
         socket: Socket,
         accept: Arc<Accept>,
         place: Place,
+        handshake: Option<Handshake>,
         peer: SocketAddr,
         number: SessionNumber,
     ) -> Self {
@@ -96,6 +105,8 @@ impl Connection {
             shutdown: accept.shutdown.clone(),
             health: accept.health.clone(),
             place,
+            handshake,
+            postponed: None,
             peer,
             number,
             vehicle: None,
@@ -145,6 +156,11 @@ impl Connection {
             {
                 self.handle_event(event).await;
             }
+            if self.handshake.is_none()
+                && let Some(attach) = self.postponed.take()
+            {
+                self.tell_vehicle(ToVehicleTask::Attach(Attach { is_early: false, ..attach })).await;
+            }
             if let State::Leaving { shutdown } = self.state
                 && self.outstanding == 0
             {
@@ -167,26 +183,31 @@ impl Connection {
                 biased;
                 // Priority 1: the process ends.
                 () = until_true(&mut self.shutdown), if !shuts_down => self.leave(true),
-                // Priority 2: whether the session is wanted.
+                // Priority 2: whether the vehicle is there, or what it once sent.
+                ended = until_ended(&mut self.handshake) => {
+                    ended?;
+                    self.handshake = None;
+                }
+                // Priority 3: whether the session is wanted.
                 Some(verdict) = self.verdicts.1.recv() => self.handle_verdict(verdict),
-                // Priority 3: nobody is left to say so, or to take what comes.
+                // Priority 4: nobody is left to say so, or to take what comes.
                 () = until_closed(&self.vehicle), if is_served => self.session.refuse(Refusal::new(
                     RefusalReason::Unavailable,
                     "the ground's history failed: connect again",
                 )),
-                // Priority 4: acknowledgements, which let the vehicle forget.
+                // Priority 5: acknowledgements, which let the vehicle forget.
                 _ = self.outcomes.1.recv_many(&mut outcomes, MAX_OUTSTANDING) => {
                     self.handle_outcomes(&mut outcomes);
                 }
-                // Priority 5: commands.
+                // Priority 6: commands.
                 order = next_order(&mut self.downlink), if self.state == State::Open => self.session.order(order),
-                // Priority 6: a history that failed this session works again.
+                // Priority 7: a history that failed this session works again.
                 Ok(()) = self.health.changed(), if self.has_holes => self.mend(),
-                // Priority 7: the session's timers.
+                // Priority 8: the session's timers.
                 () = sleep_until(timer) => self.session.handle_timeout(self.accept.clock.now()),
-                // Priority 8: what the vehicle sends.
+                // Priority 9: what the vehicle sends.
                 received = self.socket.receive(), if reads => self.handle_received(received)?,
-                // Priority 9: nothing for too long.
+                // Priority 10: nothing for too long.
                 () = tokio::time::sleep_until(self.deadline), if ends => self.handle_deadline(),
             }
         }
@@ -238,6 +259,7 @@ impl Connection {
         let attach = Attach {
             session: self.number,
             epoch,
+            is_early: self.handshake.is_some(),
             // For logs and web pages; nobody needs more of it.
             agent: agent.chars().filter(|c| !c.is_control()).take(80).collect(),
             verdicts: self.verdicts.0.clone(),
@@ -270,6 +292,7 @@ impl Connection {
                 }
                 self.session.welcome(self.accept.clock.now(), committed, schemas);
             }
+            Verdict::Postpone(attach) => self.postponed = Some(attach),
             Verdict::Refuse(refusal) => self.session.refuse(refusal),
         }
     }
@@ -353,6 +376,13 @@ impl Connection {
         if timeout(END_LIMIT, self.socket.close()).await.is_err() {
             debug!(peer = %self.peer, "the vehicle does not close its end");
         }
+    }
+}
+
+async fn until_ended(handshake: &mut Option<Handshake>) -> Result<(), String> {
+    match handshake {
+        Some(handshake) => handshake.await,
+        None => pending().await,
     }
 }
 

@@ -26,7 +26,7 @@ use crate::history::Health;
 use crate::relay::Vehicles;
 use crate::serve::Peer;
 use crate::vehicle::SessionNumber;
-use connection::Connection;
+use connection::{Connection, Handshake};
 use places::Place;
 use socket::Socket;
 
@@ -60,9 +60,15 @@ pub struct Accept {
 }
 
 impl Accept {
-    fn connection(self: &Arc<Self>, socket: Socket, place: Place, peer: SocketAddr) -> Connection {
+    fn connection(
+        self: &Arc<Self>,
+        socket: Socket,
+        place: Place,
+        handshake: Option<Handshake>,
+        peer: SocketAddr,
+    ) -> Connection {
         let number = SessionNumber(self.next_session.fetch_add(1, Ordering::Relaxed));
-        Connection::new(socket, self.clone(), place, peer, number)
+        Connection::new(socket, self.clone(), place, handshake, peer, number)
     }
 }
 
@@ -80,6 +86,6 @@ pub async fn upgrade(
     let upgrade = upgrade.max_message_size(MAX_READ_BYTES).max_frame_size(MAX_READ_BYTES);
     upgrade.read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0).on_upgrade(async move |socket| {
         let place = accept.places.enter(peer.address.ip());
-        accept.connection(Socket::WebSocket(Box::new(socket)), place, peer.address).run().await;
+        accept.connection(Socket::WebSocket(Box::new(socket)), place, None, peer.address).run().await;
     })
 }

@@ -7,7 +7,9 @@
 //!
 //! A vehicle that has been here before sends its hello and first telemetry with its first packet (0-RTT), which somebody
 //! on the way could send again. That changes nothing: a ticket for 0-RTT is good once, records have sequence numbers and
-//! are stored once, and nothing that a vehicle sends makes the ground act on anything but its history.
+//! are stored once, and nothing that a vehicle sends makes the ground act on anything but its history. What somebody
+//! withheld, and sends later, has a ticket that is still good; it stores the vehicle's records, but ends after
+//! [`HANDSHAKE_LIMIT`], as its handshake is never complete, and until then takes over from no other session.
 
 mod memory;
 mod socket;
@@ -17,8 +19,9 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use quinn::crypto::rustls::{NoInitialCipherSuite, QuicServerConfig};
-use quinn::{ConnectionError, Endpoint, EndpointConfig, Incoming, TokioRuntime};
+use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig, Incoming, TokioRuntime, ZeroRttAccepted};
 use tern_shared::quic::{ground_ids, transport_config};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -137,36 +140,36 @@ async fn handshake(incoming: Incoming, place: Place, accept: Arc<Accept>, sessio
         Err(error) => return debug!(%peer, %error, "QUIC handshake failed"),
     };
     let Ok((connection, established)) = connecting.into_0rtt() else { return };
+    let mut handshake = until_complete(connection.clone(), established).boxed();
     // A vehicle that was here before opens its stream before the handshake is complete.
-    let opened = timeout(HANDSHAKE_LIMIT, async {
-        tokio::select! {
-            biased;
-            stream = connection.accept_bi() => stream.ok(),
-            _ = established => None,
-        }
-    });
     let opened = tokio::select! {
         biased;
-        opened = opened => opened,
-        () = place.gives_way() => return debug!(%peer, "a QUIC handshake gives way to newer ones"),
+        stream = connection.accept_bi() => Ok((stream.ok(), Some(handshake))),
+        ended = &mut handshake => ended.map(|()| (None, None)),
+        () = place.gives_way() => Err("it gives way to newer connections".to_owned()),
     };
-    let stream = match opened {
-        Ok(stream) => stream,
-        Err(_) => return debug!(%peer, "the QUIC handshake took too long"),
-    };
-    match connection.close_reason() {
-        None => {}
+    let (stream, handshake) = match (opened, connection.close_reason()) {
+        (Ok(opened), None) => opened,
         // People should know of a certificate that is not good; of peers that come and go, only who looks for them.
-        Some(error @ (ConnectionError::TransportError(_) | ConnectionError::ConnectionClosed(_))) => {
+        (_, Some(error @ (ConnectionError::TransportError(_) | ConnectionError::ConnectionClosed(_)))) => {
             return info!(%peer, %error, "QUIC handshake failed");
         }
-        Some(error) => return debug!(%peer, %error, "QUIC handshake failed"),
-    }
+        (_, Some(error)) => return debug!(%peer, %error, "QUIC handshake failed"),
+        (Err(error), None) => return debug!(%peer, error, "QUIC handshake failed"),
+    };
     let socket = Socket::Quic(Box::new(QuicSocket::new(connection, stream)));
-    let connection = accept.connection(socket, place, peer);
+    let connection = accept.connection(socket, place, handshake, peer);
     let counted = sessions.upgrade();
     tokio::spawn(async move {
         connection.run().await;
         drop(counted);
     });
+}
+
+async fn until_complete(connection: Connection, established: ZeroRttAccepted) -> Result<(), String> {
+    if timeout(HANDSHAKE_LIMIT, established).await.is_err() {
+        return Err("the handshake took too long".to_owned());
+    }
+    // A connection that is lost ends its handshake, too.
+    connection.close_reason().map_or(Ok(()), |error| Err(error.to_string()))
 }
