@@ -3,9 +3,9 @@
 mod gate;
 
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{Connection, Endpoint, RecvStream, SendStream, TransportConfig};
+use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream, TransportConfig};
 use tern_ground::config::QuicConfig;
-use tern_shared::message::ToVehicle;
+use tern_shared::message::{Probe, ToVehicle};
 use tern_shared::quic::{ALPN, Deframer, transport_config};
 
 use super::*;
@@ -139,4 +139,32 @@ async fn a_first_flight_whose_handshake_is_never_complete_has_a_session_for_a_wh
     tokio::time::pause();
     let end = async { while browser.json_of("vehicle").await["connected"] != false {} };
     tokio::time::timeout(Duration::from_secs(60), end).await.expect("the session stays");
+}
+
+#[tokio::test]
+async fn a_vehicle_that_takes_no_datagrams_is_told_so() {
+    let mut transport = transport_config(None);
+    transport.datagram_receive_buffer_size(None);
+    let (_ground, dialer) = start_quic(transport).await;
+    let connection = dialer.dial().await;
+    match tokio::time::timeout(LIMIT, connection.closed()).await.expect("the ground keeps it") {
+        ConnectionError::ApplicationClosed(close) => {
+            assert_eq!(&close.reason[..], b"the vehicle takes no datagrams");
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_datagram_that_the_vehicle_does_not_take_is_lost_and_nothing_else() {
+    let mut transport = transport_config(None);
+    transport.datagram_receive_buffer_size(Some(16));
+    let (_ground, dialer) = start_quic(transport).await;
+    let connection = dialer.dial().await;
+    let mut stream = Stream::open(&connection).await;
+    stream.welcomed().await;
+    stream.tell(&ToGround::Probe(Probe { sent: Timestamp(0), estimate: None })).await;
+    stream.tell(&ToGround::Gap(Gap { offset: 0, count: 5, reason: GapReason::Evicted })).await;
+    let told = stream.told().await;
+    assert!(matches!(&told, ToVehicle::Acknowledge(all) if all.floor == 5), "{told:?}");
 }

@@ -3,13 +3,13 @@
 //! What peers can make the ground hold before they have said who they are: 512 connections of about 20 kB that are
 //! shaking hands, for 30 s at most, or have ended and linger for some seconds. From 32 on, an address has to show that it
 //! receives what it is sent before it takes a place (Retry), which keeps out floods with forged addresses. Those that shake
-//! hands or owe a hello have strangers' [places](super::places), as WebSocket connections do.
+//! hands or owe a hello have strangers' places (`accept/places.rs`), as WebSocket connections do.
 //!
 //! A vehicle that has been here before sends its hello and first telemetry with its first packet (0-RTT), which somebody
 //! on the way could send again. That changes nothing: a ticket for 0-RTT is good once, records have sequence numbers and
 //! are stored once, and nothing that a vehicle sends makes the ground act on anything but its history. What somebody
 //! withheld, and sends later, has a ticket that is still good; it stores the vehicle's records, but ends after
-//! [`HANDSHAKE_LIMIT`], as its handshake is never complete, and until then takes over from no other session.
+//! 30 s, as its handshake is never complete, and until then takes over from no other session.
 
 mod memory;
 mod socket;
@@ -76,6 +76,10 @@ pub enum QuicError {
 }
 
 /// Listens. What outlives the process lies beside the history.
+///
+/// # Errors
+///
+/// See [`QuicError`].
 pub fn listen(config: &QuicConfig, history: &Path) -> Result<Endpoint, QuicError> {
     let (memory, reset_key) = Memory::open(history)?;
     let tls = tls::quic_server_config(config, Arc::new(memory))?;
@@ -157,7 +161,10 @@ async fn handshake(incoming: Incoming, place: Place, accept: Arc<Accept>, sessio
         (_, Some(error)) => return debug!(%peer, %error, "QUIC handshake failed"),
         (Err(error), None) => return debug!(%peer, error, "QUIC handshake failed"),
     };
-    let socket = Socket::Quic(Box::new(QuicSocket::new(connection, stream)));
+    let Some(socket) = QuicSocket::new(connection, stream) else {
+        return debug!(%peer, "a vehicle that takes no datagrams");
+    };
+    let socket = Socket::Quic(Box::new(socket));
     let connection = accept.connection(socket, place, handshake, peer);
     let counted = sessions.upgrade();
     tokio::spawn(async move {

@@ -3,7 +3,7 @@
 //! Messages for the stream go through a task of its own, so that a stream that is stuck (a lost packet, a vehicle that
 //! does not read) holds up no datagram.
 
-use quinn::{ConnectionError, RecvStream, SendStream, VarInt};
+use quinn::{ConnectionError, RecvStream, SendDatagramError, SendStream, VarInt};
 use tern_shared::message::{Refusal, RefusalReason};
 use tern_shared::quic::{Deframer, frame};
 use tern_shared::session::{Carrier, Channel, Transmit};
@@ -17,12 +17,15 @@ use super::super::socket::Received;
 const STREAM_MESSAGES: usize = 64;
 /// Read from the stream at once.
 const READ_BYTES: usize = 16 * 1024;
-/// How the ground closes a connection that is done.
+/// How the ground closes a connection that is done, and one that it cannot use.
 const DONE: VarInt = VarInt::from_u32(0);
+const UNUSABLE: VarInt = VarInt::from_u32(1);
 
 /// A connection, with its stream once the vehicle has opened it.
 pub(in crate::accept) struct QuicSocket {
     connection: quinn::Connection,
+    /// Largest message in a datagram.
+    max_datagram_bytes: usize,
     stream: Option<Stream>,
 }
 
@@ -36,15 +39,20 @@ struct Stream {
 }
 
 impl QuicSocket {
-    pub(super) fn new(connection: quinn::Connection, stream: Option<(SendStream, RecvStream)>) -> Self {
-        QuicSocket { connection, stream: stream.map(Stream::new) }
+    /// `None` for a vehicle that takes no datagrams, which is told so.
+    pub(super) fn new(
+        connection: quinn::Connection,
+        stream: Option<(SendStream, RecvStream)>,
+    ) -> Option<Self> {
+        let Some(max_datagram_bytes) = connection.max_datagram_size() else {
+            connection.close(UNUSABLE, b"the vehicle takes no datagrams");
+            return None;
+        };
+        Some(QuicSocket { connection, max_datagram_bytes, stream: stream.map(Stream::new) })
     }
 
     pub(in crate::accept) fn carrier(&self) -> Carrier {
-        match self.connection.max_datagram_size() {
-            Some(max_bytes) => Carrier::Datagrams { max_bytes },
-            None => Carrier::Stream,
-        }
+        Carrier::Datagrams { max_bytes: self.max_datagram_bytes }
     }
 
     /// The certificates that the vehicle has shown, its own first; they are verified. Empty without any.
@@ -90,8 +98,15 @@ impl QuicSocket {
     pub(in crate::accept) async fn send(&mut self, transmit: Transmit) -> Result<(), String> {
         match (transmit.channel, &self.stream) {
             (Channel::Datagram, _) => {
-                let sent = self.connection.send_datagram_wait(transmit.bytes.into()).await;
-                sent.map_err(|error| error.to_string())
+                match self.connection.send_datagram_wait(transmit.bytes.into()).await {
+                    Ok(()) => Ok(()),
+                    Err(SendDatagramError::ConnectionLost(error)) => Err(reason(&error)),
+                    // To the session it is lost, as datagrams may be.
+                    Err(error) => {
+                        debug!(%error, "datagram not sent");
+                        Ok(())
+                    }
+                }
             }
             (Channel::Stream, Some(stream)) => {
                 let gone = |_| "the stream is closed".to_owned();
