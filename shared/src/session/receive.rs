@@ -213,7 +213,8 @@ impl GroundSession {
         }
     }
 
-    /// Accepts the vehicle: `committed` and `schemas` are what the history holds of its epoch.
+    /// Accepts the vehicle: `committed` and `schemas` are what the history holds of its epoch. Does nothing unless a hello
+    /// waits for it.
     pub fn welcome(
         &mut self,
         now: Now,
