@@ -231,7 +231,7 @@ impl GroundSession {
         let above = self.committed.iter().filter(|range| range.start > 0);
         let committed = Acknowledgement::new(self.floor(), above);
         let welcome = Welcome { protocol: PROTOCOL_VERSION, agent: self.agent.clone(), committed };
-        self.send(ToVehicle::Welcome(welcome));
+        self.transmit(Channel::Stream, ToVehicle::Welcome(welcome));
         for message in std::mem::take(&mut self.waiting) {
             self.handle_message(now, &message);
         }
@@ -245,7 +245,7 @@ impl GroundSession {
         self.phase = Phase::Ended;
         self.waiting.clear();
         self.events.clear();
-        self.send(ToVehicle::Refused(refusal.clone()));
+        self.transmit(Channel::Stream, ToVehicle::Refused(refusal.clone()));
         self.events.push_back(GroundEvent::Refused(refusal));
     }
 
@@ -270,14 +270,14 @@ impl GroundSession {
         if self.phase != Phase::Ended {
             self.acknowledge();
             self.phase = Phase::Ended;
-            self.send(ToVehicle::Goodbye);
+            self.transmit(Channel::Stream, ToVehicle::Goodbye);
         }
     }
 
     /// A timer is due.
     pub fn handle_timeout(&mut self, now: Now) {
         if self.poll_timeout().is_some_and(|at| at <= now.instant) {
-            if self.datagrams.is_some() { self.feed_back(now.instant) } else { self.acknowledge() }
+            self.tell(now.instant);
         }
     }
 
@@ -382,7 +382,7 @@ impl GroundSession {
             ToGround::Gap(gap) => self.handle_gap(now, gap),
             ToGround::Probe(Probe { sent, estimate }) => {
                 let reply = ToVehicle::ProbeReply(ProbeReply { sent, ground: now.wall });
-                self.transmits.push_back((Channel::Datagram, reply));
+                self.transmit(Channel::Datagram, reply);
                 if let (Some(datagrams), Some(estimate)) = (&mut self.datagrams, estimate) {
                     // The offset is as uncertain as half the round trip that it was measured with.
                     datagrams.round_trip =
@@ -567,8 +567,13 @@ impl GroundSession {
         let gathered = self.datagrams.as_ref().map(|datagrams| datagrams.arrivals.gathering_time());
         self.acknowledge_at.get_or_insert(now + gathered.unwrap_or(ACK_INTERVAL));
         if self.unacknowledged.len() >= MAX_ACK_RANGES * 4 {
-            if self.datagrams.is_some() { self.feed_back(now) } else { self.acknowledge() }
+            self.tell(now);
         }
+    }
+
+    /// Tells what is owed, in the way of the carrier.
+    fn tell(&mut self, now: Instant) {
+        if self.datagrams.is_some() { self.feed_back(now) } else { self.acknowledge() }
     }
 
     /// A packet arrived: it is told of within a second, at once when the vehicle waits for a sign, and soon when a live
@@ -640,11 +645,7 @@ impl GroundSession {
             lack: datagrams.chain.lack(),
             wanted: datagrams.chain.wanted(),
         };
-        self.transmits.push_back((Channel::Datagram, ToVehicle::Feedback(feedback)));
-    }
-
-    fn send(&mut self, message: ToVehicle) {
-        self.transmits.push_back((Channel::Stream, message));
+        self.transmit(Channel::Datagram, ToVehicle::Feedback(feedback));
     }
 
     /// Acknowledges what is owed: each range in full length, as the history holds it.
@@ -664,7 +665,7 @@ impl GroundSession {
         loop {
             let some = owed.by_ref().take(MAX_ACK_RANGES);
             let acknowledgement = Acknowledgement::new(self.floor(), some);
-            self.send(ToVehicle::Acknowledge(acknowledgement));
+            self.transmit(Channel::Stream, ToVehicle::Acknowledge(acknowledgement));
             if owed.peek().is_none() {
                 break;
             }
