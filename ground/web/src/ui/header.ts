@@ -1,4 +1,4 @@
-/** The page's head: whether the ground is heard, the theme, help; and the way in where the ground asks for a token. */
+/** The page's head: whether this page hears the ground, the theme, help; and the way in where the ground asks for a token. */
 
 import type { ConnectionState } from "../../client/src";
 import { spanText } from "../model/age";
@@ -64,7 +64,7 @@ export class Header {
       return;
     }
     setAttribute(this.banner, "hidden", "");
-    setText(this.connection, { open: "Live", connecting: "Connecting", refused: "No access", closed: "Closed" }[state.phase]);
+    setText(this.connection, { open: "Ground connected", connecting: "Connecting", refused: "No access", closed: "Closed" }[state.phase]);
     document.title = "Tern";
   }
 
@@ -104,6 +104,10 @@ function helpDialog(): HTMLDialogElement {
     el("h2", {}, "Ages"),
     el("p", {}, "Every value carries the time since it was measured on the vehicle. From 2 s on it greys, at 10 s it is grey: "
       + "the last that is known, not what is. The dashed ring on the map is how far the vehicle can have come since."),
+    el("h2", {}, "Connections"),
+    el("p", {}, "“Ground connected” is about this page and the ground alone. Each vehicle has a link of its own: one that has "
+      + "not been heard for 2 s is called silent and turns amber, whatever its connection claims. From then on the page "
+      + "estimates what is still to come, and says “about”."),
     el("h2", {}, "Live, later, missing"),
     el("p", {}, "What an outage held up follows behind the live data and is drawn in its own colour. What is still missing is "
       + "dotted, until it is filled."));

@@ -1,17 +1,17 @@
 /** The list of vehicles, each with the state of its link and the age of what was last heard of it. */
 
-import { ageText, spanText } from "../model/age";
+import { FRESH_S, ageText, spanText } from "../model/age";
 import type { Store } from "../model/store";
 import type { Vehicle } from "../model/vehicle";
 import { button, el, setAttribute, setText } from "./dom";
 
-/** A vehicle that is connected and sends nothing for longer is called silent, seconds. */
-const SILENT_S = 5;
-
 /** What is known of a vehicle's link. */
 export type LinkState = "up" | "silent" | "down" | "unknown";
 
-/** The state of a vehicle's link, and since when, in words. */
+/**
+ * The state of a vehicle's link, and since when, in words. One that is connected is called silent as soon as its values
+ * grey: a link that has just gone down is not known to be.
+ */
 export function linkState(store: Store, vehicle: Vehicle, now: number): { state: LinkState; text: string } {
   const status = store.status(vehicle);
   if (!store.isOnline || !status) return { state: "unknown", text: "unknown" };
@@ -19,7 +19,7 @@ export function linkState(store: Store, vehicle: Vehicle, now: number): { state:
   if (!status.connected) {
     return { state: "down", text: status.since === null ? "not connected" : `link down ${spanText(Math.max(0, now - status.since))}` };
   }
-  if (silence > SILENT_S) return { state: "silent", text: `silent ${spanText(silence)}` };
+  if (silence > FRESH_S) return { state: "silent", text: `silent ${spanText(silence)}` };
   return { state: "up", text: "connected" };
 }
 

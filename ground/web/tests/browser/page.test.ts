@@ -38,7 +38,7 @@ describe("the page", () => {
   it("shows values as they move, each with its age", async () => {
     const page = await show();
     await page.waitForSelector('[data-vehicle="alpha"][data-link="up"]');
-    await reads(page, ".connection", /^Live$/);
+    await reads(page, ".connection", /^Ground connected$/);
     const voltage = await text(page, '[data-reading="voltage"] .figure');
     await until("the voltage to change", async () => (await text(page, '[data-reading="voltage"] .figure')) !== voltage);
     await until("an age at every value", async () => {
@@ -56,6 +56,8 @@ describe("the page", () => {
     system.satellite.cut();
     await page.waitForSelector('[data-reading="altitude"][data-age="aging"]');
     await page.waitForSelector('[data-vehicle="alpha"]:is([data-link="silent"], [data-link="down"])');
+    await reads(page, '[data-link-line="backlog"]', /growing/);
+    await reads(page, ".connection", /^Ground connected$/);
     await page.waitForSelector('[data-reading="altitude"][data-age="old"]');
     await reads(page, ".position", /s ago\s+last position, may have moved/);
     expect(await faintTexts(page)).toEqual([]);
