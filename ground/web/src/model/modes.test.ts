@@ -4,7 +4,7 @@ import { modesOf, readHeartbeat } from "./modes";
 it("modes are those of the autopilot and the vehicle", () => {
   const read = (type: number, autopilot: number, custom_mode: number, base_mode = 81) =>
     readHeartbeat({ type, autopilot, custom_mode, base_mode });
-  expect(read(2, 3, 6)).toEqual({ mode: "RTL", armed: false, kind: "copter", number: 6, table: "copter" });
+  expect(read(2, 3, 6)).toEqual({ mode: "RTL", armed: false, kind: "copter", table: "copter" });
   expect(read(1, 3, 10, 209)).toMatchObject({ mode: "Auto", armed: true, table: "plane" });
   // The same number is another mode on every kind of vehicle, and a boat is a rover.
   const four = [2, 1, 10, 11, 12].map((type) => read(type, 3, 4)?.mode);

@@ -55,8 +55,6 @@ export interface Heartbeat {
   mode: string;
   armed: boolean;
   kind: Kind;
-  /** The autopilot's number of the mode. */
-  number: number;
   /** Which numbers it has for modes; empty where that is not known. */
   table: ModeTable;
 }
@@ -79,7 +77,7 @@ export function readHeartbeat(fields: Record<string, unknown>): Heartbeat | null
   const kind = kindOf(type);
   const table = autopilot !== ARDUPILOT || kind === "other" ? "" : kind;
   const mode = table === "" ? modeName(autopilot, custom) : (TABLES[table][custom] ?? `Mode ${custom}`);
-  return { mode, armed: (base & ARMED_FLAG) !== 0, kind, number: custom, table };
+  return { mode, armed: (base & ARMED_FLAG) !== 0, kind, table };
 }
 
 function modeName(autopilot: unknown, custom: number): string {

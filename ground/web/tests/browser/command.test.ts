@@ -23,7 +23,7 @@ describe("the command panel", () => {
       const config = join(folder, "edge.toml");
       writeFileSync(config, `
 vehicle = "alpha"
-sources = ["${lamp.source}", "${rover.source}"]
+sources = ["${lamp.source}", "${rover.source}", "simulated:"]
 [commands.devices.lamp]
 source = "${lamp.source}"
 allow = ["switch"]
@@ -86,6 +86,31 @@ axes = ["steering", "throttle"]
     await until("the next command to be done", async () =>
       (await page.locator(".command-log li").first().getAttribute("data-state")) === "done");
     expect(lamp.switched).toBe(switched + 1);
+  });
+
+  it("asks twice before it commands an autopilot, and sets no mode that nobody chose", async () => {
+    const page = await show();
+    const set = page.locator(".mode-choice button");
+    await page.waitForSelector(".autopilot:not([hidden])");
+    const sent = (name: string) => page.locator(`.command-log li:has-text("${name}")`).count();
+    expect(await page.locator("#mode option:checked").innerText()).toBe("Choose mode…");
+    expect(await set.isDisabled()).toBe(true);
+    await page.selectOption("#mode", { label: "Loiter" });
+    await set.click();
+    expect(await set.innerText()).toBe("Set: sure?");
+    // Another choice is another question.
+    await page.selectOption("#mode", { label: "Guided" });
+    expect(await set.innerText()).toBe("Set");
+    await set.click();
+    await picture(page, "mode-sure");
+    await set.click();
+    await until("the mode to be asked for", async () => (await sent("mode")) === 1);
+    expect([await page.inputValue("#mode"), await set.isDisabled()]).toEqual(["", true]);
+    const home = page.locator('.commands button:has-text("Return to launch")');
+    await home.click();
+    expect([await home.innerText(), await sent("Return to launch")]).toEqual(["Return to launch: sure?", 0]);
+    await home.click();
+    await until("the return to be asked for", async () => (await sent("Return to launch")) === 1);
   });
 
   it("steers a rover by keys, which stops when they are let go", async () => {
