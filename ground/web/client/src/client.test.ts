@@ -23,12 +23,12 @@ class FakeSocket {
   }
 
   say(...messages: object[]): void {
-    for (const message of messages) this.onmessage?.call(this as never, { data: JSON.stringify(message) } as MessageEvent);
+    for (const message of messages) this.onmessage?.({ data: JSON.stringify(message) });
   }
 
   drop(): void {
     this.readyState = 3;
-    this.onclose?.call(this as never, { code: 1006, reason: "" } as CloseEvent);
+    this.onclose?.({ code: 1006, reason: "" });
   }
 }
 
@@ -57,7 +57,7 @@ describe("a client", () => {
       open: () => {
         const socket = new FakeSocket();
         sockets.push(socket);
-        return socket as unknown as Socket;
+        return socket;
       },
     }, { onState: ({ phase }) => states.push(phase) });
     client.subscribe({ streams: ["s"] }, { onRecord: (message) => records.push(message) });
@@ -191,7 +191,6 @@ describe("a client", () => {
 
   it("hands a command to the ground once, and says what became of the asking", async () => {
     const client = open();
-    await expect(client.command("alpha", { action: { kind: "rtl" } })).rejects.toThrow("no connection");
     socket().say(hello(), ready("c0"));
     const taken = client.command("alpha", { action: { kind: "rtl" }, ttl_ms: 5000 });
     const asked = socket().sent.at(-1)!;
@@ -205,7 +204,47 @@ describe("a client", () => {
     const unanswered = client.command("alpha", { action: { kind: "land" } });
     socket().drop();
     await expect(unanswered).rejects.toThrow("lost before");
+    await expect(client.command("alpha", { action: { kind: "rtl" } })).rejects.toThrow("no connection");
     expect(client.setPoint("alpha", "drive", [0, 1], 1500)).toBe(false);
+  });
+
+  it("keeps what is asked for before the connection stands, a command for no longer than it may wait", async () => {
+    const client = open();
+    const read = (async () => { for await (const _ of client.history({ vehicle: "alpha" })) break; })();
+    const taken = client.command("alpha", { action: { kind: "rtl" }, ttl_ms: 5000 });
+    const late = client.command("alpha", { action: { kind: "arm" }, ttl_ms: 1000 });
+    const refused = expect(late).rejects.toThrow("no connection");
+    await vi.advanceTimersByTimeAsync(2000);
+    await refused;
+    expect(socket().sent).toEqual([]);
+    socket().say(hello(), ready("c0"));
+    await vi.advanceTimersByTimeAsync(0);
+    const sent = (type: string) => socket().sent.filter((message) => message["type"] === type);
+    expect(sent("history")).toMatchObject([{ id: "h1" }]);
+    expect(sent("command")).toMatchObject([{ action: { kind: "rtl" }, ttl_ms: 3000 }]);
+    socket().say({ type: "records", id: "h1", vehicle: "alpha", records: [] });
+    socket().say({ type: "command", id: sent("command")[0]!["id"], vehicle: "alpha", state: "queued", steps: [] });
+    await read;
+    expect((await taken).state).toBe("queued");
+  });
+
+  it("waits for the first connection 10 s at most, and not at all once it is closed", async () => {
+    const client = open();
+    const read = async () => { for await (const _ of client.history({ vehicle: "alpha" })); };
+    const inVain = expect(read()).rejects.toThrow("no connection");
+    await vi.advanceTimersByTimeAsync(10_000);
+    await inVain;
+    client.connect();
+    const waiting = [read(), client.command("alpha", { action: { kind: "rtl" } })];
+    client.close();
+    for (const each of waiting) await expect(each).rejects.toThrow("no connection");
+    await expect(read()).rejects.toThrow("no connection");
+  });
+
+  it("says what it needs where there is no WebSocket", () => {
+    vi.stubGlobal("WebSocket", undefined);
+    expect(() => new TernClient({ url: "ws://ground/ws" })).toThrow("the option `open`");
+    vi.unstubAllGlobals();
   });
 
   it("cancels history that nobody reads any more", async () => {

@@ -21,6 +21,7 @@ import type {
 import type { CommandStatus, ControlStatus, ToClient } from "./messages.js";
 import { Slots } from "./slots.js";
 import { Subscription, type SubscriptionListener, type SubscriptionRequest } from "./subscription.js";
+import { Waiting } from "./waiting.js";
 
 /** What a client takes. */
 export interface ClientOptions {
@@ -28,7 +29,7 @@ export interface ClientOptions {
   url: string;
   /** The token, asked for on each connection; `null` when there is none. */
   token?: () => string | null;
-  /** Makes a socket; the browser's by default. */
+  /** Makes a socket; by default the browser's, or that of Node from 22 on. */
   open?: (url: string) => Socket;
   clock?: GroundClock;
   backoff?: Backoff;
@@ -54,6 +55,8 @@ interface PendingCommand {
 
 /** The ground takes so many requests for history of a connection at a time. */
 const MAX_HISTORIES = 4;
+/** What is asked for while the first connection is being made waits for it so long, milliseconds. */
+const WAIT_MS = 10_000;
 /** Errors after which the ground ends the connection, and with the same token would do so again. */
 const FATAL = new Set(["not-authorized", "expired"]);
 
@@ -64,6 +67,7 @@ export class TernClient {
   private readonly histories = new Map<string, PendingHistory>();
   private readonly historySlots = new Slots(MAX_HISTORIES);
   private readonly commands = new Map<string, PendingCommand>();
+  private readonly waiting = new Waiting();
   private followed: string[] = [];
   private nextHistory = 1;
 
@@ -72,7 +76,7 @@ export class TernClient {
     this.connection = new Connection(
       {
         url: options.url,
-        open: options.open ?? ((url) => new WebSocket(url)),
+        open: options.open ?? ownSocket(),
         clock: this.clock,
         ...(options.backoff && { backoff: options.backoff }),
       },
@@ -80,7 +84,7 @@ export class TernClient {
         onHello: (authRequired) => this.onHello(authRequired),
         onMessage: (message) => this.onMessage(message),
         onLost: () => this.onLost(),
-        onState: (state) => this.listener.onState?.(state),
+        onState: (state) => this.onState(state),
       },
     );
   }
@@ -125,9 +129,11 @@ export class TernClient {
 
   /**
    * History in chunks. Goes on by itself where the ground answers in parts. Leaving the loop early cancels the request.
+   * While the first connection is being made, it waits for it, 10 s at most.
    * Throws a {@link HistoryError}: what the ground said, or `lost` when the connection was.
    */
   async *history(query: HistoryQuery): AsyncGenerator<HistoryChunk> {
+    await this.firstConnection();
     await this.historySlots.take();
     try {
       yield* this.parts(query);
@@ -149,17 +155,15 @@ export class TernClient {
    * Asks a vehicle to do something. Resolves once the ground has taken the command, whose further states
    * {@link ClientListener.onCommand} tells; rejects with a {@link CommandError} when it has not.
    *
-   * A command is not sent later than now: where there is no connection, this rejects.
+   * While the first connection is being made, it waits for it, within the time in which the command may begin. A
+   * connection that was lost is not waited for: then this rejects.
    */
-  command(vehicle: string, request: CommandRequest): Promise<CommandStatus> {
-    const id = commandId();
-    return new Promise((resolve, reject) => {
-      if (this.connection.state.phase !== "open" || !this.connection.send({ type: "command", vehicle, id, ...request })) {
-        reject(new CommandError("lost", "there is no connection to the ground"));
-        return;
-      }
-      this.commands.set(id, { resolve, reject });
-    });
+  async command(vehicle: string, request: CommandRequest): Promise<CommandStatus> {
+    if (this.connection.state.phase !== "connecting") return this.send(vehicle, request);
+    const { ttl_ms: ttlMs = WAIT_MS } = request;
+    const asked = Date.now();
+    await this.firstConnection(ttlMs);
+    return this.send(vehicle, { ...request, ttl_ms: Math.max(1, ttlMs - (Date.now() - asked)) });
   }
 
   /**
@@ -171,6 +175,22 @@ export class TernClient {
       && this.connection.send({ type: "control", vehicle, control, values, life_ms: lifeMs });
   }
 
+  /** Waits while a connection is being made that was not there before. */
+  private async firstConnection(limitMs = WAIT_MS): Promise<void> {
+    if (this.connection.state.phase === "connecting") await this.waiting.wait(Math.min(limitMs, WAIT_MS));
+  }
+
+  private send(vehicle: string, request: CommandRequest): Promise<CommandStatus> {
+    const id = commandId();
+    return new Promise((resolve, reject) => {
+      if (this.connection.state.phase !== "open" || !this.connection.send({ type: "command", vehicle, id, ...request })) {
+        reject(new CommandError("lost", "there is no connection to the ground"));
+        return;
+      }
+      this.commands.set(id, { resolve, reject });
+    });
+  }
+
   private async *parts(query: HistoryQuery): AsyncGenerator<HistoryChunk> {
     let after: string | null = null;
     do {
@@ -178,7 +198,8 @@ export class TernClient {
       const pending = new PendingHistory();
       this.histories.set(id, pending);
       try {
-        if (!this.connection.send({ type: "history", id, ...query, ...(after !== null && { after }) })) {
+        const request = { type: "history", id, ...query, ...(after !== null && { after }) } as const;
+        if (this.connection.state.phase !== "open" || !this.connection.send(request)) {
           throw new HistoryError("lost", "there is no connection to the ground");
         }
         after = yield* pending.read();
@@ -186,6 +207,12 @@ export class TernClient {
         if (this.histories.delete(id) && !pending.isEnded) this.connection.send({ type: "cancel", id });
       }
     } while (after !== null);
+  }
+
+  private onState(state: ConnectionState): void {
+    if (state.phase === "open") this.waiting.settle(true);
+    if (state.phase === "refused" || state.phase === "closed") this.waiting.settle(false);
+    this.listener.onState?.(state);
   }
 
   private onHello(authRequired: boolean): void {
@@ -287,4 +314,12 @@ export class TernClient {
     }
     this.commands.clear();
   }
+}
+
+/** What makes the sockets of the platform. */
+function ownSocket(): (url: string) => Socket {
+  if (typeof WebSocket === "undefined") {
+    throw new Error("there is no WebSocket here: give TernClient the option `open`, as in `open: (url) => new WebSocket(url)` with that of ws");
+  }
+  return (url) => new WebSocket(url);
 }

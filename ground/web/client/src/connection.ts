@@ -26,8 +26,15 @@ export type ConnectionState =
   | { phase: "refused"; reason: string }
   | { phase: "closed" };
 
-/** The part of a browser's WebSocket that is used; Node's `ws` has it, too. */
-export type Socket = Pick<WebSocket, "readyState" | "onmessage" | "onclose" | "onerror" | "send" | "close">;
+/** The part of a WebSocket that is used. `any`, as a browser's events and those of Node's `ws` are of different types. */
+export interface Socket {
+  readonly readyState: number;
+  onmessage: ((event: any) => void) | null;
+  onclose: ((event: any) => void) | null;
+  onerror: ((event: any) => void) | null;
+  send(text: string): void;
+  close(): void;
+}
 
 /** Who is told what happens. */
 export interface ConnectionListener {
@@ -69,12 +76,12 @@ export class Connection {
     const socket = this.options.open(this.options.url);
     this.socket = socket;
     this.expectWord(socket, CONNECT_LIMIT_MS);
-    socket.onmessage = ({ data }) => {
+    socket.onmessage = ({ data }: { data: unknown }) => {
       if (socket !== this.socket || typeof data !== "string") return;
       this.expectWord(socket, SILENCE_LIMIT_MS);
       this.receive(JSON.parse(data) as ToClient);
     };
-    socket.onclose = ({ code, reason }) => {
+    socket.onclose = ({ code, reason }: { code: number; reason: string }) => {
       if (socket === this.socket) this.lose(reason || `the connection ended (${code})`);
     };
     socket.onerror = () => {
