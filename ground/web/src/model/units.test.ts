@@ -8,6 +8,10 @@ it("values are shown in the units that people read", () => {
   expect(valueText("lamp", "", true)).toEqual({ text: "true", unit: "" });
 });
 
+it("hexadecimal digits have no unit", () => {
+  expect(valueText("mavlink/1/1/ESC_TELEMETRY_1_TO_4", "degC", "20202020")).toEqual({ text: "20202020", unit: "" });
+});
+
 it("what MAVLink marks as unknown is no number", () => {
   expect(valueText("mavlink/1/1/SYS_STATUS", "mV", 65535).text).toBe("–");
   expect(valueText("counter", "mV", 65535).text).toBe("65.53");

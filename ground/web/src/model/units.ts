@@ -66,7 +66,8 @@ export function valueText(
 ): { text: string; unit: string } {
   const shown = shownUnit(unit);
   if (value === null || value === undefined) return { text: "–", unit: shown.unit };
-  if (typeof value !== "number") return { text: String(value), unit: shown.unit };
+  // Bytes come as hexadecimal digits, of which no unit is true: 20 would be 32 °C.
+  if (typeof value !== "number") return { text: String(value), unit: "" };
   if (isUnknown(stream, unit, value)) return { text: "–", unit: shown.unit };
   if (unit === "us" && isEpochMicros(value)) {
     return { text: new Date(value / 1000).toISOString().slice(11, 21), unit: "UTC" };
