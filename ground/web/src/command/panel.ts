@@ -1,7 +1,7 @@
 /** Acting on a vehicle: switches, the autopilot, steering; and what became of each command. */
 
 import { CommandError, type AccessMessage, type CommandRequest, type ControlStatus, type TernClient } from "../../client/src";
-import { ageText } from "../model/age";
+import { agoText } from "../model/age";
 import type { Store } from "../model/store";
 import type { Vehicle } from "../model/vehicle";
 import { el, setAttribute, setText } from "../ui/dom";
@@ -123,7 +123,7 @@ export class CommandPanel {
       const steps = PATH.map((_, i) => el("i", { "data-passed": String(i <= progressOf(entry)) }));
       return el("li", { "data-level": levelOf(entry), "data-state": entry.state },
         el("div", {}, el("strong", {}, actionText(entry.action)),
-          el("span.age", {}, left === null ? `${ageText(now - entry.issued)} ago` : `${Math.ceil(left)} s left`)),
+          el("span.age", {}, left === null ? agoText(now - entry.issued) : `${Math.ceil(left)} s left`)),
         el("div.path", { "aria-hidden": "true" }, ...steps), el("span.state", {}, stateText(entry)));
     }));
   }

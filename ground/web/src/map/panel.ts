@@ -1,6 +1,6 @@
 /** The map: where every vehicle is, where the selected one has been, and how old that is. */
 
-import { ageLevel, ageText, fade } from "../model/age";
+import { ageLevel, agoText, fade } from "../model/age";
 import { distanceText, type Place } from "../model/geo";
 import type { Store } from "../model/store";
 import type { TrackPiece } from "../model/track";
@@ -110,12 +110,18 @@ export class MapPanel {
 
   private drawPosition(vehicle: Vehicle | null, now: number): void {
     const fix = vehicle?.fix;
-    setAttribute(this.position, "hidden", fix ? null : "");
-    if (!fix) return;
+    setAttribute(this.position, "hidden", vehicle ? null : "");
+    if (!fix) {
+      setAttribute(this.position, "data-age", null);
+      setText(this.positionAge, "");
+      setText(this.positionText, "No position yet");
+      setText(this.coordinates, "");
+      return;
+    }
     const age = now - fix.captured;
     const level = this.store.isOnline ? ageLevel(age) : "old";
     setAttribute(this.position, "data-age", level);
-    setText(this.positionAge, level === "fresh" ? ageText(age) : `${ageText(age)} ago`);
+    setText(this.positionAge, agoText(age));
     setText(this.coordinates, `${fix.lat.toFixed(5)}, ${fix.lon.toFixed(5)}`);
     const reach = distanceText(reachM(vehicle, now));
     setText(this.positionText, level === "fresh" ? "position" : `last position, may have moved ${reach.text} ${reach.unit}`);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ageLevel, ageText, fade } from "./age";
+import { ageLevel, ageText, agoText, fade } from "./age";
 
 describe("the age of a value", () => {
   it("greys it from 2 s on, wholly at 10 s", () => {
@@ -15,5 +15,6 @@ describe("the age of a value", () => {
   it("never is less than zero, but a clock that runs ahead is said to", () => {
     expect(ageText(-0.4)).toBe("0.0 s");
     expect(ageText(-30)).toBe("30 s ahead");
+    expect([0.4, -0.4, -30].map(agoText)).toEqual(["0.4 s ago", "0.0 s ago", "30 s ahead"]);
   });
 });

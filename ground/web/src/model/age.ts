@@ -32,6 +32,11 @@ export function ageText(ageS: number): string {
   return spanText(Math.max(0, ageS));
 }
 
+/** How long ago something of an age in seconds was: `0.4 s ago`. */
+export function agoText(ageS: number): string {
+  return ageS < -AHEAD_S ? ageText(ageS) : `${ageText(ageS)} ago`;
+}
+
 /** A time span in seconds for people, at most three digits where there are any. */
 export function spanText(seconds: number): string {
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;

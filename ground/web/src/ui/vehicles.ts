@@ -1,6 +1,6 @@
 /** The list of vehicles, each with the state of its link and the age of what was last heard of it. */
 
-import { FRESH_S, ageText, spanText } from "../model/age";
+import { FRESH_S, agoText, spanText } from "../model/age";
 import type { Store } from "../model/store";
 import type { Vehicle } from "../model/vehicle";
 import { button, el, setAttribute, setText } from "./dom";
@@ -64,7 +64,7 @@ export class VehicleList {
     const { heartbeat, lastReceived } = vehicle;
     const parts = [];
     if (heartbeat) parts.push(heartbeat.armed ? `${heartbeat.mode}, armed` : heartbeat.mode);
-    if (lastReceived !== null) parts.push(`heard ${ageText(now - lastReceived)} ago`);
+    if (lastReceived !== null) parts.push(`heard ${agoText(now - lastReceived)}`);
     setText(facts, parts.join(" · "));
   }
 
