@@ -9,11 +9,11 @@ const STREAM = "tern/edge";
 export interface EdgeStatus {
   /** Records in the spool that were not sent. */
   backlogRecords: Reading | null;
-  /** Bytes sent since its start, headers included. */
+  /** Bytes of both directions since its start, headers included. */
   wireBytes: Reading | null;
   /** The rate that it keeps to. */
   rateBits: Reading | null;
-  /** The bytes it may spend. */
+  /** The bytes that are left of its scarcest budget. */
   budgetBytes: Reading | null;
 }
 

@@ -1,6 +1,6 @@
 /** The link: how late, what is missing and when it will be there, what it costs. */
 
-import { spanText } from "../model/age";
+import { agoText, spanText } from "../model/age";
 import type { Reading } from "../model/readings";
 import type { Store } from "../model/store";
 import { numberText } from "../model/units";
@@ -10,6 +10,7 @@ import type { Theme } from "../ui/theme";
 import { linkState, type LinkState } from "../ui/vehicles";
 import { LatencyChart } from "./latency";
 import { edgeStatus } from "./edge";
+import { isFarOff, offsetText } from "./offset";
 
 /** One line of the panel. */
 class Line {
@@ -34,7 +35,7 @@ export class LinkPanel {
   private readonly latency = new Line("One way", "latency");
   private readonly backlog = new Line("Still to come", "backlog");
   private readonly lost = new Line("Lost", "lost");
-  private readonly bytes = new Line("Sent", "bytes");
+  private readonly bytes = new Line("Traffic", "bytes");
   private readonly clock = new Line("Clock", "clock");
   private readonly chart: LatencyChart;
 
@@ -50,7 +51,7 @@ export class LinkPanel {
     if (!vehicle) return;
     const link = linkState(this.store, vehicle, now);
     const level = { up: "good", silent: "warn", down: "bad", unknown: "warn" } as const;
-    const heard = vehicle.lastReceived === null ? "" : `heard ${spanText(Math.max(0, now - vehicle.lastReceived))} ago`;
+    const heard = vehicle.lastReceived === null ? "" : `heard ${agoText(now - vehicle.lastReceived)}`;
     this.state.show(link.text, heard, level[link.state]);
     this.drawLatency(vehicle, now);
     this.drawBacklog(vehicle, link.state, now);
@@ -97,14 +98,15 @@ export class LinkPanel {
     const offset = status?.clock_offset_ms;
     setAttribute(this.clock.element, "hidden", offset == null ? "" : null);
     if (offset != null) {
-      this.clock.show(`${numberText(offset, 0)} ms`, `± ${(status?.clock_uncertainty_ms ?? 0).toFixed(0)} ms, corrected`);
+      const doubt = `± ${offsetText(status?.clock_uncertainty_ms ?? 0)}, corrected`;
+      this.clock.show(offsetText(offset), doubt, isFarOff(offset) ? "warn" : "");
     }
   }
 }
 
 function costNote(rateBits: Reading | null, budgetBytes: Reading | null): string {
-  if (budgetBytes) return `of ${bytesText(budgetBytes.value)}`;
-  return rateBits ? `at most ${numberText(rateBits.value / 1e3, 0)} kbit/s` : "";
+  if (budgetBytes) return `both ways, ${bytesText(budgetBytes.value)} left`;
+  return rateBits ? `both ways, sends at most ${numberText(rateBits.value / 1e3, 0)} kbit/s` : "both ways";
 }
 
 /** Bytes for people. */
