@@ -7,6 +7,8 @@ import { el } from "../ui/dom";
 import type { Theme } from "../ui/theme";
 
 const HEIGHT = 96;
+/** Half a time label, which may stand at the very end, pixels. */
+const LABEL_ROOM = 18;
 /** How far back it shows, seconds. */
 const LENGTH_S = 900;
 /** The top of the chart at most. */
@@ -48,7 +50,7 @@ export class LatencyChart {
       grid: { stroke: theme.get("line"), width: 1 }, ticks: { show: false },
     };
     return {
-      width, height: HEIGHT, padding: [6, 4, 0, 0], legend: { show: false }, cursor: { show: false },
+      width, height: HEIGHT, padding: [6, LABEL_ROOM, 0, 0], legend: { show: false }, cursor: { show: false },
       scales: { x: { time: true }, y: { range: () => [0, this.top] } },
       axes: [{ ...axis, size: 22, space: 70, values: timeTexts }, { ...axis, size: 40, space: 26 }],
       series: [

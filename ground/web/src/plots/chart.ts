@@ -28,6 +28,8 @@ export interface ChartEvents {
 }
 
 const HEIGHT = 112;
+/** Half a time label, which may stand at the very end, pixels. */
+const LABEL_ROOM = 27;
 
 export class Chart {
   readonly element: HTMLElement;
@@ -136,7 +138,7 @@ export class Chart {
     const band = { stroke: "transparent", points: { show: false } };
     const line = { width: 1.75, points: { show: false }, spanGaps: false };
     return {
-      width, height: HEIGHT, padding: [8, 8, 0, 0], legend: { show: false },
+      width, height: HEIGHT, padding: [8, LABEL_ROOM, 0, 0], legend: { show: false },
       cursor: { drag: { x: true, y: false, setScale: false }, sync: { key: "tern" }, y: false },
       scales: { x: { time: true }, y: { range: padded } },
       axes: [
