@@ -60,6 +60,9 @@ const SOURCES: Record<ReadingName, readonly Source[]> = {
   throttle: [["VFR_HUD", "throttle"]],
 };
 
+/** All readings. */
+export const READING_NAMES = Object.keys(SOURCES) as ReadingName[];
+
 /** The field that gives a reading; `null` when no stream does. */
 export function findField(streams: Iterable<Stream>, name: ReadingName): FieldRef | null {
   const all = [...streams];

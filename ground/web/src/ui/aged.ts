@@ -9,9 +9,10 @@ export class Aged {
   private readonly unit = el("span.unit");
   private readonly age = el("span.age");
 
-  constructor(label: string, key: string) {
+  /** `origin` is said beneath the label. */
+  constructor(label: string, key: string, origin = "") {
     this.element = el("div.reading", { "data-reading": key },
-      el("dt", {}, label), el("dd", {}, el("span.figure", {}, this.value, this.unit), this.age));
+      el("dt", {}, label, origin ? el("small", {}, origin) : null), el("dd", {}, el("span.figure", {}, this.value, this.unit), this.age));
   }
 
   /** Shows a value captured at `captured`, as of `now`; while `isOnline` is false its age is not known to be its last. */

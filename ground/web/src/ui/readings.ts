@@ -8,6 +8,7 @@ import { numberText } from "../model/units";
 import type { Vehicle } from "../model/vehicle";
 import { Aged, paintAge } from "./aged";
 import { el, setAttribute, setText } from "./dom";
+import { OwnValues } from "./own";
 
 const READINGS: readonly (readonly [name: ReadingName, label: string, decimals: number])[] = [
   ["altitude", "Altitude", 1], ["speed", "Speed", 1], ["climb", "Climb", 1], ["heading", "Heading", 0],
@@ -26,8 +27,10 @@ export class ReadingsPanel {
   private readonly home = new Aged("From home", "home");
   private readonly tiles = new Map<ReadingName, Aged>();
   private readonly angles = new Aged("Roll · pitch", "attitude");
+  private readonly own: OwnValues;
 
   constructor(private readonly store: Store) {
+    this.own = new OwnValues(store);
     const list = el("dl.readings");
     for (const [name, label] of READINGS) {
       const tile = new Aged(label, name);
@@ -35,6 +38,7 @@ export class ReadingsPanel {
       list.append(tile.element);
       if (name === "heading") list.append(this.home.element);
     }
+    list.append(this.own.element);
     this.state.append(this.stateAge);
     this.element = el("section.panel.now", { "aria-label": "Vehicle now" },
       el("div.attitude", {}, this.dial, el("div.attitude-side", {}, this.state, el("dl", {}, this.angles.element))),
@@ -48,6 +52,7 @@ export class ReadingsPanel {
     this.drawState(vehicle, now);
     this.drawAttitude(vehicle, now);
     this.drawHome(vehicle, now);
+    this.own.draw(vehicle, now);
     for (const [name, , decimals] of READINGS) {
       const tile = this.tiles.get(name)!;
       const reading = vehicle.reading(name, now);
@@ -63,7 +68,11 @@ export class ReadingsPanel {
     setText(this.mode, heartbeat ? heartbeat.mode : "No autopilot");
     setText(this.armed, heartbeat ? (heartbeat.armed ? "Armed" : "Disarmed") : "");
     setAttribute(this.armed, "data-armed", heartbeat ? String(heartbeat.armed) : null);
-    if (!heartbeat) return;
+    if (!heartbeat) {
+      setText(this.stateAge, "");
+      setAttribute(this.state, "data-age", null);
+      return;
+    }
     paintAge(this.state, now - heartbeat.captured, this.store.isOnline);
     setText(this.stateAge, `${Math.max(0, now - heartbeat.captured).toFixed(0)} s`);
   }

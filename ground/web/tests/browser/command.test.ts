@@ -23,7 +23,7 @@ describe("the command panel", () => {
       const config = join(folder, "edge.toml");
       writeFileSync(config, `
 vehicle = "alpha"
-sources = ["${lamp.source}", "${rover.source}", "simulated:"]
+sources = ["${lamp.source}", "${rover.source}"]
 [commands.devices.lamp]
 source = "${lamp.source}"
 allow = ["switch"]
@@ -88,29 +88,13 @@ axes = ["steering", "throttle"]
     expect(lamp.switched).toBe(switched + 1);
   });
 
-  it("asks twice before it commands an autopilot, and sets no mode that nobody chose", async () => {
+  it("shows what a vehicle without an autopilot says of itself", async () => {
     const page = await show();
-    const set = page.locator(".mode-choice button");
-    await page.waitForSelector(".autopilot:not([hidden])");
-    const sent = (name: string) => page.locator(`.command-log li:has-text("${name}")`).count();
-    expect(await page.locator("#mode option:checked").innerText()).toBe("Choose mode…");
-    expect(await set.isDisabled()).toBe(true);
-    await page.selectOption("#mode", { label: "Loiter" });
-    await set.click();
-    expect(await set.innerText()).toBe("Set: sure?");
-    // Another choice is another question.
-    await page.selectOption("#mode", { label: "Guided" });
-    expect(await set.innerText()).toBe("Set");
-    await set.click();
-    await picture(page, "mode-sure");
-    await set.click();
-    await until("the mode to be asked for", async () => (await sent("mode")) === 1);
-    expect([await page.inputValue("#mode"), await set.isDisabled()]).toEqual(["", true]);
-    const home = page.locator('.commands button:has-text("Return to launch")');
-    await home.click();
-    expect([await home.innerText(), await sent("Return to launch")]).toEqual(["Return to launch: sure?", 0]);
-    await home.click();
-    await until("the return to be asked for", async () => (await sent("Return to launch")) === 1);
+    await page.waitForSelector('[data-reading="rover:throttle"][data-age="fresh"]');
+    expect(await page.locator(".own .reading").count()).toBe(2);
+    expect(await page.locator(".flight-state").innerText()).toBe("No autopilot");
+    expect(await faintTexts(page)).toEqual([]);
+    await picture(page, "own-values");
   });
 
   it("steers a rover by keys, which stops when they are let go", async () => {

@@ -47,7 +47,7 @@ describe("the page", () => {
     });
     await until("plots of the usual values", async () => (await page.locator(".chart canvas").count()) >= 6);
     await reads(page, '[data-link-line="latency"] .value', /^\d+ ms$/);
-    await reads(page, ".position", /s\s+position\s+47\.\d+, 8\.\d+/);
+    await reads(page, ".position", /s ago\s+position\s+47\.\d+, 8\.\d+/);
   });
 
   it("greys everything in an outage, shows the gap, and fills it afterwards", async () => {
@@ -140,6 +140,31 @@ describe("the page", () => {
     await page.waitForSelector('.chart[data-field*="SCALED_PRESSURE"]');
     await page.reload();
     await page.waitForSelector('.chart[data-field*="SCALED_PRESSURE"]');
+  });
+
+  it("asks twice before it commands an autopilot, and sets no mode that nobody chose", async () => {
+    const page = await show();
+    const set = page.locator(".mode-choice button");
+    await page.waitForSelector(".autopilot:not([hidden])");
+    const sent = (name: string) => page.locator(`.command-log li:has-text("${name}")`).count();
+    expect(await page.locator("#mode option:checked").innerText()).toBe("Choose mode…");
+    expect(await set.isDisabled()).toBe(true);
+    await page.selectOption("#mode", { label: "Loiter" });
+    await set.click();
+    expect(await set.innerText()).toBe("Set: sure?");
+    // Another choice is another question.
+    await page.selectOption("#mode", { label: "Guided" });
+    expect(await set.innerText()).toBe("Set");
+    await set.click();
+    await picture(page, "mode-sure");
+    await set.click();
+    await until("the mode to be asked for", async () => (await sent("mode")) === 1);
+    expect([await page.inputValue("#mode"), await set.isDisabled()]).toEqual(["", true]);
+    const home = page.locator('.commands button:has-text("Return to launch")');
+    await home.click();
+    expect([await home.innerText(), await sent("Return to launch")]).toEqual(["Return to launch: sure?", 0]);
+    await home.click();
+    await until("the return to be asked for", async () => (await sent("Return to launch")) === 1);
   });
 
   it("looks back to before it was opened, in plots and on the map", async () => {
