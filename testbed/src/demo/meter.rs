@@ -7,7 +7,7 @@ use crate::client::{Arrival, Lane};
 use crate::latency::{Histogram, Percentiles};
 
 /// What "recent" means.
-const WINDOW: Duration = Duration::from_secs(10);
+pub(super) const WINDOW: Duration = Duration::from_secs(10);
 /// The most live records of a window that count, the newest: 10,000 a second.
 const WINDOW_RECORDS_MAX: usize = 100_000;
 /// Latencies of the whole run are counted by the millisecond up to this; longer ones count as this.
