@@ -180,6 +180,8 @@ impl Relay {
             .route("/vehicles/{id}/commands", get(http::commands::list).post(http::commands::issue))
             .route("/vehicles/{id}/commands/{command}", delete(http::commands::cancel))
             .route("/events", get(http::events::events))
+            .fallback(http::extract::not_found)
+            .method_not_allowed_fallback(http::extract::method_not_allowed)
             .layer(middleware::from_fn_with_state(clients.clone(), http::cors::allow));
         let router = Router::new()
             .route("/ws", get(client::upgrade))

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tern_shared::command::InvalidCommandId;
 
+use super::extract::{Path, Query};
 use super::vehicles::answer;
 use super::{Refused, admit, check_view};
 use crate::client::{Clients, caller, known_vehicle};
@@ -43,14 +45,13 @@ pub async fn issue(
     Extension(peer): Extension<Peer>,
     Path(vehicle): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
     let grant = admit(&clients, &peer, &headers)?;
-    if body.len() > MAX_BODY_BYTES {
-        return Err(
-            Problem::new(ErrorCode::TooLarge, format!("a command may have {MAX_BODY_BYTES} bytes")).into()
-        );
-    }
+    let too_large =
+        || Problem::new(ErrorCode::TooLarge, format!("a command may have {MAX_BODY_BYTES} bytes"));
+    // One far over the limit is not read to its end.
+    let body = body.ok().filter(|body| body.len() <= MAX_BODY_BYTES).ok_or_else(too_large)?;
     let malformed = |error: serde_json::Error| Problem::new(ErrorCode::Malformed, error.to_string());
     let request: CommandRequest = serde_json::from_slice(&body).map_err(malformed)?;
     let vehicle = known_vehicle(&clients, &grant, &vehicle)?;

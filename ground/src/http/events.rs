@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::ws::Message;
-use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use super::extract::Query;
 use super::{Refused, admit, list, send, streamed};
 use crate::client::{Clients, Session};
 use crate::clock::wall_now;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
+use super::extract::{Path, Query};
 use super::{Refused, admit, check_view, list, send, streamed};
 use crate::client::Clients;
 use crate::publish::Filter;

@@ -4,6 +4,7 @@ pub mod commands;
 pub mod cors;
 pub mod events;
 pub mod export;
+pub mod extract;
 pub mod health;
 pub mod history;
 pub mod metrics;

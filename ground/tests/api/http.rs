@@ -39,7 +39,35 @@ async fn vehicles_and_their_newest_values_are_told() {
     assert_eq!(none["records"], json!([]));
     let unknown = ground.get("/api/vehicles/beta/latest").await;
     assert!(unknown.starts_with("HTTP/1.1 404") && unknown.contains("unknown-vehicle"), "{unknown}");
-    assert!(ground.get("/api/nothing").await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn every_error_is_told_as_json_whatever_was_asked() {
+    let (ground, _vehicle) = recorded().await;
+    for (method, path, status, code, word) in [
+        ("GET", "vehicles/alpha/history?bucket=5", "400", "malformed", "`bucket`"),
+        ("GET", "vehicles/alpha/history?buckets=many", "400", "malformed", "buckets"),
+        ("GET", "vehicles/alpha/export", "400", "malformed", "`format`"),
+        ("GET", "vehicles/alpha/latest?stream=x", "400", "malformed", "`stream`"),
+        ("GET", "vehicles/alpha/commands?limit=-1", "400", "malformed", "limit"),
+        ("GET", "events?max_rate_hz=fast", "400", "malformed", "max_rate_hz"),
+        ("GET", "vehicles/%ff/latest", "400", "malformed", "UTF-8"),
+        ("GET", "nope", "404", "unknown-operation", "/api/nope"),
+        ("GET", "vehicles/alpha", "404", "unknown-operation", "/api/vehicles/alpha"),
+        ("GET", "vehicles/alpha/commands/1", "405", "unknown-operation", "GET"),
+        ("POST", "vehicles", "405", "unknown-operation", "POST"),
+    ] {
+        let mut stream = TcpStream::connect(ground.relay.address()).await.unwrap();
+        let request = format!("{method} /api/{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{method} {path}: {answer}");
+        let told: Json = serde_json::from_str(body(&answer)).unwrap();
+        assert_eq!(told["error"]["code"], code, "{method} {path}: {answer}");
+        assert!(told["error"]["message"].as_str().unwrap().contains(word), "{method} {path}: {answer}");
+        assert_eq!(answer.contains("\r\nallow: "), status == "405", "{method} {path}: {answer}");
+    }
 }
 
 #[tokio::test]
