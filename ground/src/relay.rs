@@ -9,7 +9,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -99,12 +98,6 @@ pub enum StartError {
         /// Why.
         error: std::io::Error,
     },
-    /// The folder of the history does not exist.
-    #[error("history.path = {}: the folder does not exist", path.display())]
-    NoFolder {
-        /// The path.
-        path: PathBuf,
-    },
 }
 
 impl Relay {
@@ -112,9 +105,6 @@ impl Relay {
     pub async fn start(config: Config) -> Result<Relay, StartError> {
         config.check_exposure()?;
         let tls = config.tls.as_ref().map(tls::server_config).transpose()?;
-        if config.history.path.parent().is_some_and(|dir| !dir.as_os_str().is_empty() && !dir.is_dir()) {
-            return Err(StartError::NoFolder { path: config.history.path });
-        }
         let jwt = config.jwt.map(|jwt| JwtKeys::read(&jwt.keys, jwt.issuer, jwt.audience)).transpose()?;
         let mut store = Store::open(&config.history.path, config.history.synchronous)?;
         let run = store.begin_run(wall_now())?;

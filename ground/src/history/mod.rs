@@ -146,6 +146,14 @@ pub enum Health {
 /// Why the history cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
+    /// Its folder is not there and cannot be made.
+    #[error("history.path = {}: its folder cannot be made: {error}", path.display())]
+    Folder {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
     /// The file is damaged, cannot be opened, or is no SQLite file.
     #[error(
         "history {}: {error}. It is left as it is: restore it from a backup, or start with another history.path",

@@ -42,8 +42,12 @@ pub enum Stored {
 }
 
 impl Store {
-    /// Opens or makes the file and brings it to this release's version.
+    /// Opens or makes the file, its folder included, and brings it to this release's version.
     pub fn open(path: &Path, synchronous: Synchronous) -> Result<Store, HistoryError> {
+        if let Some(folder) = path.parent() {
+            let failed = |error| HistoryError::Folder { path: path.to_owned(), error };
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
         let failed = |error| HistoryError::Open { path: path.to_owned(), error };
         let mut connection = Connection::open(path).map_err(failed)?;
         let version = check_version(&connection, path)?;
@@ -383,6 +387,15 @@ mod tests {
 
     fn ranges(set: &RangeSet) -> Vec<(u64, u64)> {
         set.iter().map(|range| (range.start, range.end)).collect()
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_is_made_and_one_that_cannot_be_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/data/history.sqlite");
+        Store::open(&path, Synchronous::Normal).unwrap();
+        let error = Store::open(&path.join("within.sqlite"), Synchronous::Normal).unwrap_err().to_string();
+        assert!(error.contains("history.path") && error.contains("within.sqlite"), "{error}");
     }
 
     #[test]
