@@ -77,7 +77,7 @@ pub enum StartError {
     Tls(#[from] TlsError),
     /// QUIC cannot be served.
     #[error(transparent)]
-    Quic(#[from] QuicError),
+    Quic(QuicError),
     /// The keys of web clients' tokens cannot be used.
     #[error(transparent)]
     Jwt(#[from] JwtError),
@@ -91,13 +91,24 @@ pub enum StartError {
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {error}")]
+    #[error("{key} = {address} cannot be listened on: {error}")]
     Listen {
+        /// The configuration key that names it.
+        key: &'static str,
         /// The address.
         address: SocketAddr,
         /// Why.
         error: std::io::Error,
     },
+}
+
+impl From<QuicError> for StartError {
+    fn from(error: QuicError) -> Self {
+        match error {
+            QuicError::Listen { address, error } => StartError::Listen { key: "quic.listen", address, error },
+            other => StartError::Quic(other),
+        }
+    }
 }
 
 impl Relay {
@@ -108,7 +119,7 @@ impl Relay {
         let jwt = config.jwt.map(|jwt| JwtKeys::read(&jwt.keys, jwt.issuer, jwt.audience)).transpose()?;
         let mut store = Store::open(&config.history.path, config.history.synchronous)?;
         let run = store.begin_run(wall_now())?;
-        let listen_failed = |error| StartError::Listen { address: config.listen, error };
+        let listen_failed = |error| StartError::Listen { key: "listen", address: config.listen, error };
         let listener = TcpListener::bind(config.listen).await.map_err(listen_failed)?;
         let address = listener.local_addr().map_err(listen_failed)?;
         let endpoint =

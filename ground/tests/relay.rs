@@ -629,3 +629,14 @@ async fn tls_serves_vehicles() {
     let error = Relay::start(config).await.err().unwrap().to_string();
     assert!(error.contains("tls.key") && error.contains("key.pem"), "{error}");
 }
+
+#[tokio::test]
+async fn an_address_that_is_in_use_is_named_by_its_key() {
+    let ground = start(|_| ()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.history.path = dir.path().join("history.sqlite");
+    config.listen = ground.relay.address();
+    let error = Relay::start(config).await.map(|_| ()).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("listen = {}", ground.relay.address())), "{error}");
+}

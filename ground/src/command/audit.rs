@@ -31,12 +31,25 @@ const VERSION: i64 = 2;
 
 /// The audit log cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use the commands' audit log {path}: {reason}", path = path.display())]
-pub struct AuditError {
-    /// The file.
-    pub path: PathBuf,
-    /// Why.
-    pub reason: String,
+pub enum AuditError {
+    /// Somebody else has it.
+    #[error(
+        "the commands' audit log {}: another tern-ground is using it; stop that one, or give each ground a history of \
+         its own (history.path)",
+        path.display()
+    )]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It cannot be read or written, or is no audit log.
+    #[error("cannot use the commands' audit log {}: {reason}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// The way to the audit log's thread, which ends when this is dropped.
@@ -53,23 +66,34 @@ enum Request {
     List { vehicle: VehicleId, limit: usize, reply: oneshot::Sender<Result<Vec<CommandStatus>, String>> },
 }
 
+impl AuditError {
+    fn of(path: &Path, error: &rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match error.sqlite_error_code() {
+            Some(SqliteError::DatabaseBusy | SqliteError::DatabaseLocked) => AuditError::InUse { path },
+            _ => AuditError::Unusable { path, reason: error.to_string() },
+        }
+    }
+}
+
 impl Audit {
     /// Opens the file, or creates it. Returns the commands that had not ended.
     pub(super) fn open(
         path: &Path,
         now: Timestamp,
     ) -> Result<(Audit, Vec<(VehicleId, Tracked)>), AuditError> {
-        let failed = |reason: String| AuditError { path: path.to_owned(), reason };
-        let db = Connection::open(path).map_err(|error| failed(error.to_string()))?;
-        prepare(&db).map_err(|error| failed(error.to_string()))?.map_err(failed)?;
+        let unusable = |reason: String| AuditError::Unusable { path: path.to_owned(), reason };
+        let failed = |error| AuditError::of(path, &error);
+        let db = Connection::open(path).map_err(failed)?;
+        prepare(&db).map_err(failed)?.map_err(unusable)?;
         let kept = i64::try_from((GIVEN_UP_AFTER + MAX_TIME_TO_LIVE).as_micros()).unwrap_or(i64::MAX);
         let open = select(&db, include_str!("sql/select_open.sql"), (now.0.saturating_sub(kept),))
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(failed)?;
         let (requests, queue) = mpsc::channel(QUEUE);
         std::thread::Builder::new()
             .name("audit".to_owned())
             .spawn(move || serve(db, queue))
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| unusable(error.to_string()))?;
         Ok((Audit(requests), open))
     }
 
@@ -308,5 +332,23 @@ fn name(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(name)) => name,
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_another_ground_has_is_told_from_one_that_is_broken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("commands.sqlite");
+        let [first, second] = [(); 2].map(|()| Connection::open(&path).unwrap());
+        first.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        second.busy_timeout(Duration::ZERO).unwrap();
+        let told = |sql| AuditError::of(&path, &second.execute_batch(sql).unwrap_err()).to_string();
+        let locked = told("BEGIN EXCLUSIVE");
+        assert!(locked.contains("another tern-ground") && locked.contains("history.path"), "{locked}");
+        assert!(told("nonsense").contains("cannot use"));
     }
 }
