@@ -1,5 +1,7 @@
 //! The server's side of TLS, as configured.
 
+mod expiry;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -85,6 +87,9 @@ fn read(
     config: &TlsConfig,
 ) -> Result<ChainAndKey, TlsError> {
     let chain = read_certificates(certificate_key, &config.certificate)?;
+    if let Some(own) = chain.first() {
+        expiry::check(certificate_key, &config.certificate, own);
+    }
     let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|error| TlsError::Pem {
         key: key_key,
         path: config.key.clone(),
