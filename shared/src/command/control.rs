@@ -67,13 +67,15 @@ impl SetPoint {
         check_name("the control's name", &self.control)?;
         let life = Duration::from_millis(self.life_ms.into());
         if life.is_zero() || life > MAX_LIFE {
-            return Err(InvalidCommand::TimeToLive);
+            return Err(InvalidCommand::Life);
         }
-        let sound = |value: &i16| (-FULL..=FULL).contains(value);
-        if self.values.len() > MAX_VALUES || !self.values.iter().all(sound) {
-            return Err(InvalidCommand::Parameters);
+        if self.values.len() > MAX_VALUES {
+            return Err(InvalidCommand::Values(self.values.len()));
         }
-        Ok(())
+        match self.values.iter().position(|value| !(-FULL..=FULL).contains(value)) {
+            Some(at) => Err(InvalidCommand::Deflection(at + 1)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -151,6 +153,23 @@ mod tests {
             issued: Timestamp::from_millis(3_600_000 + millis),
             life_ms: 1000,
             values: vec![0, 500],
+        }
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_told_with_the_range() {
+        let sound = issued(0);
+        sound.validate().unwrap();
+        let wrong = [
+            (SetPoint { values: vec![0, FULL + 1], ..sound.clone() }, InvalidCommand::Deflection(2), "-1 to 1"),
+            (SetPoint { values: vec![i16::MIN], ..sound.clone() }, InvalidCommand::Deflection(1), "value 1"),
+            (SetPoint { values: vec![0; 9], ..sound.clone() }, InvalidCommand::Values(9), "at most 8 values"),
+            (SetPoint { life_ms: 0, ..sound.clone() }, InvalidCommand::Life, "1 ms to 10 s"),
+            (SetPoint { life_ms: 10_001, ..sound }, InvalidCommand::Life, "1 ms to 10 s"),
+        ];
+        for (set_point, error, text) in wrong {
+            assert_eq!(set_point.validate(), Err(error.clone()));
+            assert!(error.to_string().contains(text), "{error}");
         }
     }
 

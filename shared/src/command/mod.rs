@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use self::control::{ControlReport, SetPoint};
+use self::control::{ControlReport, MAX_LIFE, MAX_VALUES, SetPoint};
 use self::mavlink::MavlinkCommand;
 pub use self::state::{Reason, State, Step};
 use crate::message::ClockEstimate;
@@ -157,6 +157,15 @@ pub enum InvalidCommand {
     /// More MAVLink parameters than there are.
     #[error("a MAVLink command has at most 7 parameters, and 5 beside a position")]
     Parameters,
+    /// The life of a set-point is zero or too long.
+    #[error("the life of a set-point must be 1 ms to {} s", MAX_LIFE.as_secs())]
+    Life,
+    /// More values of a set-point than a control can have axes.
+    #[error("a set-point has at most {MAX_VALUES} values, one an axis of the control, not {0}")]
+    Values(usize),
+    /// A value of a set-point is out of range.
+    #[error("value {0} of the set-point is out of range: each is -1 to 1")]
+    Deflection(usize),
 }
 
 /// Now, and what the vehicle knows of the ground's clock at this moment.
