@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use chrono::{DateTime, Utc};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use tern_shared::id::VehicleId;
 
 use super::{LogFormat, Synchronous};
+use crate::query::CaptureTime;
 
 /// Receives vehicles' telemetry, keeps it and publishes it to web clients.
 #[derive(Debug, Parser)]
@@ -133,12 +133,12 @@ pub struct ExportArgs {
     /// Only streams that match, * stands for any characters
     #[arg(long, value_name = "GLOB", default_value = "*")]
     pub stream: String,
-    /// Only records captured at or after this time (RFC 3339)
+    /// Only records captured at or after this time: RFC 3339, or seconds since the Unix epoch
     #[arg(long, value_name = "TIME")]
-    pub from: Option<DateTime<Utc>>,
-    /// Only records captured before this time (RFC 3339)
+    pub from: Option<CaptureTime>,
+    /// Only records captured before this time: RFC 3339, or seconds since the Unix epoch
     #[arg(long, value_name = "TIME")]
-    pub to: Option<DateTime<Utc>>,
+    pub to: Option<CaptureTime>,
     /// Write here instead of to standard output
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,

@@ -18,10 +18,10 @@ use tern_shared::id::{SchemaId, VehicleId};
 use tern_shared::pattern::{Pattern, PatternTooLong};
 use tern_shared::record::Record;
 use tern_shared::schema::Schema;
-use tern_shared::time::Timestamp;
 
 use crate::config::{ExportArgs, ExportFormat};
 use crate::history::{EpochKey, HistoryError, HistoryReader, TimeSpan};
+use crate::query::span;
 
 /// What to write.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ pub enum ExportError {
         known: Vec<String>,
     },
     /// The span of time does not end after it starts.
-    #[error("no record can be in this span: --from has to be before --to")]
+    #[error("no record can be in this span: from has to be before to")]
     EmptySpan,
     /// A CSV file holds one stream.
     #[error("csv takes one stream; --stream matches {}", list(streams))]
@@ -108,14 +108,11 @@ trait Sink {
 
 /// Exports from the history at `history` to a file or standard output.
 pub fn run(history: &Path, args: &ExportArgs) -> Result<Summary, ExportError> {
-    let bound = |time: Option<chrono::DateTime<chrono::Utc>>, open: i64| {
-        Timestamp(time.map_or(open, |time| time.timestamp_micros()))
-    };
     let request = Request {
         vehicle: args.vehicle.clone(),
         format: args.format,
         streams: Pattern::new(args.stream.as_str())?,
-        span: bound(args.from, i64::MIN)..bound(args.to, i64::MAX),
+        span: span(args.from, args.to),
     };
     let reader = HistoryReader::open(history)?;
     export(&reader, &request, || -> Result<Box<dyn Write>, ExportError> {

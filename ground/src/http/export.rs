@@ -22,7 +22,7 @@ use crate::client::Clients;
 use crate::config::ExportFormat;
 use crate::export::{self, ExportError, Request};
 use crate::publish::message::{ErrorCode, Problem};
-use crate::query::span;
+use crate::query::{CaptureTime, span};
 use crate::serve::Peer;
 
 /// Chunks that wait for the client.
@@ -36,8 +36,8 @@ const CHUNK_BYTES: usize = 16 * 1024;
 pub struct Wanted {
     format: String,
     stream: Option<String>,
-    from: Option<f64>,
-    to: Option<f64>,
+    from: Option<CaptureTime>,
+    to: Option<CaptureTime>,
 }
 
 /// Serves `/api/vehicles/{id}/export`.
@@ -58,7 +58,7 @@ pub async fn export(
     let streams = Pattern::new(wanted.stream.as_deref().unwrap_or("*"))
         .map_err(|error| Problem::new(ErrorCode::Limit, error.to_string()))?;
     let name = format!("{vehicle}.{}", wanted.format);
-    let request = Request { vehicle, format, streams, span: span(wanted.from, wanted.to)? };
+    let request = Request { vehicle, format, streams, span: span(wanted.from, wanted.to) };
 
     let place = (clients.place(&peer)?, clients.archive.export_place()?);
     let (sender, chunks) = mpsc::channel(CHUNKS);

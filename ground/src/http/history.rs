@@ -12,11 +12,12 @@ use tokio::sync::mpsc;
 use super::extract::{Path, Query};
 use super::{Refused, admit, check_view, list, send, streamed};
 use crate::client::Clients;
+use crate::json::epoch_seconds;
 use crate::publish::Filter;
 use crate::publish::encode::json;
 use crate::publish::message::{ErrorCode, Problem};
 use crate::publish::operation::HistoryRequest;
-use crate::query::HistoryQuery;
+use crate::query::{CaptureTime, HistoryQuery};
 use crate::serve::Peer;
 
 /// Steps of a request that wait for the client.
@@ -28,8 +29,8 @@ const STEPS: usize = 2;
 pub struct Wanted {
     streams: Option<String>,
     fields: Option<String>,
-    from: Option<f64>,
-    to: Option<f64>,
+    from: Option<CaptureTime>,
+    to: Option<CaptureTime>,
     buckets: Option<u32>,
     after: Option<String>,
 }
@@ -51,6 +52,7 @@ pub async fn history(
         .and_then(|filter| filter.with_fields(&fields))
         .map_err(over_limit)?;
     let id = String::new();
+    let [from, to] = [from, to].map(|time| time.map(|time| epoch_seconds(time.0)));
     let request = HistoryRequest { id, vehicle, streams, fields, from, to, buckets, after };
     let query = HistoryQuery::new(request, filter)?;
     // The first step here: what is wrong with the request is said by the status.

@@ -50,6 +50,8 @@ struct Values {
     max: f64,
     sum: f64,
     count: u32,
+    /// Whether all of them are 32-bit floats.
+    are_f32: bool,
 }
 
 impl BucketQuery {
@@ -142,14 +144,15 @@ impl BucketQuery {
         bucket.records += 1;
         bucket.backlog += u32::from(published.lane == Lane::Backlog);
         for (i, (field, value)) in schema.fields.iter().zip(&published.record.values).enumerate() {
-            let Some(value) = number(value).filter(|_| selection.includes(i)) else { continue };
-            match bucket.fields.get_mut(&field.name) {
-                Some(values) => values.add(value),
+            let Some(number) = number(value).filter(|_| selection.includes(i)) else { continue };
+            let values = match bucket.fields.get_mut(&field.name) {
+                Some(values) => values,
                 None => {
                     self.values += 1;
-                    bucket.fields.insert(field.name.clone(), Values::new(value));
+                    bucket.fields.entry(field.name.clone()).or_default()
                 }
-            }
+            };
+            values.add(number, matches!(value, Value::F32(_)));
         }
         if self.values > MAX_VALUES {
             let message = format!(
@@ -179,8 +182,8 @@ impl BucketQuery {
             let columns = |name: &str| {
                 let values = || rows.iter().map(|(_, bucket)| bucket.fields.get(name));
                 BucketColumns {
-                    min: values().map(|values| values.map(|values| values.min)).collect(),
-                    max: values().map(|values| values.map(|values| values.max)).collect(),
+                    min: values().map(|values| values.map(|values| values.measured(values.min))).collect(),
+                    max: values().map(|values| values.map(|values| values.measured(values.max))).collect(),
                     mean: values().map(|values| values.map(Values::mean)).collect(),
                 }
             };
@@ -204,16 +207,25 @@ impl BucketQuery {
     }
 }
 
-impl Values {
-    fn new(value: f64) -> Self {
-        Values { min: value, max: value, sum: value, count: 1 }
+impl Default for Values {
+    fn default() -> Self {
+        Values { min: f64::INFINITY, max: f64::NEG_INFINITY, sum: 0.0, count: 0, are_f32: true }
     }
+}
 
-    fn add(&mut self, value: f64) {
+impl Values {
+    fn add(&mut self, value: f64, is_f32: bool) {
         self.min = self.min.min(value);
         self.max = self.max.max(value);
         self.sum += value;
         self.count += 1;
+        self.are_f32 &= is_f32;
+    }
+
+    /// One of the values, with the digits that its record has: those of a 32-bit float are fewer than those of the number
+    /// that holds it here.
+    fn measured(&self, value: f64) -> f64 {
+        if self.are_f32 { (value as f32).to_string().parse().unwrap_or(value) } else { value }
     }
 
     fn mean(&self) -> f64 {
@@ -230,4 +242,22 @@ fn number(value: &Value) -> Option<f64> {
         Value::Null | Value::Bool(_) | Value::Text(_) | Value::Bytes(_) => return None,
     };
     number.is_finite().then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extremes_have_the_digits_of_their_records() {
+        let mut values = Values::default();
+        for value in [0.1_f32, f32::MAX] {
+            values.add(f64::from(value), true);
+        }
+        assert_eq!(values.measured(values.min), 0.1);
+        assert_eq!(values.measured(values.max) as f32, f32::MAX);
+        // A field that was of 32 bits and is of 64 now.
+        values.add(f64::from(0.1_f32), false);
+        assert_eq!(values.measured(values.min), f64::from(0.1_f32));
+    }
 }

@@ -2,6 +2,7 @@
 //! bounded number of messages; the client that takes them slowly holds no thread meanwhile.
 
 mod buckets;
+mod capture_time;
 mod fill;
 mod pool;
 mod records;
@@ -18,6 +19,7 @@ use crate::publish::message::{ErrorCode, Problem, ToClient};
 use crate::publish::operation::HistoryRequest;
 
 pub use buckets::BucketQuery;
+pub use capture_time::CaptureTime;
 pub use fill::{Fill, FillStep};
 pub use pool::{Archive, ReadingPlace};
 pub use records::RecordQuery;
@@ -44,7 +46,14 @@ impl HistoryQuery {
         let HistoryRequest { id, vehicle, from, to, buckets, after, .. } = request;
         let vehicle =
             vehicle.parse().map_err(|error| Problem::new(ErrorCode::UnknownVehicle, format!("{error}")))?;
-        let span = span(from, to)?;
+        let time = |seconds: Option<f64>| {
+            let invalid = || Problem::new(ErrorCode::Malformed, "times are seconds since the Unix epoch");
+            seconds.map(|seconds| CaptureTime::of_seconds(seconds).ok_or_else(invalid)).transpose()
+        };
+        let span = span(time(from)?, time(to)?);
+        if span.is_empty() {
+            return Err(Problem::new(ErrorCode::Malformed, "from has to be before to"));
+        }
         match buckets {
             None => RecordQuery::new(id, vehicle, filter, span, after).map(HistoryQuery::Records),
             Some(_) if after.is_some() => {
@@ -89,19 +98,9 @@ impl HistoryQuery {
     }
 }
 
-/// A span of capture times of seconds.
-pub fn span(from: Option<f64>, to: Option<f64>) -> Result<Range<Timestamp>, Problem> {
-    let bound = |seconds: Option<f64>, open: i64| match seconds {
-        None => Ok(Timestamp(open)),
-        // Casts saturate.
-        Some(seconds) if seconds.is_finite() => Ok(Timestamp((seconds * 1e6).round() as i64)),
-        Some(_) => Err(Problem::new(ErrorCode::Malformed, "times are seconds since the Unix epoch")),
-    };
-    let span = bound(from, i64::MIN)?..bound(to, i64::MAX)?;
-    if span.is_empty() {
-        return Err(Problem::new(ErrorCode::Malformed, "from has to be before to"));
-    }
-    Ok(span)
+/// A span of capture times; without an end of it, open there.
+pub fn span(from: Option<CaptureTime>, to: Option<CaptureTime>) -> Range<Timestamp> {
+    from.map_or(Timestamp(i64::MIN), |from| from.0)..to.map_or(Timestamp(i64::MAX), |to| to.0)
 }
 
 fn unavailable(error: &HistoryError) -> Problem {

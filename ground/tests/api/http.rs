@@ -46,6 +46,7 @@ async fn every_error_is_told_as_json_whatever_was_asked() {
     let (ground, _vehicle) = recorded().await;
     for (method, path, status, code, word) in [
         ("GET", "vehicles/alpha/history?bucket=5", "400", "malformed", "`bucket`"),
+        ("GET", "vehicles/alpha/history?from=noon", "400", "malformed", "RFC 3339"),
         ("GET", "vehicles/alpha/history?buckets=many", "400", "malformed", "buckets"),
         ("GET", "vehicles/alpha/export", "400", "malformed", "`format`"),
         ("GET", "vehicles/alpha/latest?stream=x", "400", "malformed", "`stream`"),
@@ -94,8 +95,13 @@ async fn history_comes_as_lines_and_exports_as_files() {
         csv.contains("attachment; filename=\"alpha.csv\"") && csv.contains("t,percent\r\n0.000000,0"),
         "{csv}"
     );
-    let jsonl = lines(&ground.get("/api/vehicles/alpha/export?format=jsonl&to=0.003").await);
-    assert_eq!(jsonl.len(), 3);
+    // Seconds, or a date.
+    for to in ["0.003", "1970-01-01T00:00:00.003Z"] {
+        let jsonl = ground.get(&format!("/api/vehicles/alpha/export?format=jsonl&to={to}")).await;
+        assert_eq!(lines(&jsonl).len(), 3, "{to}");
+        let told = lines(&ground.get(&format!("/api/vehicles/alpha/history?to={to}")).await);
+        assert_eq!(told[1]["records"], 3, "{to}");
+    }
 }
 
 #[tokio::test]

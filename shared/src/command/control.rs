@@ -161,7 +161,11 @@ mod tests {
         let sound = issued(0);
         sound.validate().unwrap();
         let wrong = [
-            (SetPoint { values: vec![0, FULL + 1], ..sound.clone() }, InvalidCommand::Deflection(2), "-1 to 1"),
+            (
+                SetPoint { values: vec![0, FULL + 1], ..sound.clone() },
+                InvalidCommand::Deflection(2),
+                "-1 to 1",
+            ),
             (SetPoint { values: vec![i16::MIN], ..sound.clone() }, InvalidCommand::Deflection(1), "value 1"),
             (SetPoint { values: vec![0; 9], ..sound.clone() }, InvalidCommand::Values(9), "at most 8 values"),
             (SetPoint { life_ms: 0, ..sound.clone() }, InvalidCommand::Life, "1 ms to 10 s"),
