@@ -5,6 +5,7 @@
 //! [`OUTAGE_START`] on in the latter two, and bounds of their own for it.
 
 mod bound;
+mod link;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -15,9 +16,7 @@ pub use bound::{BoundName, Bounds};
 use serde::Deserialize;
 use tern_shared::intake::StreamRules;
 
-use crate::link::{
-    InvalidOutage, InvalidProfile, Outage, OutageSchedule, PathProfile, UnknownProfile, builtin_profile,
-};
+use crate::link::{InvalidOutage, InvalidProfile, Outage, OutageSchedule, PathProfile};
 
 /// When the link of an outage variant goes down, on the link's time.
 pub const OUTAGE_START: Duration = Duration::from_secs(30);
@@ -122,7 +121,8 @@ impl Transport {
 struct File {
     name: String,
     about: String,
-    link: LinkChoice,
+    #[serde(deserialize_with = "link::profile")]
+    link: PathProfile,
     seconds: u64,
     #[serde(default = "first_seed")]
     seed: u64,
@@ -133,14 +133,6 @@ struct File {
     /// Bounds of the variants with an outage, instead of `bounds`.
     #[serde(default)]
     outage_bounds: BTreeMap<BoundName, f64>,
-}
-
-/// The name of a built-in profile, or a whole one.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum LinkChoice {
-    Named(String),
-    Whole(Box<PathProfile>),
 }
 
 /// Why there is no such scenario.
@@ -155,8 +147,6 @@ pub enum ScenarioError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("the scenario {origin} is not understood: {source}")]
     Parse { origin: String, source: Box<toml::de::Error> },
-    #[error(transparent)]
-    Profile(#[from] UnknownProfile),
     #[error(transparent)]
     InvalidProfile(#[from] InvalidProfile),
     #[error(transparent)]
@@ -191,11 +181,7 @@ impl Scenario {
 fn parse(origin: &str, text: &str) -> Result<[Scenario; 3], ScenarioError> {
     let file: File = toml::from_str(text)
         .map_err(|source| ScenarioError::Parse { origin: origin.to_owned(), source: Box::new(source) })?;
-    let link = match file.link {
-        LinkChoice::Named(name) => builtin_profile(&name)?,
-        LinkChoice::Whole(profile) => *profile,
-    };
-    link.validate()?;
+    file.link.validate()?;
     let range = |key, value: u64, range: std::ops::RangeInclusive<u64>, expected| {
         let invalid = || ScenarioError::Value { scenario: file.name.clone(), key, value, expected };
         if range.contains(&value) { Ok(()) } else { Err(invalid()) }
@@ -209,7 +195,7 @@ fn parse(origin: &str, text: &str) -> Result<[Scenario; 3], ScenarioError> {
     let plain = Scenario {
         name: file.name,
         about: file.about,
-        link,
+        link: file.link,
         workload: file.workload,
         length: Duration::from_secs(file.seconds),
         seed: file.seed,
@@ -282,3 +268,33 @@ mod tests {
         assert!(wrong("latency_p50_ms", "latency_p49_ms").contains("latency_p49_ms"));
     }
 }
+
+    /// The example of docs/EXPERIMENTS.md.
+    fn example() -> &'static str {
+        let (_, example) = include_str!("../../../docs/EXPERIMENTS.md").split_once("```toml\n").unwrap();
+        example.split_once("```").unwrap().0
+    }
+
+    #[test]
+    fn a_link_of_its_own_is_read_and_what_is_wrong_with_it_is_told_with_its_line() {
+        let [scenario, ..] = parse("my.toml", example()).unwrap();
+        assert_eq!(scenario.link.to_vehicle.rate_bits_per_second.get(), 100_000);
+        assert_eq!(scenario.link.outages.down_times(Instant(scenario.length)).len(), 1);
+        for (from, to, word) in [
+            ("delay_ms = 40", "delay = 40", "unknown field `delay`"),
+            ("delay_ms = 40\n", "", "missing field `delay_ms`"),
+            ("delay_ms = 40", "delay_ms = \"40\"", "expected f64"),
+            ("percent = 2", "percentage = 2", "percentage"),
+        ] {
+            let text = example().replacen(from, to, 1);
+            assert_ne!(text, example(), "{from}");
+            let line = example()[..example().find(from).unwrap()].matches('\n').count() + 1;
+            let error = parse("my.toml", &text).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+            // Of what is missing, the table's.
+            let line = if to.is_empty() { line - 3 } else { line };
+            assert!(error.contains(&format!("line {line}")), "line {line}: {error}");
+        }
+        let number = parse("my.toml", &BUILTIN[0].replace("link = \"geo-bgan\"", "link = 5")).unwrap_err();
+        assert!(number.to_string().contains("a table [link]"), "{number}");
+    }
