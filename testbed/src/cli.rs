@@ -337,11 +337,8 @@ impl RunArguments {
         let options = self.scenarios.iter().map(|name| {
             let mut scenario = Scenario::load(name)?;
             scenario.seed = self.seed.unwrap_or(scenario.seed);
-            scenario.length = self.seconds.map_or(scenario.length, Duration::from_secs);
-            if let Some(transport) = self.transport.filter(|&chosen| chosen != scenario.edge.transport) {
-                scenario.edge.transport = transport;
-                scenario.name = format!("{}/{}", scenario.name, transport.name());
-            }
+            set_length(&mut scenario, self.seconds);
+            scenario.edge.transport = self.transport.unwrap_or(scenario.edge.transport);
             if let Some(flight) = &self.flight {
                 scenario.workload = Workload::Flight(flight.clone());
             }
@@ -355,7 +352,7 @@ impl PeersArguments {
     pub(crate) fn to_options(&self) -> Result<PeersOptions, ScenarioError> {
         let mut scenario = Scenario::load(&self.scenario)?;
         scenario.seed = self.seed.unwrap_or(scenario.seed);
-        scenario.length = self.seconds.map_or(scenario.length, Duration::from_secs);
+        set_length(&mut scenario, self.seconds);
         Ok(PeersOptions { scenario, link: self.link, only: self.only.clone(), at_once: self.at_once.into() })
     }
 }
@@ -385,6 +382,15 @@ impl ProxyArguments {
         let (listen, forward_to, cut_every, seed) = (self.listen, self.to, self.cut_every, self.seed);
         Ok(ProxyOptions { listen, forward_to, profile, cut_every, seed })
     }
+}
+
+fn set_length(scenario: &mut Scenario, seconds: Option<u64>) {
+    let Some(length) = seconds.map(Duration::from_secs) else { return };
+    if length < scenario.length && scenario.bounds.iter().next().is_some() {
+        let (scenario, own) = (&scenario.name, scenario.length.as_secs());
+        tracing::warn!(scenario, "its bounds are those of a run of {own} s: a shorter one may miss them");
+    }
+    scenario.length = length;
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -64,6 +64,11 @@ impl Outage {
         Outage { every_ms: Some(millis(every)), ..Outage::once(start, length) }
     }
 
+    /// Whether the link is down in it, for some time.
+    fn is_whole(&self) -> bool {
+        self.loss_percent >= 100.0 && self.for_ms > 0
+    }
+
     fn begins(&self) -> Duration {
         Duration::from_millis(self.start_ms)
     }
@@ -146,7 +151,7 @@ impl OutageSchedule {
     /// outages may overlap.
     pub fn down_times(&self, end: Instant) -> Vec<(Instant, Instant)> {
         let mut times = Vec::new();
-        for outage in self.0.iter().filter(|outage| outage.loss_percent >= 100.0 && outage.for_ms > 0) {
+        for outage in self.0.iter().filter(|outage| outage.is_whole()) {
             let mut after = Duration::ZERO;
             while let Some((begin, over)) = outage.occurrence_after(after).filter(|&(begin, _)| begin < end.0)
             {
@@ -156,6 +161,15 @@ impl OutageSchedule {
         }
         times.sort();
         times
+    }
+
+    /// The first time in which the link is wholly down that is not over before `end`, as (begin, end): of those that have
+    /// begun by then, and of outages that come only once.
+    pub fn first_not_over(&self, end: Instant) -> Option<(Instant, Instant)> {
+        let once = self.0.iter().filter(|outage| outage.is_whole() && outage.every_ms.is_none());
+        let once = once.filter_map(|outage| outage.occurrence_after(Duration::ZERO));
+        let once = once.map(|(begin, over)| (Instant(begin), Instant(over)));
+        self.down_times(end).into_iter().chain(once).filter(|&(_, over)| over >= end).min()
     }
 
     /// When a link that is wholly down at `now` is up again; `None` when it is up.
@@ -246,6 +260,18 @@ mod tests {
             schedule.down_times(secs(61)),
             [(secs(30), secs(38)), (secs(40), secs(45)), (secs(60), secs(68))]
         );
+    }
+
+    #[test]
+    fn what_is_not_over_is_what_has_begun_and_what_comes_once() {
+        let outages = ["start=40s,for=5s", "every=60s,for=8s", "start=90s,for=5s,loss=60"];
+        let schedule = OutageSchedule::new(outages.map(|text| text.parse().unwrap()).to_vec()).unwrap();
+        let secs = |s: u64| at(s * 1000);
+        for end in [20, 42, 45] {
+            assert_eq!(schedule.first_not_over(secs(end)), Some((secs(40), secs(45))), "{end}");
+        }
+        assert_eq!(schedule.first_not_over(secs(46)), None);
+        assert_eq!(schedule.first_not_over(secs(61)), Some((secs(60), secs(68))));
     }
 
     #[test]

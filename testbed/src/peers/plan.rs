@@ -76,8 +76,13 @@ mod tests {
         assert!(refused(&flight).contains("flight"));
         let mut down = options(&[Peer::Tcp], 9);
         down.scenario = Scenario::load("geo-bgan-outage30").unwrap();
-        down.scenario.length = std::time::Duration::from_secs(40);
-        assert!(refused(&down).contains("--seconds"));
+        // Within it, and before it.
+        for seconds in [40, 20] {
+            down.scenario.length = std::time::Duration::from_secs(seconds);
+            let refusal = refused(&down);
+            assert!(refusal.contains("begins at 30 s and lasts 30 s"), "{refusal}");
+            assert!(refusal.contains("at least 61 s (--seconds)"), "{refusal}");
+        }
     }
 
     #[test]

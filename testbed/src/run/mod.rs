@@ -85,9 +85,10 @@ pub enum RunError {
     #[error("nothing can arrive any more: the client on the ground has no connection")]
     NoClient,
     #[error(
-        "the scenario is down from {begin_s:.0} to {end_s:.0} s, and samples end after {length_s:.0} s: give more --seconds"
+        "the outage begins at {begin_s} s and lasts {lasts_s} s, and samples end after {length_s} s: run at least {least_s} s \
+         (--seconds)"
     )]
-    OutageNotOver { begin_s: f64, end_s: f64, length_s: f64 },
+    OutageNotOver { begin_s: f64, lasts_s: f64, length_s: f64, least_s: u64 },
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
@@ -140,17 +141,18 @@ pub(crate) async fn start(
     Ok((system, Feed::new(scenario, flight, Sink::Edge(socket))))
 }
 
-/// Outages that are not over when the samples end have no results.
+/// Outages that are not over when the samples end have no results, nor have those that have not begun.
 pub(crate) fn check_outages(scenario: &Scenario) -> Result<(), RunError> {
     let end = tern_shared::time::Instant(scenario.length);
-    match scenario.link.outages.down_times(end).into_iter().find(|&(_, up)| up >= end) {
+    match scenario.link.outages.first_not_over(end) {
         None => Ok(()),
         Some((begin, up)) => Err(RunError::OutageNotOver {
             begin_s: begin.0.as_secs_f64(),
-            end_s: up.0.as_secs_f64(),
+            lasts_s: up.since(begin).as_secs_f64(),
             length_s: scenario.length.as_secs_f64(),
         }),
     }
+            least_s: up.0.as_secs() + 1,
 }
 
 /// Sends the workload and notes what arrives, until all has or nothing more does.
