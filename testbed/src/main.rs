@@ -1,6 +1,7 @@
 //! `tern-testbed`: a satellite link in software, and what is shown and proved over it.
 
 mod cli;
+mod output;
 mod print;
 
 use std::io::Write;
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Arguments, Command, DeviceKind};
+use output::Output;
 use tern_testbed::path::LinkKind;
 use tern_testbed::peers::PeerOutcome;
 use tern_testbed::proxy::Proxy;
@@ -57,11 +59,13 @@ fn main() -> ExitCode {
             Command::Device(arguments) => serve_device(&arguments).await,
             Command::Fanout(arguments) => {
                 let options = arguments.into_options();
-                tell(&load::fanout::run(&options).await?, options.json.as_deref())
+                let file = options.json.as_deref().map(Output::open).transpose()?;
+                tell(&load::fanout::run(&options).await?, file)
             }
             Command::Fleet(arguments) => {
                 let options = arguments.into_options();
-                tell(&load::fleet::run(&options).await?, options.json.as_deref())
+                let file = options.json.as_deref().map(Output::open).transpose()?;
+                tell(&load::fleet::run(&options).await?, file)
             }
             Command::Bare { clients, publisher } => {
                 load::bare::serve(clients, publisher)?;
@@ -74,9 +78,11 @@ fn main() -> ExitCode {
 
 /// Every scenario, one after the other; the worst of their exit statuses.
 async fn measure(arguments: cli::RunArguments) -> Result<ExitCode, Failure> {
+    let options = arguments.to_options()?;
+    let json = prepare(arguments.json.as_deref(), arguments.report.as_deref())?;
     let mut results = Vec::new();
     let mut worst = 0;
-    for options in arguments.to_options()? {
+    for options in options {
         let outcome = run::run(&options, demo::stop_signal()?).await?;
         if let Outcome::Measured(result) = &outcome {
             print::result(result)?;
@@ -87,13 +93,14 @@ async fn measure(arguments: cli::RunArguments) -> Result<ExitCode, Failure> {
             break;
         }
     }
-    keep(&results, arguments.json.as_deref(), arguments.report.as_deref())?;
+    keep(&results, json, arguments.report.as_deref())?;
     Ok(worst.into())
 }
 
 /// All systems; the worst of their exit statuses.
 async fn compare_peers(arguments: cli::PeersArguments) -> Result<ExitCode, Failure> {
     let options = arguments.to_options()?;
+    let json = prepare(arguments.json.as_deref(), arguments.report.as_deref())?;
     let Some(outcomes) = peers::run(&options, demo::stop_signal()?).await? else {
         return Ok(COULD_NOT_RUN.into());
     };
@@ -115,7 +122,7 @@ async fn compare_peers(arguments: cli::PeersArguments) -> Result<ExitCode, Failu
         worst = worst.max(status);
     }
     print::peers(&results)?;
-    keep(&results, arguments.json.as_deref(), arguments.report.as_deref())?;
+    keep(&results, json, arguments.report.as_deref())?;
     Ok(worst.into())
 }
 
@@ -135,15 +142,21 @@ fn judge(what: &str, outcome: Outcome, results: &mut Vec<RunResult>) -> u8 {
     }
 }
 
+/// Sees before anything is measured that [`keep`] will be able to keep it.
+fn prepare(json: Option<&Path>, folder: Option<&Path>) -> Result<Option<Output>, Failure> {
+    folder.map(report::prepare).transpose()?;
+    Ok(json.map(Output::open).transpose()?)
+}
+
 /// As JSON, an object a line, and as a report.
-fn keep(results: &[RunResult], json: Option<&Path>, folder: Option<&Path>) -> Result<(), Failure> {
+fn keep(results: &[RunResult], json: Option<Output>, folder: Option<&Path>) -> Result<(), Failure> {
     if let Some(file) = json {
         let mut lines = String::new();
         for result in results {
             lines += &serde_json::to_string(result)?;
             lines.push('\n');
         }
-        std::fs::write(file, lines).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+        file.write(&lines)?;
     }
     if let Some(folder) = folder {
         let arguments = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
@@ -199,19 +212,18 @@ async fn serve_device(arguments: &cli::DeviceArguments) -> Result<ExitCode, Fail
 
 fn measure_codec(arguments: &cli::CodecArguments) -> Result<ExitCode, Failure> {
     let options = arguments.options();
+    let to_stdout = arguments.json.as_ref().is_some_and(|path| path.as_os_str() == "-");
+    let file = arguments.json.as_deref().filter(|_| !to_stdout).map(Output::open).transpose()?;
     let reports =
         arguments.files.iter().map(|file| codec::measure(file, &options)).collect::<Result<Vec<_>, _>>()?;
+    let json = serde_json::to_string_pretty(&reports)?;
     let mut out = std::io::stdout().lock();
-    match &arguments.json {
-        Some(path) if path.as_os_str() == "-" => {
-            writeln!(out, "{}", serde_json::to_string_pretty(&reports)?)?;
-        }
-        Some(path) => std::fs::write(path, serde_json::to_string_pretty(&reports)?)?,
-        None => {}
-    }
-    if arguments.json.as_ref().is_none_or(|path| path.as_os_str() != "-") {
+    if to_stdout {
+        writeln!(out, "{json}")?;
+    } else {
         write!(out, "{}", codec::Table(&reports))?;
     }
+    file.map(|file| file.write(&json)).transpose()?;
     match reports.iter().find(|report| report.roundtrip == "FAILED") {
         Some(report) => Err(format!("{}: the round trip failed", report.file.display()).into()),
         None => Ok(ExitCode::SUCCESS),
@@ -219,12 +231,11 @@ fn measure_codec(arguments: &cli::CodecArguments) -> Result<ExitCode, Failure> {
 }
 
 /// A result as JSON, on standard output and in a file.
-fn tell(result: &impl serde::Serialize, file: Option<&Path>) -> Result<ExitCode, Failure> {
+fn tell(result: &impl serde::Serialize, file: Option<Output>) -> Result<ExitCode, Failure> {
     let json = serde_json::to_string(result)?;
     writeln!(std::io::stdout(), "{json}")?;
     if let Some(file) = file {
-        std::fs::write(file, json + "\n")
-            .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+        file.write(&(json + "\n"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -30,12 +30,19 @@ pub enum ReportError {
     Draw(String),
 }
 
-/// Writes [`HTML_FILE`], [`MARKDOWN_FILE`] and plots (`.svg`) into a folder, which is made when there is none. `command`
-/// is what made the results. Results whose scenarios differ only behind a `/` are beside each other.
+/// Makes the folder of a report, and sees before anything is measured that files can be made in it.
+pub fn prepare(folder: &Path) -> Result<(), ReportError> {
+    let failed = |source| ReportError::Write { path: folder.to_owned(), source };
+    fs::create_dir_all(folder).map_err(failed)?;
+    tempfile::tempfile_in(folder).map_err(failed)?;
+    Ok(())
+}
+
+/// Writes [`HTML_FILE`], [`MARKDOWN_FILE`] and plots (`.svg`) into a folder that there is ([`prepare`]). `command` is what
+/// made the results. Results whose scenarios differ only behind a `/` are beside each other.
 pub fn write(folder: &Path, command: &str, results: &[RunResult]) -> Result<(), ReportError> {
     let sections =
         Section::of(results).into_iter().map(plot::illustrate).collect::<Result<Vec<_>, ReportError>>()?;
-    fs::create_dir_all(folder).map_err(|source| ReportError::Write { path: folder.to_owned(), source })?;
     let put = |name: &str, text: &str| {
         let path = folder.join(name);
         fs::write(&path, text).map_err(|source| ReportError::Write { path, source })
@@ -113,6 +120,7 @@ mod tests {
         assert!(html.contains("peers &lt;x&gt;") && !html.contains("peers <x>"));
     }
 
+        prepare(&folder.path().join("new")).unwrap();
     #[test]
     fn markdown_refers_to_plots_that_are_there() {
         let (folder, _, markdown) = write_report(&[result("geo/tern", 320.0), result("geo/tcp", 390.0)]);
@@ -135,3 +143,9 @@ mod tests {
         write_report(&[]);
     }
 }
+    #[test]
+    fn a_folder_that_cannot_be_is_told_before_there_are_results() {
+        let error = prepare(Path::new("/proc/report")).unwrap_err().to_string();
+        assert!(error.contains("cannot write the report /proc/report"), "{error}");
+    }
+
