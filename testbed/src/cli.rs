@@ -94,7 +94,7 @@ pub(crate) struct RunArguments {
     /// What makes the link.
     #[arg(long, value_enum, default_value_t = LinkKind::Auto)]
     link: LinkKind,
-    /// Let the edge reach the ground this way instead of the scenario's. Results are those of `SCENARIO/TRANSPORT` then.
+    /// Let the edge reach the ground this way instead of the scenario's.
     #[arg(long, value_enum)]
     transport: Option<Transport>,
     /// Fly this recording instead of the scenario's workload.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::run::RunResult;
-use crate::scenario::BoundName;
+use crate::scenario::{BoundName, Transport};
 
 /// Quantiles of Student's distribution, two-sided 99 %, by degrees of freedom; between two the lesser number holds.
 const T_99: [(usize, f64); 15] = [
@@ -35,6 +35,8 @@ const T_99: [(usize, f64); 15] = [
 pub struct Comparison {
     /// Its name.
     pub scenario: String,
+    /// How the edge reached the ground; `None` when that is not the same in both, or not known.
+    pub transport: Option<Transport>,
     /// How many results each file has of it.
     pub results: [usize; 2],
     /// What makes the two incomparable; for people.
@@ -92,26 +94,38 @@ pub enum CompareError {
     NothingInCommon { a: PathBuf, b: PathBuf },
 }
 
-/// Compares the scenarios that both files have.
+/// A scenario and a transport: results of both are samples of one distribution.
+type Key = (String, Option<Transport>);
+
+/// Compares the scenarios that both files have: by the same transport where they have that, too, and else by different
+/// ones.
 pub fn compare(a: &Path, b: &Path) -> Result<Vec<Comparison>, CompareError> {
     let (in_a, mut in_b) = (read(a)?, read(b)?);
-    let both = in_a.into_iter().filter_map(|(scenario, before)| Some((before, in_b.remove(&scenario)?)));
-    let comparisons: Vec<Comparison> =
-        both.map(|(before, after)| compare_scenario(&before, &after)).collect();
+    let (mut comparisons, mut alone) = (Vec::new(), Vec::new());
+    for (key, before) in in_a {
+        match in_b.remove(&key) {
+            Some(after) => comparisons.push(compare_scenario(&before, &after)),
+            None => alone.push((key, before)),
+        }
+    }
+    for ((scenario, _), before) in alone {
+        let key = in_b.keys().find(|(name, _)| *name == scenario).cloned();
+        let after = key.and_then(|key| in_b.remove(&key));
+        comparisons.extend(after.map(|after| compare_scenario(&before, &after)));
+    }
     if comparisons.is_empty() {
         return Err(CompareError::NothingInCommon { a: a.to_owned(), b: b.to_owned() });
     }
     Ok(comparisons)
 }
 
-/// Results by their scenario.
-fn read(path: &Path) -> Result<BTreeMap<String, Vec<RunResult>>, CompareError> {
+fn read(path: &Path) -> Result<BTreeMap<Key, Vec<RunResult>>, CompareError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| CompareError::Read { path: path.to_owned(), source })?;
-    let mut results: BTreeMap<String, Vec<RunResult>> = BTreeMap::new();
+    let mut results: BTreeMap<Key, Vec<RunResult>> = BTreeMap::new();
     for result in serde_json::Deserializer::from_str(&text).into_iter::<RunResult>() {
         let result = result.map_err(|source| CompareError::Parse { path: path.to_owned(), source })?;
-        results.entry(result.scenario.clone()).or_default().push(result);
+        results.entry((result.scenario.clone(), result.transport)).or_default().push(result);
     }
     Ok(results)
 }
@@ -126,6 +140,7 @@ fn compare_scenario(before: &[RunResult], after: &[RunResult]) -> Comparison {
     let has_outages = before.iter().chain(after).any(|result| !result.outages.is_empty());
     Comparison {
         scenario: before[0].scenario.clone(),
+        transport: before[0].transport.filter(|_| before[0].transport == after[0].transport),
         results: [before.len(), after.len()],
         differences: differences(before, after),
         rows: figures(has_outages).into_iter().map(row).collect(),
@@ -156,10 +171,15 @@ fn differences(before: &[RunResult], after: &[RunResult]) -> Vec<String> {
         });
         (a != b).then(|| format!("{what}: {a} against {b}"))
     };
-    [of("links", |result| result.link.clone()), of("samples", |result| result.samples.to_string())]
-        .into_iter()
-        .flatten()
-        .collect()
+    let transport = |result: &RunResult| result.transport.map_or("not said", Transport::name).to_owned();
+    [
+        of("transports", transport),
+        of("links", |result| result.link.clone()),
+        of("samples", |result| result.samples.to_string()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 impl Side {
@@ -275,6 +295,41 @@ mod tests {
         let [comparison] = &compare_texts(&before, &after).unwrap()[..] else { panic!() };
         let row = comparison.rows.iter().find(|row| row.name == "latency_p50_ms").unwrap();
         assert_eq!((row.sides[1].mean, row.sides[1].never, row.verdict), (None, 2, Verdict::NoiseUnknown));
+    }
+
+    #[test]
+    fn transports_are_compared_with_themselves_first_and_else_with_each_other() {
+        let by = |transport: &str, p50: f64| {
+            let transport = format!(r#"{{"transport":"{transport}",""#);
+            line("geo", 1, p50, 0).replacen("{\"", &transport, 1)
+        };
+        let [other] = &compare_texts(&[by("quic", 1.0)], &[by("websocket", 2.0)]).unwrap()[..] else {
+            panic!()
+        };
+        assert_eq!(other.differences, ["transports: quic against websocket"]);
+        let both = [by("quic", 1.0), by("websocket", 2.0)];
+        let same = compare_texts(&both, &both).unwrap();
+        let transports: Vec<_> = same.iter().map(|comparison| comparison.transport).collect();
+        assert_eq!(transports, [Some(Transport::Quic), Some(Transport::WebSocket)]);
+        for comparison in same {
+            assert_eq!((comparison.results, comparison.differences.len()), ([1, 1], 0));
+            assert_eq!(verdict(&comparison, "latency_p50_ms"), Verdict::Unchanged);
+        }
+    }
+
+    #[test]
+    fn where_a_result_comes_from_is_in_its_file() {
+        let mut result: RunResult = serde_json::from_str(&line("geo", 1, 500.0, 0)).unwrap();
+        assert_eq!(
+            (result.provenance.version.as_str(), result.transport),
+            ("", None),
+            "an earlier release's"
+        );
+        result.provenance.version = "9.8.7".to_owned();
+        result.provenance.cpus = 2;
+        let file = serde_json::to_value(&result).unwrap();
+        assert_eq!((&file["version"], &file["cpus"]), (&"9.8.7".into(), &2.into()));
+        assert_eq!(serde_json::from_value::<RunResult>(file).unwrap(), result);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use tern_testbed::check::CheckReport;
 use tern_testbed::compare::{Comparison, Side, Verdict};
 use tern_testbed::run::{LatencyMs, RunResult};
-use tern_testbed::scenario::Scenario;
+use tern_testbed::scenario::{Scenario, Transport};
 
 use crate::Failure;
 
@@ -21,7 +21,8 @@ pub(crate) fn scenarios(scenarios: &[Scenario]) -> Result<ExitCode, Failure> {
 
 pub(crate) fn result(result: &RunResult) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{} over {} with seed {}", result.scenario, result.link, result.seed)?;
+    let (RunResult { scenario, link, seed, .. }, transport) = (result, by(result.transport));
+    writeln!(out, "{scenario}{transport} over {link} with seed {seed}")?;
     writeln!(
         out,
         "  samples   {}, {} lost, {} duplicates, {:.2} % older than 1 s",
@@ -121,8 +122,8 @@ pub(crate) fn peers(results: &[RunResult]) -> std::io::Result<()> {
 
 pub(crate) fn comparisons(comparisons: &[Comparison]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    for Comparison { scenario, results: [before, after], differences, rows } in comparisons {
-        writeln!(out, "{scenario}: {before} against {after} results")?;
+    for Comparison { scenario, transport, results: [before, after], differences, rows } in comparisons {
+        writeln!(out, "{scenario}{}: {before} against {after} results", by(*transport))?;
         for difference in differences {
             writeln!(out, "  NOT THE SAME {difference}")?;
         }
@@ -189,6 +190,11 @@ pub(crate) fn check(report: &CheckReport) -> std::io::Result<()> {
         writeln!(out, "  {note}")?;
     }
     Ok(())
+}
+
+/// How the edge reached the ground, where that is known.
+fn by(transport: Option<Transport>) -> String {
+    transport.map_or_else(String::new, |transport| format!(" by {}", transport.name()))
 }
 
 /// `never` when there is none.

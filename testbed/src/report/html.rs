@@ -2,28 +2,30 @@
 
 use std::fmt::Write;
 
+use super::Maker;
 use super::palette::{self, code};
-use super::section::{Plot, Section};
+use super::section::{Plot, Section, by_transport};
 use super::table::{Table, tables};
 
 const STYLE: &str = include_str!("style.css");
 
-pub(super) fn render(command: &str, sections: &[Section<'_>]) -> String {
+pub(super) fn render(maker: &Maker<'_>, sections: &[Section<'_>]) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    let _ = write_page(&mut out, command, sections);
+    let _ = write_page(&mut out, maker, sections);
     out
 }
 
-fn write_page(out: &mut String, command: &str, sections: &[Section<'_>]) -> std::fmt::Result {
+fn write_page(out: &mut String, maker: &Maker<'_>, sections: &[Section<'_>]) -> std::fmt::Result {
     out.push_str("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     out.push_str("<meta name=\"color-scheme\" content=\"light dark\">\n<title>Testbed report</title>\n");
     writeln!(out, "<style>\n{STYLE}{}</style>\n</head>\n<body>\n<main>", dark_plots())?;
     writeln!(
         out,
-        "<header><h1>Testbed report</h1>\n<p>Made by <code>{}</code>.</p></header>",
-        escape(command)
+        "<header><h1>Testbed report</h1>\n<p>Made by <code>{}</code>{}.</p></header>",
+        escape(maker.command),
+        escape(&maker.origin())
     )?;
     for section in sections {
         write_section(out, section)?;
@@ -38,10 +40,12 @@ fn write_section(out: &mut String, section: &Section<'_>) -> std::fmt::Result {
         let result = first.result;
         writeln!(
             out,
-            "<p>Link <b>{}</b>, seed <b>{}</b>, <b>{}</b> samples; the link alone delays by <b>{:.0} ms</b>.</p>",
+            "<p>Link <b>{}</b>{}, seed <b>{}</b>, <b>{}</b> samples in <b>{} s</b>; the link alone delays by <b>{:.0} ms</b>.</p>",
             escape(&result.link),
+            by_transport(result),
             result.seed,
             result.samples,
+            result.seconds,
             result.one_way_ms
         )?;
     }

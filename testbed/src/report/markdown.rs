@@ -2,11 +2,13 @@
 
 use std::fmt::Write;
 
-use super::section::Section;
+use super::Maker;
+use super::section::{Section, by_transport};
 use super::table::{Table, tables};
 
-pub(super) fn render(command: &str, sections: &[Section<'_>]) -> String {
-    let mut out = format!("# Testbed report\n\nMade by `{}`.\n", command.replace('`', "'"));
+pub(super) fn render(maker: &Maker<'_>, sections: &[Section<'_>]) -> String {
+    let command = maker.command.replace('`', "'");
+    let mut out = format!("# Testbed report\n\nMade by `{command}`{}.\n", cell(&maker.origin()));
     for section in sections {
         // Writing to a string cannot fail.
         let _ = write_section(&mut out, section);
@@ -20,8 +22,13 @@ fn write_section(out: &mut String, section: &Section<'_>) -> std::fmt::Result {
         let result = first.result;
         writeln!(
             out,
-            "\nLink {}, seed {}, {} samples; the link alone delays by {:.0} ms.",
-            result.link, result.seed, result.samples, result.one_way_ms
+            "\nLink {}{}, seed {}, {} samples in {} s; the link alone delays by {:.0} ms.",
+            result.link,
+            by_transport(result),
+            result.seed,
+            result.samples,
+            result.seconds,
+            result.one_way_ms
         )?;
     }
     for Table { title, head, rows } in tables(section) {

@@ -12,13 +12,27 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::run::RunResult;
+use crate::run::{Provenance, RunResult};
 use section::Section;
 
 /// The page.
 pub const HTML_FILE: &str = "report.html";
 /// The same as Markdown.
 pub const MARKDOWN_FILE: &str = "report.md";
+
+/// What made the results of a report.
+struct Maker<'a> {
+    command: &'a str,
+    /// Of the first result.
+    provenance: Option<&'a Provenance>,
+}
+
+impl Maker<'_> {
+    /// As the end of a sentence; empty when there are no results.
+    fn origin(&self) -> String {
+        self.provenance.map_or_else(String::new, |provenance| format!(": {provenance}"))
+    }
+}
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +64,9 @@ pub fn write(folder: &Path, command: &str, results: &[RunResult]) -> Result<(), 
     for plot in sections.iter().flat_map(|section| &section.plots) {
         put(&plot.file, &plot.svg)?;
     }
-    put(MARKDOWN_FILE, &markdown::render(command, &sections))?;
-    put(HTML_FILE, &html::render(command, &sections))
+    let maker = Maker { command, provenance: results.first().map(|result| &result.provenance) };
+    put(MARKDOWN_FILE, &markdown::render(&maker, &sections))?;
+    put(HTML_FILE, &html::render(&maker, &sections))
 }
 
 #[cfg(test)]
@@ -59,7 +74,7 @@ mod tests {
     use super::*;
     use crate::path::Traffic;
     use crate::run::{BoundResult, LatencyMs, OutageResult, Trace, TracedSample, UsageResult};
-    use crate::scenario::BoundName;
+    use crate::scenario::{BoundName, Transport};
 
     fn result(scenario: &str, latency: f64) -> RunResult {
         let samples = (0..200).map(|n| TracedSample {
@@ -68,6 +83,14 @@ mod tests {
         });
         RunResult {
             scenario: scenario.to_owned(),
+            provenance: Provenance {
+                version: "9.8.7".to_owned(),
+                started: "2026-03-01T12:00:00Z".to_owned(),
+                kernel: "Linux 6.1".to_owned(),
+                cpus: 2,
+            },
+            seconds: 60,
+            transport: Some(Transport::WebSocket),
             link: "tun".to_owned(),
             seed: 1,
             samples: 200,
@@ -97,6 +120,7 @@ mod tests {
 
     fn write_report(results: &[RunResult]) -> (tempfile::TempDir, String, String) {
         let folder = tempfile::tempdir().unwrap();
+        prepare(&folder.path().join("new")).unwrap();
         write(&folder.path().join("new"), "tern-testbed peers <x>", results).unwrap();
         let read = |name: &str| fs::read_to_string(folder.path().join("new").join(name)).unwrap();
         let (html, markdown) = (read(HTML_FILE), read(MARKDOWN_FILE));
@@ -113,6 +137,8 @@ mod tests {
             assert!(text.contains("100.0"), "bytes a sample");
             assert!(text.contains("never"), "a backlog that was never drained");
             assert!(text.contains("MISSED"));
+            assert!(text.contains("Tern by websocket") && text.contains("60 s"));
+            assert!(text.contains("version 9.8.7, begun 2026-03-01T12:00:00Z, on Linux 6.1 with 2 CPUs"));
         }
         // Distribution and bytes of each section, and the latency over time of each result.
         assert_eq!(html.matches("role=\"img\"").count(), 2 * 2 + 3);
@@ -120,7 +146,6 @@ mod tests {
         assert!(html.contains("peers &lt;x&gt;") && !html.contains("peers <x>"));
     }
 
-        prepare(&folder.path().join("new")).unwrap();
     #[test]
     fn markdown_refers_to_plots_that_are_there() {
         let (folder, _, markdown) = write_report(&[result("geo/tern", 320.0), result("geo/tcp", 390.0)]);
@@ -130,6 +155,12 @@ mod tests {
         for file in files {
             assert!(folder.path().join("new").join(file).is_file(), "{file}");
         }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_is_told_before_there_are_results() {
+        let error = prepare(Path::new("/proc/report")).unwrap_err().to_string();
+        assert!(error.contains("cannot write the report /proc/report"), "{error}");
     }
 
     #[test]
@@ -143,9 +174,3 @@ mod tests {
         write_report(&[]);
     }
 }
-    #[test]
-    fn a_folder_that_cannot_be_is_told_before_there_are_results() {
-        let error = prepare(Path::new("/proc/report")).unwrap_err().to_string();
-        assert!(error.contains("cannot write the report /proc/report"), "{error}");
-    }
-

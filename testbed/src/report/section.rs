@@ -27,6 +27,11 @@ pub(super) struct Plot {
     pub(super) svg: String,
 }
 
+/// How the edge reached the ground, where it is one that did, within a sentence.
+pub(super) fn by_transport(result: &RunResult) -> String {
+    result.transport.map_or_else(String::new, |transport| format!(", Tern by {}", transport.name()))
+}
+
 impl<'a> Section<'a> {
     /// In the order of the results.
     pub(super) fn of(results: &'a [RunResult]) -> Vec<Section<'a>> {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::matching::{first_arrivals, left_out};
+use super::provenance::Provenance;
 use super::record::Recording;
 use super::result::{BoundResult, OutageResult, RunResult, UsageResult};
 use super::trace::Trace;
@@ -35,6 +36,7 @@ impl Trip {
 
 pub(super) fn evaluate(
     scenario: &Scenario,
+    provenance: Provenance,
     link: LinkFacts,
     recording: &Recording,
     control_p99_ms: f64,
@@ -59,6 +61,9 @@ pub(super) fn evaluate(
         down_times.into_iter().map(|(down, up)| (link.start + down.0, link.start + up.0)).collect();
     let mut result = RunResult {
         scenario: scenario.name.clone(),
+        provenance,
+        seconds: scenario.length.as_secs(),
+        transport: Some(scenario.edge.transport),
         link: link.kind.name().to_owned(),
         seed: scenario.seed,
         samples: trips.len() as u64,

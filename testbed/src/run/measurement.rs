@@ -4,6 +4,7 @@ use tempfile::TempDir;
 
 use super::control::Control;
 use super::evaluate::{LinkFacts, evaluate};
+use super::provenance::Provenance;
 use super::record::Recording;
 use super::system::System;
 use super::usage::UsageResult;
@@ -19,6 +20,7 @@ pub(crate) struct Measurement {
     system: System,
     feed: Feed,
     recording: Recording,
+    provenance: Provenance,
     usage: [UsageResult; 2],
     path: Path,
     /// Holds the files of the processes.
@@ -35,8 +37,18 @@ impl Measurement {
         feed: Feed,
     ) -> Result<Measurement, RunError> {
         let control = Control::start(&path)?;
-        let (recording, usage) = (Recording::default(), Default::default());
-        Ok(Measurement { scenario, control, system, feed, recording, usage, path, _folder: folder })
+        let (recording, provenance, usage) = Default::default();
+        Ok(Measurement {
+            scenario,
+            control,
+            system,
+            feed,
+            recording,
+            provenance,
+            usage,
+            path,
+            _folder: folder,
+        })
     }
 
     /// What makes the link.
@@ -48,6 +60,7 @@ impl Measurement {
     /// does not disturb others that record at the same time.
     pub(crate) async fn record(&mut self) -> Result<(), RunError> {
         let length = self.scenario.length;
+        self.provenance = Provenance::now();
         record(&mut self.path, &mut self.system, &mut self.feed, length, &mut self.recording).await?;
         self.usage = self.system.usage();
         Ok(())
@@ -67,6 +80,8 @@ impl Measurement {
             return Outcome::Rejected { reason };
         }
         let link = LinkFacts { kind: self.path.kind(), start: self.path.start_time() };
-        Outcome::Measured(Box::new(evaluate(&self.scenario, link, &self.recording, control.p99, self.usage)))
+        let provenance = self.provenance;
+        let result = evaluate(&self.scenario, provenance, link, &self.recording, control.p99, self.usage);
+        Outcome::Measured(Box::new(result))
     }
 }

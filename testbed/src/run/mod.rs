@@ -4,6 +4,7 @@ mod control;
 mod evaluate;
 mod matching;
 mod measurement;
+mod provenance;
 mod record;
 mod result;
 mod system;
@@ -16,6 +17,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path as FilePath, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use provenance::Provenance;
 pub use result::{BoundResult, LatencyMs, OutageResult, RunResult, UsageResult};
 pub use trace::{Trace, TracedSample};
 pub(crate) use usage::of as usage_of;
@@ -150,9 +152,9 @@ pub(crate) fn check_outages(scenario: &Scenario) -> Result<(), RunError> {
             begin_s: begin.0.as_secs_f64(),
             lasts_s: up.since(begin).as_secs_f64(),
             length_s: scenario.length.as_secs_f64(),
+            least_s: up.0.as_secs() + 1,
         }),
     }
-            least_s: up.0.as_secs() + 1,
 }
 
 /// Sends the workload and notes what arrives, until all has or nothing more does.

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::provenance::Provenance;
 use super::trace::Trace;
 pub use super::usage::UsageResult;
 use crate::path::Traffic;
-use crate::scenario::BoundName;
+use crate::scenario::{BoundName, Transport};
 
 /// What came of a run. Times are by one clock: from the moment a sample was handed to the edge to its arrival at a web
 /// client of the ground.
@@ -13,6 +14,15 @@ use crate::scenario::BoundName;
 pub struct RunResult {
     /// Its name.
     pub scenario: String,
+    /// What made it.
+    #[serde(flatten)]
+    pub provenance: Provenance,
+    /// How long samples were sent.
+    #[serde(default)]
+    pub seconds: u64,
+    /// How the edge reached the ground; `None` of other systems, and of results of earlier releases.
+    #[serde(default)]
+    pub transport: Option<Transport>,
     /// What made the link.
     pub link: String,
     /// What drew loss and jitter.

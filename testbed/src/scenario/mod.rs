@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use bound::{BoundName, Bounds};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tern_shared::intake::StreamRules;
 
 use crate::link::{InvalidOutage, InvalidProfile, Outage, OutageSchedule, PathProfile};
@@ -94,7 +94,9 @@ pub struct EdgeSettings {
 }
 
 /// How an edge reaches the ground.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// Datagrams and a stream over UDP, encrypted.
@@ -267,7 +269,6 @@ mod tests {
         assert!(wrong("[edge]", "[edge]\nstreams = [\"*=often\"]").contains("0.001 to 1000"));
         assert!(wrong("latency_p50_ms", "latency_p49_ms").contains("latency_p49_ms"));
     }
-}
 
     /// The example of docs/EXPERIMENTS.md.
     fn example() -> &'static str {
@@ -298,3 +299,4 @@ mod tests {
         let number = parse("my.toml", &BUILTIN[0].replace("link = \"geo-bgan\"", "link = 5")).unwrap_err();
         assert!(number.to_string().contains("a table [link]"), "{number}");
     }
+}
