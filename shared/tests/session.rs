@@ -388,20 +388,6 @@ fn a_stream_that_is_stuck_holds_up_no_declaration() {
 }
 
 #[test]
-fn a_hello_does_not_wait_for_the_bytes_a_second_that_the_handshake_owes() {
-    let mut edge = edge_with(0, None, Budgets { bytes_per_second: Some(40), ..Budgets::default() });
-    edge.handle_schema(SchemaId(0), schema(0).1);
-    edge.handle_frame(frame(0, 0, 3));
-    edge.handle_counted(at(0), 4_000, 3_000);
-    edge.handle_connected(at(0), Carrier::Datagrams { max_bytes: 1200 });
-    let messages = sent(&mut edge, at(0));
-    assert!(ToGround::hello_version(&messages[0]).is_some());
-    assert_eq!(messages.len(), 1, "the rest waits");
-    let due = edge.poll_timeout(at(0)).unwrap();
-    assert!(due < at(200_000).instant, "{due}");
-}
-
-#[test]
 fn backlog_on_a_stream_does_not_go_beyond_the_budget() {
     let limit = 105_000;
     let budgets = Budgets { flight_bytes: Some(limit), ..Budgets::default() };

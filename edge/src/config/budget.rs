@@ -10,8 +10,8 @@ use super::{Args, ConfigError};
 
 /// Less than this a month or flight is not worth a handshake.
 const BYTES_MIN: u64 = 10_000;
-/// Less than this a second does not keep a session.
-const BYTES_PER_SECOND_MIN: u64 = 40;
+/// With less than this a second, the hello waits for what a handshake of some 6 kB owes for longer than the ground waits.
+const BYTES_PER_SECOND_MIN: u64 = 200;
 
 /// The link's rate as it is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +99,9 @@ impl FileBudget {
                 value => Ok(value),
             }
         };
-        let (second, total) = ("at least 40, or 0 for no limit", "at least 10000, or 0 for no limit");
+        let second = "at least 200 (with less, what a handshake owes holds up the session for longer than the ground \
+                      waits), or 0 for no limit";
+        let total = "at least 10000, or 0 for no limit";
         let Args { budget_bytes_per_second, budget_flight_bytes, budget_month_bytes, .. } = args;
         Ok(Budgets {
             bytes_per_second: bytes(

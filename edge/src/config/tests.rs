@@ -135,6 +135,7 @@ fn what_is_wrong_is_said() {
     assert!(load(LEAST, &["--ground", "ws://ground.example/vehicle", "--insecure"]).is_ok());
     assert!(error(LEAST, &["--rate-bits-per-second", "2399"]).contains("2400 bit/s"));
     assert!(load(LEAST, &["--rate-bits-per-second", "2400"]).is_ok());
+    assert!(error(LEAST, &["--budget-bytes-per-second", "199"]).contains("at least 200"));
     let small = error(LEAST, &["--spool-max-bytes", "1048575"]);
     assert!(small.contains("spool.max_bytes = 1048575") && small.contains("at least 1048576"), "{small}");
     assert!(load(LEAST, &["--spool-max-bytes", "1048576"]).is_ok());

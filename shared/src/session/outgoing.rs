@@ -83,7 +83,7 @@ impl EdgeSession {
         if self.budget.thinning() == Thinning::Spent {
             return None;
         }
-        self.budget_ready(now.instant).ok()?;
+        self.budget.ready(now.instant).ok()?;
         self.pacer.ready(now.instant).ok()?;
         let control = match stream_has_room {
             true => self.next_control(now).map(|message| (Channel::Stream, message)),
@@ -119,12 +119,6 @@ impl EdgeSession {
         Some(Transmit { channel, bytes })
     }
 
-    /// Whether the bytes a second let a message leave. What the handshake cost is owed by what follows the hello: a ground that
-    /// waits for that would end the connection, and the next one would cost as much.
-    fn budget_ready(&mut self, now: Instant) -> Result<(), Instant> {
-        if self.phase == (Phase::Greeting { sent: false }) { Ok(()) } else { self.budget.ready(now) }
-    }
-
     /// When the next probe leaves at the latest, while nothing is heard on datagrams.
     fn next_dark_probe(&self, now: Instant) -> Option<Instant> {
         let is_dark = self.datagrams.is_some() && self.is_dark(now);
@@ -141,7 +135,7 @@ impl EdgeSession {
             return None;
         }
         if self.has_message(now) {
-            if let Err(ready) = self.budget_ready(now) {
+            if let Err(ready) = self.budget.ready(now) {
                 return Some(ready);
             }
             let Err(ready) = self.pacer.ready(now) else { return Some(now + STREAM_RETRY) };
