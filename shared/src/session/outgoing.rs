@@ -9,16 +9,13 @@ use std::time::Duration;
 use super::budget::Thinning;
 use super::live::{Chain, Encoded};
 use super::packets::{Content, millis_of};
-use super::parity::{PARITY_REACH, covered, parity_of};
-use super::queues::QueueFill;
-use super::send::{Datagrams, EdgeSession, Phase};
+use super::send::{EdgeSession, Phase};
 use super::transmit::{Channel, Transmit};
 use crate::codec::predictive::continues_previous;
 use crate::datagram::coding::{CERTAIN_PACKETS, units_of};
 use crate::message::{
-    BacklogPacket, FrameMessage, Gap, Hello, Lane, LivePacket, MAX_EARLY_MESSAGES, MAX_FRAME_BYTES,
-    MAX_MESSAGE_BYTES, Object, ObjectPart, PROTOCOL_VERSION, PacketHeader, ParityPacket, Payload, Start,
-    ToGround,
+    FrameMessage, Gap, Hello, Lane, LivePacket, MAX_EARLY_MESSAGES, MAX_FRAME_BYTES, Object,
+    PROTOCOL_VERSION, PacketHeader, Payload, Start, ToGround,
 };
 use crate::range::SequenceRange;
 use crate::time::{Instant, Now};
@@ -31,43 +28,14 @@ pub(super) const MAX_IN_FLIGHT: usize = 16 * 1024;
 const EARLY_MESSAGES: usize = MAX_EARLY_MESSAGES / 2;
 /// Time between clock probes once the first ones are answered. Also keeps an idle connection alive.
 const PROBE_INTERVAL: Duration = Duration::from_secs(30);
-/// Time between probes while nothing is heard on datagrams, as a share of how long that is: what takes the ground's few packets
-/// may be a burst, which lasts until so many were sent...
-const DARK_PROBE_SHARE: u32 = 8;
-/// ... within these bounds: where nothing is live, they alone find the link up again...
-const DARK_PROBE_INTERVAL: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
-/// ... and where that is longer, the time in which the link carries twenty of them.
-const DARK_PROBES_BYTES: u64 = 20 * 80;
 /// Time between the first probes of a session.
 const FIRST_PROBE_INTERVAL: Duration = Duration::from_secs(2);
 /// How many those are.
 const FIRST_PROBES: u32 = 3;
 /// When to ask again for a message that waits for room on the stream.
 const STREAM_RETRY: Duration = Duration::from_millis(100);
-/// The longest that a piece of backlog may keep the link busy, ahead of what is live: on a stream...
-const FRAME_TIME: Duration = Duration::from_millis(75);
-/// ... within these bounds, bytes.
-const FRAME_BYTES: std::ops::RangeInclusive<usize> = 256..=MAX_FRAME_BYTES;
-/// ... and on datagrams.
-const FRAGMENT_TIME: Duration = Duration::from_millis(75);
-/// The smallest piece worth its headers, bytes.
-const MIN_FRAGMENT_BYTES: usize = 200;
-/// What an object of the backlog may take of the link.
-const OBJECT_TIME: Duration = Duration::from_secs(2);
-/// ... within these bounds, bytes.
-const OBJECT_BYTES: std::ops::RangeInclusive<usize> = 1024..=32 * 1024;
-/// Objects on their way, as time of the link...
-const OBJECTS_TIME: Duration = Duration::from_secs(6);
-/// ... within these bounds, bytes.
-const OBJECTS_BYTES: std::ops::RangeInclusive<usize> = 8 * 1024..=4 * 1024 * 1024;
-/// An object of the backlog waits this long for what the spool still reads.
-const SPOOL_PATIENCE: Duration = Duration::from_millis(100);
 /// What the ground may say to a frame, bytes on the wire.
 const ANSWERS_BYTES: u64 = 500;
-/// By how much a parity is longer than a part: which packets it covers, and the part's own header.
-const PARITY_ADDS_BYTES: usize = 16;
-/// How many parts are worth a parity.
-const PARITY_PARTS: usize = 4;
 
 impl EdgeSession {
     /// The next message, charged to the link.
@@ -119,16 +87,6 @@ impl EdgeSession {
         Some(Transmit { channel, bytes })
     }
 
-    /// When the next probe leaves at the latest, while nothing is heard on datagrams.
-    fn next_dark_probe(&self, now: Instant) -> Option<Instant> {
-        let is_dark = self.datagrams.is_some() && self.is_dark(now);
-        let since = self.awaiting_since().filter(|_| is_dark)?;
-        let (least, most) = DARK_PROBE_INTERVAL;
-        let rate = self.rate_bits_per_second().unwrap_or(u64::MAX).max(1);
-        let carried = Duration::from_millis(DARK_PROBES_BYTES * 8000 / rate);
-        Some(now + (now.since(since) / DARK_PROBE_SHARE).max(carried).clamp(least, most))
-    }
-
     /// When to ask for the next message, when there is none at present.
     pub(super) fn transmit_timeout(&mut self, now: Instant) -> Option<Instant> {
         if self.budget.thinning() == Thinning::Spent {
@@ -167,7 +125,7 @@ impl EdgeSession {
         }
     }
 
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.ledger.in_flight_count() < MAX_IN_FLIGHT
     }
 
@@ -188,60 +146,6 @@ impl EdgeSession {
     /// Whether a gap may be told, which goes where the backlog goes.
     fn may_tell_gaps(&self) -> bool {
         !self.control.gaps.is_empty() && self.has_room() && self.budget.thinning() == Thinning::None
-    }
-
-    /// Whether backlog may leave now.
-    fn may_backlog(&self, now: Instant) -> bool {
-        self.has_backlog(now) && self.line.idle_at() <= now
-    }
-
-    /// Whether backlog may leave as soon as the link is idle.
-    fn has_backlog(&self, now: Instant) -> bool {
-        let may_spend = self.budget.thinning() == Thinning::None;
-        let waits = self.may_begin_object(now) || self.backlog.has_fragment() || self.owes_parity();
-        self.phase == Phase::Open && may_spend && !self.is_dark(now) && waits
-    }
-
-    /// Whether more backlog may be on its way than is already. What the spool still reads belongs to the same object: what
-    /// is left out waits behind live records.
-    fn may_begin_object(&self, now: Instant) -> bool {
-        self.awaits_spool_until().is_none_or(|until| until <= now)
-            && !self.backlog.is_empty()
-            && self.has_room()
-            && self.backlog.object_bytes() < self.objects_bytes()
-    }
-
-    /// Whether a drain has come to its end: the link would idle while the ground asks for a part that was lost there.
-    fn owes_parity(&self) -> bool {
-        let is_drained = self.backlog.is_empty() && !self.backlog.has_fragment() && !self.fetching;
-        is_drained
-            && self.ledger.newest_pending().is_none()
-            && self.unprotected().nth(PARITY_PARTS - 1).is_some()
-    }
-
-    /// Parts that are on their way, which no parity covers.
-    fn unprotected(&self) -> impl Iterator<Item = (u32, ObjectPart)> + '_ {
-        self.datagrams.iter().flat_map(|Datagrams { packets, parity_from, .. }| {
-            let from = packets.next_number().saturating_sub(PARITY_REACH).max(*parity_from);
-            let fragments = packets.open_fragments(from);
-            fragments.filter_map(|(number, fragment)| Some((number, self.backlog.part(fragment)?)))
-        })
-    }
-
-    /// Until when an object does not begin without what the spool reads.
-    fn awaits_spool_until(&self) -> Option<Instant> {
-        let since = self.fetching_since.filter(|_| self.fetching && self.datagrams.is_some());
-        since.map(|since| since + SPOOL_PATIENCE)
-    }
-
-    fn objects_bytes(&self) -> usize {
-        self.bytes_in(OBJECTS_TIME).clamp(*OBJECTS_BYTES.start(), *OBJECTS_BYTES.end())
-    }
-
-    pub(super) fn object_queue(&self) -> QueueFill {
-        // Whatever the rate was; the last object may go beyond it.
-        let most = OBJECTS_BYTES.end() + MAX_MESSAGE_BYTES;
-        QueueFill::new("bytes of backlog on their way", self.backlog.object_bytes(), most)
     }
 
     fn has_message(&self, now: Instant) -> bool {
@@ -365,7 +269,7 @@ impl EdgeSession {
     }
 
     /// The largest frame that no budget is exceeded by, its headers and the answers to it included.
-    fn affordable_bytes(&self) -> usize {
+    pub(super) fn affordable_bytes(&self) -> usize {
         let left = self.budget.left_bytes().unwrap_or(u64::MAX);
         let frame = left.saturating_sub(ANSWERS_BYTES) / 10 * 9;
         usize::try_from(frame).unwrap_or(usize::MAX).min(MAX_FRAME_BYTES)
@@ -441,80 +345,13 @@ impl EdgeSession {
         }
     }
 
-    /// The newest records of the backlog, as a message.
-    fn backlog_frame(&mut self, now: Now) -> Option<ToGround> {
-        let suited_bytes = self.bytes_in(FRAME_TIME).clamp(*FRAME_BYTES.start(), *FRAME_BYTES.end());
-        let max_bytes = self.affordable_bytes();
-        let object = self.merge_backlog(now, suited_bytes.min(max_bytes), max_bytes)?.1;
-        Some(ToGround::Frame(FrameMessage { lane: Lane::Backlog, object }))
-    }
-
-    /// The newest records of the backlog, booked as sent: about so many bytes, and at most so many.
-    fn merge_backlog(
-        &mut self,
-        now: Now,
-        suited_bytes: usize,
-        max_bytes: usize,
-    ) -> Option<(Vec<SequenceRange>, Object)> {
-        let merged = self.backlog.merge(now.wall, self.declarations.schemas(), suited_bytes, max_bytes)?;
-        let leaves = self.leaves(now, merged.frame.len());
-        for range in &merged.ranges {
-            self.ledger.sent(leaves, *range, None);
-            // Their acknowledgement will not say that the ground decoded the live frame they were in.
-            if let Some(datagrams) = &mut self.datagrams {
-                datagrams.bases.retain(|_, base| base.intersect(range).is_empty());
-            }
-        }
-        let offset = self.offset(*merged.ranges.first()?);
-        let skips = merged.skips();
-        Some((merged.ranges, Object { offset, skips, frame: merged.frame }))
-    }
-
-    /// What an object of the backlog may have, about.
-    pub(super) fn object_bytes(&self) -> usize {
-        self.bytes_in(OBJECT_TIME).clamp(*OBJECT_BYTES.start(), *OBJECT_BYTES.end())
-    }
-
-    /// A part of the newest object of the backlog, as a packet.
-    fn backlog_packet(&mut self, now: Now) -> Option<ToGround> {
-        if self.backlog.is_object_due() && self.may_begin_object(now.instant) {
-            let (ranges, object) = self.merge_backlog(now, self.object_bytes(), MAX_FRAME_BYTES)?;
-            let room = self.datagrams.as_ref()?.room();
-            let suited = self.bytes_in(FRAGMENT_TIME).saturating_sub(self.overhead_bytes());
-            let piece = suited.clamp(MIN_FRAGMENT_BYTES.min(room), room);
-            self.backlog.begin(ranges, object.encode(), piece.saturating_sub(PARITY_ADDS_BYTES));
-        }
-        let fragment = self.backlog.next_fragment()?;
-        let part = self.backlog.part(fragment)?;
-        // The object's time begins anew with each of its parts: its last one decides when it is overdue.
-        let (unsent_bytes, ranges) = self.backlog.remaining(fragment.object);
-        let leaves = self.leaves(now, part.bytes.len() + unsent_bytes);
-        for range in ranges {
-            self.ledger.postpone(*range, leaves);
-        }
-        let header = self.packet_leaves(now, Content::Fragment(fragment), 0, 0)?;
-        Some(ToGround::Backlog(BacklogPacket { header, part }))
-    }
-
-    /// The parity of the parts with which the drain ended, as a packet.
-    fn parity_packet(&mut self, now: Now) -> Option<ToGround> {
-        if !self.owes_parity() {
-            return None;
-        }
-        let (packets, parts): (Vec<u32>, Vec<ObjectPart>) = self.unprotected().unzip();
-        let header = self.packet_leaves(now, Content::Parity, 0, 0)?;
-        self.datagrams.as_mut()?.parity_from = header.number.wrapping_add(1);
-        let covered = covered(header.number, packets.into_iter());
-        Some(ToGround::Parity(ParityPacket { header, covered, bytes: parity_of(parts.iter()) }))
-    }
-
     /// When schemas are next declared once more.
     fn repeat_at(&self) -> Option<Instant> {
         self.declarations.repeat_at().filter(|_| self.phase == Phase::Open)
     }
 
     /// A packet with this, so many units of payload and so many symbols leaves. Returns its header.
-    fn packet_leaves(
+    pub(super) fn packet_leaves(
         &mut self,
         now: Now,
         content: Content,
@@ -536,13 +373,13 @@ impl EdgeSession {
 
     /// When a message of about this size, sent now, has left at the link's rate: on a narrow link a large frame takes
     /// longer than the ground may be silent.
-    fn leaves(&self, now: Now, bytes: usize) -> Instant {
+    pub(super) fn leaves(&self, now: Now, bytes: usize) -> Instant {
         let bits = (bytes + self.overhead_bytes()) as u64 * 8;
         let micros = self.rate_bits_per_second().map_or(0, |rate| bits * 1_000_000 / rate.max(1));
         now.instant + Duration::from_micros(micros)
     }
 
-    fn offset(&self, range: SequenceRange) -> i64 {
+    pub(super) fn offset(&self, range: SequenceRange) -> i64 {
         range.start.wrapping_sub(self.identity.base) as i64
     }
 }

@@ -1,7 +1,7 @@
 //! How full the queues of a session are, beside what each may hold.
 
 use super::EdgeSession;
-use super::send::FETCHED_BYTES;
+use super::drain::FETCHED_BYTES;
 use crate::message::MAX_FRAME_BYTES;
 
 /// A queue, or a book that is kept of what is on its way.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::arrival::Arrivals;
 use super::assembly::Assembly;
 use super::chain::{Chain, Decoded};
+use super::feedback::{LONG_SILENCE, TOLD_TIMES};
 use super::queues::QueueFill;
 use super::transmit::{Carrier, Channel, Transmit};
 use crate::batch::Batch;
@@ -15,34 +16,19 @@ use crate::codec::{self, DecodeError, SchemaTable};
 use crate::command::Answer;
 use crate::id::SchemaId;
 use crate::message::{
-    Acknowledgement, ClockEstimate, Feedback, FrameMessage, Gap, GapReason, Hello, Lack, Lane, LivePacket,
-    MAX_ACK_RANGES, MAX_EARLY_MESSAGES, MessageError, Object, PROTOCOL_VERSION, PacketHeader, Probe,
-    ProbeReply, Refusal, RefusalReason, SchemaAnnouncement, ToGround, ToVehicle, Welcome,
+    Acknowledgement, ClockEstimate, FrameMessage, Gap, GapReason, Hello, Lane, LivePacket, MAX_ACK_RANGES,
+    MAX_EARLY_MESSAGES, Object, PROTOCOL_VERSION, PacketHeader, Probe, ProbeReply, Refusal, RefusalReason,
+    SchemaAnnouncement, ToGround, ToVehicle, Welcome,
 };
 use crate::range::{RangeSet, SequenceRange};
 use crate::record::Record;
-use crate::schema::{InvalidSchema, MAX_SCHEMAS, Schema};
+use crate::schema::{MAX_SCHEMAS, Schema};
 use crate::time::{Instant, Now};
 
-/// The longest that committed records wait for their acknowledgement: the return channel is paid for too.
-const ACK_INTERVAL: Duration = Duration::from_secs(1);
-/// Time between two feedbacks when something is missing: the round trip, within these bounds. Before an answer can come
-/// there is no use in asking again.
-const HURRIED_INTERVAL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(400));
-/// The same when delay or rate grow, for a vehicle that finds out the link's rate, and after a [`LONG_SILENCE`].
-const SOON_INTERVAL: Duration = Duration::from_millis(250);
-/// So many packets later the symbols that recover a single lost payload have most likely come.
-const SYMBOL_PACKETS: u32 = 4;
-/// After so long without a packet the first one is answered at once: the vehicle waits for it to send its backlog.
-const LONG_SILENCE: Duration = Duration::from_millis(1500);
-/// ... and once more soon, as that answer may be lost.
-const ANSWERS_TO_SILENCE: u8 = 2;
 /// Datagrams that are kept before the hello: what a fast vehicle sends in the time that one overtakes another.
 const MAX_DATAGRAMS_BEFORE_HELLO: usize = 32;
 /// Objects that wait for their schemas.
 const MAX_UNDECLARED: usize = 16;
-/// How often a committed range is told: feedbacks may be lost.
-const TOLD_TIMES: usize = 3;
 /// Disjoint ranges of sequence numbers that an epoch may be received in.
 pub(super) const MAX_RANGES: usize = 65_536;
 
@@ -90,7 +76,7 @@ pub enum GroundEvent {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// Hello has not come.
     Silent,
     /// Hello has come, [`GroundSession::welcome`] has not.
@@ -107,49 +93,49 @@ enum Phase {
 #[derive(Debug)]
 pub struct GroundSession {
     agent: String,
-    phase: Phase,
+    pub(super) phase: Phase,
     /// [`Hello::base`].
     base: u64,
     schemas: SchemaTable,
     /// Everything received or known to be a gap, committed or on its way to the disk.
     accepted: RangeSet,
-    committed: RangeSet,
+    pub(super) committed: RangeSet,
     /// Committed, or received again, since the last acknowledgement.
-    unacknowledged: Vec<SequenceRange>,
-    acknowledge_at: Option<Instant>,
+    pub(super) unacknowledged: Vec<SequenceRange>,
+    pub(super) acknowledge_at: Option<Instant>,
     /// What came between hello and welcome.
     waiting: Vec<Vec<u8>>,
     /// For frames that come on a stream, and for the backlog's.
     decoder: Decoder,
     /// On a carrier of datagrams.
-    datagrams: Option<Datagrams>,
+    pub(super) datagrams: Option<Datagrams>,
     transmits: VecDeque<(Channel, ToVehicle)>,
     events: VecDeque<GroundEvent>,
 }
 
 /// What a connection of datagrams has beside.
 #[derive(Debug)]
-struct Datagrams {
+pub(super) struct Datagrams {
     /// The largest message that fits.
     max_bytes: usize,
-    arrivals: Arrivals,
-    chain: Chain,
+    pub(super) arrivals: Arrivals,
+    pub(super) chain: Chain,
     assembly: Assembly,
     /// Objects of the backlog that came ahead of their schemas. The vehicle sends again what is not committed.
     undeclared: VecDeque<Vec<u8>>,
     /// What the last feedbacks told as committed.
-    told: VecDeque<Vec<SequenceRange>>,
-    last_feedback: Option<Instant>,
+    pub(super) told: VecDeque<Vec<SequenceRange>>,
+    pub(super) last_feedback: Option<Instant>,
     /// Feedbacks that are still to come soon after a silence.
-    answers: u8,
+    pub(super) answers: u8,
     /// When to tell of a live payload that is missing, if it still is then.
-    hurried_at: Option<Instant>,
+    pub(super) hurried_at: Option<Instant>,
     /// Since when one is.
-    hurried_since: Option<Instant>,
+    pub(super) hurried_since: Option<Instant>,
     /// As the vehicle measured it last.
-    round_trip: Option<Duration>,
+    pub(super) round_trip: Option<Duration>,
     /// [`Hello::finds_rate`].
-    finds_rate: bool,
+    pub(super) finds_rate: bool,
 }
 
 impl GroundSession {
@@ -561,164 +547,8 @@ impl GroundSession {
         }
         Ok(new)
     }
-
-    fn owe_acknowledgement(&mut self, now: Instant, range: SequenceRange) {
-        self.unacknowledged.push(range);
-        let gathered = self.datagrams.as_ref().map(|datagrams| datagrams.arrivals.gathering_time());
-        self.acknowledge_at.get_or_insert(now + gathered.unwrap_or(ACK_INTERVAL));
-        if self.unacknowledged.len() >= MAX_ACK_RANGES * 4 {
-            self.tell(now);
-        }
-    }
-
-    /// Tells what is owed, in the way of the carrier.
-    fn tell(&mut self, now: Instant) {
-        if self.datagrams.is_some() { self.feed_back(now) } else { self.acknowledge() }
-    }
-
-    /// A packet arrived: it is told of within a second, at once when the vehicle waits for a sign, and soon when a live
-    /// payload is missing.
-    fn owe_feedback(&mut self, now: Instant, at_once: bool) {
-        let Some(datagrams) = &mut self.datagrams else { return };
-        let chain = &datagrams.chain;
-        let wanted = chain.wanted();
-        let lack = chain.lack();
-        let hurried = chain.is_waiting() || lack != Lack::Nothing || wanted.is_some();
-        datagrams.hurried_since = datagrams.hurried_since.or(Some(now)).filter(|_| hurried);
-        let hurry = datagrams.round_trip.map_or(HURRIED_INTERVAL.1, |round_trip| {
-            round_trip.clamp(HURRIED_INTERVAL.0, HURRIED_INTERVAL.1)
-        });
-        // One payload is likely to be back soon.
-        let is_single =
-            !matches!(lack, Lack::Schema(_)) && wanted.is_some_and(|wanted| chain.is_single(wanted));
-        let patience = datagrams.arrivals.interval() * if is_single { SYMBOL_PACKETS } else { 0 };
-        datagrams.hurried_at = datagrams
-            .last_feedback
-            .zip(datagrams.hurried_since)
-            .map(|(last, since)| (last + hurry).max(since + patience));
-        if at_once {
-            datagrams.answers = ANSWERS_TO_SILENCE;
-        }
-        let grows = datagrams.finds_rate && datagrams.arrivals.grows(now);
-        let due = match datagrams.last_feedback {
-            _ if at_once => now,
-            Some(last) if grows || datagrams.answers > 0 => last + SOON_INTERVAL,
-            Some(last) => last + datagrams.arrivals.gathering_time(),
-            None => now,
-        };
-        self.acknowledge_at = Some(self.acknowledge_at.map_or(due, |at| at.min(due)));
-    }
-
-    /// Tells which packets arrived and what was committed.
-    fn feed_back(&mut self, now: Instant) {
-        self.acknowledge_at = None;
-        let floor = self.floor();
-        let Some(datagrams) = &mut self.datagrams else { return };
-        datagrams.hurried_at = None;
-        // Gaps come on the stream, before any packet perhaps.
-        let Some(report) = datagrams.arrivals.report(now) else { return self.acknowledge() };
-        if self.phase != Phase::Open {
-            return;
-        }
-        datagrams.told.push_back(std::mem::take(&mut self.unacknowledged));
-        while datagrams.told.len() > TOLD_TIMES {
-            datagrams.told.pop_front();
-        }
-        datagrams.last_feedback = Some(now);
-        datagrams.answers = datagrams.answers.saturating_sub(1);
-        // The newest first: what does not fit is told again, or asked for.
-        let told: RangeSet = datagrams
-            .told
-            .iter()
-            .flatten()
-            .flat_map(|range| self.committed.overlapping(*range).collect::<Vec<_>>())
-            .filter(|range| range.start > floor)
-            .collect();
-        let skipped = told.range_count().saturating_sub(MAX_ACK_RANGES);
-        let feedback = Feedback {
-            committed: Acknowledgement::new(floor, told.iter().skip(skipped)),
-            largest: report.largest,
-            missing: report.missing,
-            arrived_millis: report.arrived_millis,
-            held_millis: report.held_millis,
-            loss: report.loss,
-            lack: datagrams.chain.lack(),
-            wanted: datagrams.chain.wanted(),
-        };
-        self.transmit(Channel::Datagram, ToVehicle::Feedback(feedback));
-    }
-
-    /// Acknowledges what is owed: each range in full length, as the history holds it.
-    fn acknowledge(&mut self) {
-        self.acknowledge_at = None;
-        if self.unacknowledged.is_empty() || matches!(self.phase, Phase::Silent | Phase::Asked | Phase::Ended)
-        {
-            return;
-        }
-        let owed: RangeSet = self
-            .unacknowledged
-            .drain(..)
-            .flat_map(|range| self.committed.overlapping(range).collect::<Vec<_>>())
-            .filter(|range| range.start > 0)
-            .collect();
-        let mut owed = owed.iter().peekable();
-        loop {
-            let some = owed.by_ref().take(MAX_ACK_RANGES);
-            let acknowledgement = Acknowledgement::new(self.floor(), some);
-            self.transmit(Channel::Stream, ToVehicle::Acknowledge(acknowledgement));
-            if owed.peek().is_none() {
-                break;
-            }
-        }
-    }
-
-    /// One past the range that begins with sequence number 0, which is all below it.
-    fn floor(&self) -> u64 {
-        self.committed.iter().next().filter(|range| range.start == 0).map_or(0, |range| range.end)
-    }
-}
-
-impl Refusal {
-    /// A refusal with its text for people.
-    pub fn new(reason: RefusalReason, message: impl Into<String>) -> Self {
-        Refusal { reason, message: message.into() }
-    }
 }
 
 fn datagram_on_a_stream() -> Refusal {
     Refusal::new(RefusalReason::Malformed, "a datagram's message on a connection without datagrams")
-}
-
-impl From<FrameError> for Refusal {
-    fn from(error: FrameError) -> Self {
-        Refusal::new(RefusalReason::Malformed, error.to_string())
-    }
-}
-
-impl From<DecodeError> for Refusal {
-    fn from(error: DecodeError) -> Self {
-        Refusal::new(RefusalReason::Malformed, error.to_string())
-    }
-}
-
-impl From<MessageError> for Refusal {
-    fn from(error: MessageError) -> Self {
-        let reason = match error {
-            MessageError::TooLarge(_) => RefusalReason::TooLarge,
-            MessageError::Malformed(_) | MessageError::Symbols(_) | MessageError::Trailing(_) => {
-                RefusalReason::Malformed
-            }
-        };
-        Refusal::new(reason, error.to_string())
-    }
-}
-
-impl From<InvalidSchema> for Refusal {
-    fn from(error: InvalidSchema) -> Self {
-        let reason = match error {
-            InvalidSchema::Dialect { .. } | InvalidSchema::LinkState { .. } => RefusalReason::Dialect,
-            _ => RefusalReason::Malformed,
-        };
-        Refusal::new(reason, error.to_string())
-    }
 }

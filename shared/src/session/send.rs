@@ -10,23 +10,19 @@ use super::backlog::BacklogLane;
 use super::budget::{Budget, BudgetChange, Budgets, MonthSpent, Thinning};
 use super::commands::Answers;
 use super::declarations::{Declarations, Repeating};
-use super::ledger::{FalseClaim, Ledger};
+use super::ledger::Ledger;
 use super::live::LiveLane;
 use super::pacing::{Line, Pacer, Unforeseen};
-use super::packets::{Content, Packets};
+use super::packets::Packets;
 use super::shield::{Pins, Shield};
 use super::transmit::{Carrier, Transmit};
 use crate::batch::Batch;
 use crate::clock::ClockFilter;
-use crate::codec::{self, SchemaTable};
 use crate::command::Order;
 use crate::datagram::loss::LossReport;
 use crate::datagram::rate::AutoRate;
 use crate::id::{Epoch, SchemaId, Token, VehicleId};
-use crate::message::{
-    Acknowledgement, ClockEstimate, Feedback, GapReason, Lack, PROTOCOL_VERSION, Refusal, RefusalReason,
-    ToVehicle, Welcome,
-};
+use crate::message::{ClockEstimate, GapReason, Refusal};
 use crate::range::SequenceRange;
 use crate::record::Record;
 use crate::schema::Schema;
@@ -44,22 +40,10 @@ const STREAM_OVERHEAD: usize = 80;
 const DATAGRAM_OVERHEAD: usize = 53;
 /// What a packet's header, its payload's and its symbols' take at most, bytes.
 const PACKET_HEADER_BYTES: usize = 24;
-/// Backlog fetched from the spool at once: about this much time of the link...
-const FETCH_TIME: Duration = Duration::from_secs(2);
-/// ... within these bounds, bytes.
-const FETCH_BYTES: std::ops::RangeInclusive<usize> = 16 * 1024..=1024 * 1024;
-/// What is kept of it, bytes: newer records are fetched before older ones have left.
-pub(super) const FETCHED_BYTES: usize = 2 * *FETCH_BYTES.end();
 /// The batch window of a stream transport, whose packets cost 80 bytes of headers.
 const STREAM_WINDOW: Duration = Duration::from_millis(200);
 /// The round trip before any was measured: geostationary, loaded.
 const FIRST_ROUND_TRIP: Duration = Duration::from_millis(1500);
-/// A live payload that is lost may come by coded symbols that the ground asks for, within so many round trips.
-const ASKED_ROUND_TRIPS: u32 = 3;
-/// What a new connection costs, about.
-const CONNECTION_BYTES: u64 = 6000;
-/// The longest that the narrowness of a link makes the ground's silence be waited for.
-const SILENCE_LIMIT_MAX: Duration = Duration::from_secs(60);
 /// What a datagram may take longer than the round trip to be acknowledged: the ground gathers for a second, commits, and
 /// may lose an acknowledgement.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(2500);
@@ -227,7 +211,7 @@ pub(super) struct Datagrams {
     pub(super) bases: BTreeMap<u64, SequenceRange>,
     /// Since when something is on its way and nothing was heard.
     pub(super) unheard_since: Option<Instant>,
-    round_trip: Option<Duration>,
+    pub(super) round_trip: Option<Duration>,
 }
 
 impl Datagrams {
@@ -245,7 +229,7 @@ pub struct EdgeSession {
     pub(super) declarations: Declarations,
     pub(super) phase: Phase,
     /// When the ground was last heard, or the connection made.
-    heard: Instant,
+    pub(super) heard: Instant,
     pub(super) pacer: Pacer,
     pub(super) line: Line,
     pub(super) unforeseen: Unforeseen,
@@ -265,7 +249,7 @@ pub struct EdgeSession {
     /// Since when one fetch has followed another.
     pub(super) fetching_since: Option<Instant>,
     pub(super) closing: bool,
-    events: VecDeque<EdgeEvent>,
+    pub(super) events: VecDeque<EdgeEvent>,
     pub(super) stats: SendStats,
 }
 
@@ -337,21 +321,13 @@ impl EdgeSession {
         (Batch::new(rest), Batch::new(live))
     }
 
-    /// Whether records of streams that the ground may not know go to the backlog: what was declared in the dark comes late, as a
-    /// reliable stream repeats it ever more seldom, and would hold up all records that share its frames. Where it knows none, as
-    /// just after the start, there are no others, and perhaps only what it says is lost.
-    fn keeps_back_unknown(&self, now: Instant) -> bool {
-        let is_dark = self.phase == Phase::Open && self.is_dark(now);
-        is_dark && self.datagrams.is_some() && self.declarations.is_any_known(self.heard, self.round_trip())
-    }
-
     /// Whether this stream's declaration had reached the ground when that was last heard.
     fn is_known(&self, schema: SchemaId) -> bool {
         self.declarations.is_known(schema, self.heard, self.round_trip())
     }
 
     /// The round trip as it was measured last on datagrams.
-    fn round_trip(&self) -> Duration {
+    pub(super) fn round_trip(&self) -> Duration {
         let measured = self.datagrams.as_ref().and_then(|datagrams| datagrams.round_trip);
         measured.unwrap_or(FIRST_ROUND_TRIP)
     }
@@ -380,32 +356,6 @@ impl EdgeSession {
     pub fn handle_stored(&mut self, range: SequenceRange) {
         self.ledger.add(range);
         self.ledger.put_back(range);
-    }
-
-    /// The spool's answer to [`EdgeEvent::FetchBacklog`]: the frames found, newest first, the range that the search
-    /// covered (a suffix of what was asked) and the parts of it that the spool does not hold.
-    pub fn handle_backlog(
-        &mut self,
-        covered: SequenceRange,
-        frames: Vec<Frame>,
-        absent: Vec<(SequenceRange, GapReason)>,
-    ) {
-        self.fetching = false;
-        if self.phase != Phase::Open {
-            return;
-        }
-        self.ledger.take(covered);
-        // One that the disk damaged would have the ground refuse this session and every later one.
-        let (sound, damaged): (Vec<Frame>, Vec<Frame>) =
-            frames.into_iter().partition(|frame| is_sound(frame, self.declarations.schemas()));
-        let lost = damaged.into_iter().map(|frame| (frame.range, GapReason::NotStored));
-        let gaps = lost.chain(absent).filter(|(range, _)| !self.ledger.is_acknowledged(*range));
-        self.control.gaps.extend(gaps);
-        let ledger = &self.ledger;
-        self.backlog.extend(sound.into_iter().filter(|frame| !ledger.is_acknowledged(frame.range)));
-        while let Some(oldest) = self.backlog.overflow(FETCHED_BYTES) {
-            self.ledger.put_back(oldest);
-        }
     }
 
     /// A connection is up: the only one from here on.
@@ -451,48 +401,6 @@ impl EdgeSession {
         }
         self.control = Control::default();
         self.declarations.restart();
-    }
-
-    /// A message arrived.
-    pub fn handle_message(&mut self, now: Now, bytes: &[u8]) {
-        if matches!(self.phase, Phase::Down | Phase::Refused) {
-            return;
-        }
-        let message = match ToVehicle::decode(bytes) {
-            Ok(message) => message,
-            Err(error) => return self.give_up(format!("the ground sent nonsense: {error}")),
-        };
-        let was_dark = self.is_open() && self.datagrams.is_some() && self.is_dark(now.instant);
-        let heard = std::mem::replace(&mut self.heard, now.instant);
-        self.budget.handle_estimate(now.instant, bytes.len() + self.overhead_bytes());
-        if let Some(datagrams) = &mut self.datagrams {
-            datagrams.unheard_since = None;
-            if datagrams.shield.set_silent(false) {
-                self.events.push_back(EdgeEvent::Silent(false));
-            }
-        }
-        if let Some(repeating) = self.repeating().filter(|_| was_dark) {
-            self.declarations.declare_again(now.instant, heard, repeating);
-        }
-        match message {
-            ToVehicle::Welcome(welcome) => self.handle_welcome(now, welcome),
-            ToVehicle::Acknowledge(acknowledgement) => self.handle_acknowledgement(&acknowledgement),
-            ToVehicle::Feedback(feedback) => self.handle_feedback(now, &feedback),
-            ToVehicle::ProbeReply(reply) => {
-                self.clock.handle_reply(now, reply);
-                self.events.extend(self.clock.estimate(now).map(EdgeEvent::Clock));
-            }
-            ToVehicle::Refused(refusal) => {
-                if refusal.reason == RefusalReason::Dialect {
-                    self.declarations.use_full_form();
-                }
-                self.phase = Phase::Refused;
-                self.events.push_back(EdgeEvent::Refused(refusal));
-            }
-            ToVehicle::Order(order) => self.events.push_back(EdgeEvent::Order(order)),
-            ToVehicle::Goodbye if self.phase == Phase::Leaving => self.events.push_back(EdgeEvent::Closed),
-            ToVehicle::Goodbye => self.give_up("the ground is shutting down".to_owned()),
-        }
     }
 
     /// The edge is shutting down: what is in the live lane leaves, then a goodbye, and [`EdgeEvent::Closed`] follows
@@ -607,170 +515,6 @@ impl EdgeSession {
         &self.clock
     }
 
-    fn handle_welcome(&mut self, now: Now, welcome: Welcome) {
-        if !matches!(self.phase, Phase::Greeting { .. }) {
-            return;
-        }
-        if welcome.protocol != PROTOCOL_VERSION {
-            let theirs = welcome.protocol;
-            return self
-                .give_up(format!("the ground speaks protocol {theirs}, this edge {PROTOCOL_VERSION}"));
-        }
-        self.phase = Phase::Open;
-        self.control.next_probe = Some(now.instant);
-        self.events.push_back(EdgeEvent::Established { agent: welcome.agent });
-        let below = SequenceRange::new(0, welcome.committed.floor);
-        let committed = welcome.committed.ranges().chain([below]);
-        let held = self.live.ranges();
-        let news = self.ledger.restart(committed, held);
-        self.settle(news);
-    }
-
-    fn handle_acknowledgement(&mut self, acknowledgement: &Acknowledgement) {
-        let below = SequenceRange::new(0, acknowledgement.floor);
-        let news = self.ledger.acknowledge(acknowledgement.ranges().chain([below]));
-        self.settle(news);
-    }
-
-    /// What the ground says of the datagrams that arrived.
-    fn handle_feedback(&mut self, now: Now, feedback: &Feedback) {
-        self.handle_acknowledgement(&feedback.committed);
-        let patience = self.round_trip() * ASKED_ROUND_TRIPS;
-        let Some(datagrams) = &mut self.datagrams else { return };
-        let window = datagrams.shield.window();
-        let fate = datagrams.packets.handle_feedback(now.instant, feedback, window, patience);
-        datagrams.round_trip = fate.round_trip.or(datagrams.round_trip);
-        if let Some((units, symbols)) = fate.since {
-            datagrams.shield.handle_came(units);
-            if let Some(wanted) = feedback.wanted {
-                datagrams.shield.handle_wanted(wanted, feedback.largest, units, symbols);
-            }
-        }
-        if let Some(auto_rate) = &mut self.auto_rate {
-            let (newest, arrived) = (feedback.largest, feedback.arrived_millis);
-            auto_rate.handle_feedback(now.instant, newest, arrived, feedback.missing_ranges());
-            let rate = auto_rate.rate_bits_per_second();
-            datagrams.shield.set_rate(self.budget.bits_per_second().map_or(rate, |most| most.min(rate)));
-        }
-        datagrams.shield.handle_report(now.instant, feedback.largest, feedback.loss, datagrams.round_trip);
-        self.stats.round_trip = datagrams.round_trip;
-        self.stats.loss = Some(feedback.loss);
-        if let (Some(raw), Some(clock)) = (fate.raw_delay_millis, self.clock.estimate(now)) {
-            // Both clocks are told modulo 65,536 ms, and so is their difference.
-            let delay = i64::from(raw) - clock.offset_micros.div_euclid(1000);
-            self.stats.one_way_millis = Some((delay as i16).into());
-        }
-        match feedback.lack {
-            Lack::Nothing => {}
-            Lack::KeyFrame => {
-                self.live.restart();
-                datagrams.bases.clear();
-            }
-            Lack::Schema(id) => {
-                if let Some(repeating) = self.repeating() {
-                    self.declarations.declare_lost(now.instant, id, repeating);
-                }
-            }
-        }
-        for content in fate.lost {
-            self.handle_lost(content);
-        }
-    }
-
-    /// A datagram will not arrive any more: what it carried goes again, behind what is live.
-    pub(super) fn handle_lost(&mut self, content: Content) {
-        match content {
-            Content::Live { range, .. } => {
-                self.ledger.give_back(range);
-                if let Some(datagrams) = &mut self.datagrams {
-                    datagrams.bases.remove(&range.start);
-                }
-            }
-            Content::Fragment(fragment) => self.backlog.lost(fragment),
-            Content::Symbols | Content::Parity => {}
-        }
-    }
-
-    pub(super) fn settle(&mut self, news: Result<Vec<SequenceRange>, FalseClaim>) {
-        match news {
-            Ok(news) => {
-                let ledger = &self.ledger;
-                self.live.retain(|range| !ledger.is_acknowledged(range));
-                self.backlog.retain(|range| !ledger.is_acknowledged(range));
-                self.control.gaps.retain(|(range, _)| !ledger.is_acknowledged(*range));
-                if let Some(datagrams) = &mut self.datagrams {
-                    let live = &mut self.live;
-                    datagrams.bases.retain(|&first, range| {
-                        let is_acknowledged = ledger.is_acknowledged(*range);
-                        if is_acknowledged {
-                            live.acknowledge(first);
-                        }
-                        !is_acknowledged
-                    });
-                }
-                if !news.is_empty() {
-                    self.events.push_back(EdgeEvent::Acknowledged(news));
-                }
-                if self.phase == Phase::Leaving && self.ledger.in_flight_count() == 0 {
-                    self.events.push_back(EdgeEvent::Closed);
-                }
-            }
-            Err(FalseClaim::Unmade { claimed, next }) => self.give_up(format!(
-                "the ground holds records up to {claimed} of epoch {}, this spool made only {next}: was the spool \
-                 copied or restored? Move it away to begin a new epoch",
-                self.identity.epoch
-            )),
-            Err(FalseClaim::Scattered) => self.give_up(format!(
-                "the ground acknowledges records of epoch {} in too many ranges: the rest is kept",
-                self.identity.epoch
-            )),
-            Err(FalseClaim::Unsent(range)) => self.give_up(format!(
-                "the ground acknowledges records {range} of epoch {}, which were not sent to it: they are kept",
-                self.identity.epoch
-            )),
-        }
-    }
-
-    fn give_up(&mut self, reason: String) {
-        self.phase = Phase::Refused;
-        self.events.push_back(EdgeEvent::Disconnect { reason });
-    }
-
-    /// Since when an answer of the ground is awaited.
-    pub(super) fn awaiting_since(&self) -> Option<Instant> {
-        let awaited = match (self.phase, &self.datagrams) {
-            (Phase::Down | Phase::Refused, _) => None,
-            (Phase::Greeting { .. }, _) => Some(self.heard),
-            (Phase::Open | Phase::Leaving, Some(datagrams)) => datagrams.unheard_since,
-            (Phase::Open | Phase::Leaving, None) => self.ledger.oldest_in_flight(),
-        };
-        awaited.map(|since| since.max(self.heard))
-    }
-
-    fn silence_deadline(&self) -> Option<Instant> {
-        // With the budget spent, another connection could not be paid for.
-        let told = self.datagrams.as_ref().is_some_and(|datagrams| datagrams.shield.is_silent())
-            || self.budget.thinning() == Thinning::Spent;
-        self.awaiting_since().filter(|_| !told).map(|since| since + self.silence_limit())
-    }
-
-    /// On a narrow link another connection fills the link for seconds, and would be missed by what waits behind it.
-    pub(super) fn silence_limit(&self) -> Duration {
-        let rate = self.rate_bits_per_second().unwrap_or(u64::MAX).max(1);
-        let connecting = Duration::from_millis(CONNECTION_BYTES * 8000 / rate).min(SILENCE_LIMIT_MAX);
-        self.config.silence_limit.max(connecting)
-    }
-
-    /// Whether the ground has been silent for so long that what is sent is probably lost, or stuck in a stream.
-    pub(super) fn is_dark(&self, now: Instant) -> bool {
-        self.dark_at().is_some_and(|dark| dark <= now)
-    }
-
-    /// Since when it is, or will be if nothing is heard.
-    pub(super) fn dark_at(&self) -> Option<Instant> {
-        self.awaiting_since().map(|since| since + self.silence_limit() / 2)
-    }
-
     /// How long a message may be unacknowledged before it counts as lost; `None` on a stream, which loses nothing.
     fn acknowledged_within(&self) -> Option<Duration> {
         let datagrams = self.datagrams.as_ref()?;
@@ -782,39 +526,6 @@ impl EdgeSession {
     pub(super) fn overhead_bytes(&self) -> usize {
         let carrier = if self.datagrams.is_some() { DATAGRAM_OVERHEAD } else { STREAM_OVERHEAD };
         self.config.overhead_bytes.unwrap_or(carrier)
-    }
-
-    fn want_backlog(&mut self, now: Instant) {
-        if self.fetching {
-            return;
-        }
-        let Some(range) = self.wanted_backlog(now) else {
-            self.fetching_since = None;
-            return;
-        };
-        self.fetching = true;
-        self.fetching_since.get_or_insert(now);
-        let max_bytes = self.bytes_in(FETCH_TIME).clamp(*FETCH_BYTES.start(), *FETCH_BYTES.end());
-        self.events.push_back(EdgeEvent::FetchBacklog { range, max_bytes });
-    }
-
-    /// What the spool should read next.
-    fn wanted_backlog(&self, now: Instant) -> Option<SequenceRange> {
-        let idle = self.control.gaps.is_empty() && !self.closing;
-        let may_leave = idle && self.budget.thinning() == Thinning::None;
-        // In the dark nothing of it leaves, and what lies between its frames and was sent comes back later: read then, all
-        // of it is in order.
-        if self.phase != Phase::Open || !may_leave || self.is_dark(now) {
-            return None;
-        }
-        let range = self.ledger.newest_pending()?;
-        // What the live lane had no room for goes before what is older.
-        let is_newest = self.backlog.newest_fetched().is_none_or(|fetched| fetched.end <= range.start);
-        // A few records between others that are on their way fill no object. Reading far ahead is for nothing when the link
-        // narrows.
-        let is_next = self.backlog.oldest_fetched().is_some_and(|fetched| range.end <= fetched.start)
-            && self.backlog.fetched_bytes() < self.object_bytes() / 4;
-        (is_newest || is_next).then_some(range)
     }
 
     /// The link's rate, as configured or found out, or what the budget allows if that is less.
@@ -832,9 +543,4 @@ impl EdgeSession {
     fn bytes_per_second(&self) -> f64 {
         self.rate_bits_per_second().unwrap_or(u64::MAX) as f64 / 8.0
     }
-}
-
-/// Whether the ground can read the frame, and reads as many records as its range names.
-fn is_sound(frame: &Frame, schemas: &SchemaTable) -> bool {
-    codec::decode(&frame.bytes, schemas).is_ok_and(|records| records.len() as u64 == frame.range.len())
 }
