@@ -26,6 +26,7 @@ pub mod path;
 pub mod peers;
 pub mod process;
 pub mod progress;
+pub mod provenance;
 pub mod proxy;
 pub mod report;
 pub mod run;

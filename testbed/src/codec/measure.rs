@@ -14,6 +14,7 @@ use tern_shared::schema::Field;
 
 use super::baseline;
 use super::tlog::{self, Recording};
+use crate::provenance::Provenance;
 
 /// The messages that `core` counts: eight that most autopilots send, and the local position where a file has it.
 const CORE: [&str; 9] = [
@@ -69,6 +70,9 @@ pub struct CodecOptions {
 /// What came out of one file.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
+    /// What made it, when and on what.
+    #[serde(flatten)]
+    pub provenance: Provenance,
     /// The recording.
     pub file: PathBuf,
     /// How long a frame gathers records, milliseconds.
@@ -107,6 +111,7 @@ pub struct Report {
 ///
 /// When the file cannot be read or holds no messages of those wanted.
 pub fn measure(file: &Path, options: &CodecOptions) -> Result<Report, String> {
+    let provenance = Provenance::now();
     let bytes = std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;
     let wanted = |name: &str| options.streams == Streams::All || CORE.contains(&name);
     let recording = tlog::read(&bytes, options.exact, wanted);
@@ -126,6 +131,7 @@ pub fn measure(file: &Path, options: &CodecOptions) -> Result<Report, String> {
         each(recording.records.iter().map(|r| bytes(r, &recording.schemas[&r.schema])).sum())
     };
     Ok(Report {
+        provenance,
         file: file.to_owned(),
         window_ms: options.window.as_millis() as u64,
         precision: if options.exact { "exact" } else { "sensor" },

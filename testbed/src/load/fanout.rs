@@ -14,6 +14,7 @@ use super::nats::Nats;
 use super::service::Service;
 use super::{LoadError, allow_files, priority};
 use crate::latency::Percentiles;
+use crate::provenance::Provenance;
 use crate::run::UsageResult;
 
 /// How long all clients together may take to be subscribed.
@@ -54,6 +55,9 @@ pub enum Peer {
 /// What came of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct FanoutResult {
+    /// What made it, when and on what.
+    #[serde(flatten)]
+    pub provenance: Provenance,
     /// Clients that read.
     pub clients: usize,
     /// Clients that did not.
@@ -93,6 +97,7 @@ pub struct PeerResult {
 
 /// Measures.
 pub async fn run(options: &FanoutOptions) -> Result<FanoutResult, LoadError> {
+    let provenance = Provenance::now();
     allow_files(options.clients + options.stalled)?;
     if options.realtime {
         priority::set(std::process::id(), priority::CLIENTS).await?;
@@ -107,6 +112,7 @@ pub async fn run(options: &FanoutOptions) -> Result<FanoutResult, LoadError> {
         });
     }
     Ok(FanoutResult {
+        provenance,
         clients: options.clients,
         stalled: options.stalled,
         rate: options.rate,

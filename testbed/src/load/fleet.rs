@@ -12,6 +12,7 @@ use super::ground::{Ground, Tern};
 use super::vehicle::Vehicle;
 use super::{LoadError, allow_files};
 use crate::latency::Percentiles;
+use crate::provenance::Provenance;
 use crate::run::UsageResult;
 
 /// How often a vehicle sends: what an edge's batch window is.
@@ -35,6 +36,9 @@ pub struct FleetOptions {
 /// What came of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct FleetResult {
+    /// What made it, when and on what.
+    #[serde(flatten)]
+    pub provenance: Provenance,
     /// Vehicles.
     pub vehicles: usize,
     /// Samples a second of each.
@@ -68,6 +72,7 @@ async fn measure(options: &FleetOptions) -> Result<FleetResult, LoadError> {
         vehicles.push(Vehicle::connect(ground.address, name).await?);
     }
     let begin = Instant::now() + Duration::from_secs(2);
+    let provenance = Provenance::now();
     let end = begin + options.length;
     let count = vehicles.len() as u32;
     let flying = (0..).zip(vehicles).map(|(number, vehicle)| {
@@ -93,6 +98,7 @@ async fn measure(options: &FleetOptions) -> Result<FleetResult, LoadError> {
     let delivered = latencies_ms.len() as u64;
     let latency_ms = Percentiles::of(latencies_ms).ok_or(LoadError::Nothing)?;
     Ok(FleetResult {
+        provenance,
         vehicles: options.vehicles,
         rate: options.rate,
         sent,

@@ -12,7 +12,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::run::{Provenance, RunResult};
+use crate::provenance::Provenance;
+use crate::run::RunResult;
 use section::Section;
 
 /// The page.

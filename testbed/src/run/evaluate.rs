@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::matching::{first_arrivals, left_out};
-use super::provenance::Provenance;
 use super::record::Recording;
 use super::result::{BoundResult, OutageResult, RunResult, UsageResult};
 use super::trace::Trace;
 use crate::latency::Percentiles;
 use crate::path::LinkKind;
+use crate::provenance::Provenance;
 use crate::scenario::Scenario;
 
 /// Older samples are late.

@@ -4,13 +4,13 @@ use tempfile::TempDir;
 
 use super::control::Control;
 use super::evaluate::{LinkFacts, evaluate};
-use super::provenance::Provenance;
 use super::record::Recording;
 use super::system::System;
 use super::usage::UsageResult;
 use super::workload::Feed;
 use super::{CONTROL_P99_MAX, Outcome, RunError, record};
 use crate::path::{LinkKind, Path};
+use crate::provenance::Provenance;
 use crate::scenario::Scenario;
 
 /// Everything is started, and no sample is sent yet. Fields are dropped in this order.

@@ -4,7 +4,6 @@ mod control;
 mod evaluate;
 mod matching;
 mod measurement;
-mod provenance;
 mod record;
 mod result;
 mod system;
@@ -17,7 +16,6 @@ use std::net::Ipv4Addr;
 use std::path::{Path as FilePath, PathBuf};
 use std::time::{Duration, Instant};
 
-pub use provenance::Provenance;
 pub use result::{BoundResult, LatencyMs, OutageResult, RunResult, UsageResult};
 pub use trace::{Trace, TracedSample};
 pub(crate) use usage::of as usage_of;

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::provenance::Provenance;
 use super::trace::Trace;
 pub use super::usage::UsageResult;
 use crate::path::Traffic;
+use crate::provenance::Provenance;
 use crate::scenario::{BoundName, Transport};
 
 /// What came of a run. Times are by one clock: from the moment a sample was handed to the edge to its arrival at a web

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Provenance {
     /// The testbed's version.
     pub version: String,
-    /// When the first sample was sent: UTC, RFC 3339.
+    /// When measuring began, of a run the moment of the first sample: UTC, RFC 3339.
     pub started: String,
     /// The kernel and its release.
     pub kernel: String,
@@ -21,7 +21,7 @@ pub struct Provenance {
 
 impl Provenance {
     /// That of a result which begins now.
-    pub(super) fn now() -> Self {
+    pub(crate) fn now() -> Self {
         let kernel = |name: &str| std::fs::read_to_string(format!("/proc/sys/kernel/{name}"));
         let [name, release] = ["ostype", "osrelease"].map(|name| kernel(name).unwrap_or_default());
         Provenance {
