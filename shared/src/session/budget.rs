@@ -82,6 +82,8 @@ pub(super) struct Budget {
     pacer: Pacer,
     flight_bytes: u64,
     month: MonthSpent,
+    /// The month that ended last, which a clock that is set right may come back to.
+    ended: MonthSpent,
     /// What the transport had counted in all, and what was estimated since.
     counted: u64,
     estimated: u64,
@@ -99,6 +101,7 @@ impl Budget {
             limits,
             flight_bytes: 0,
             month: MonthSpent::default(),
+            ended: MonthSpent::default(),
             counted: 0,
             estimated: 0,
             uncharged: 0,
@@ -145,7 +148,7 @@ impl Budget {
         let month = Month::of(wall);
         if month > self.month.month {
             let bytes = if self.month.month == Month::default() { self.month.bytes } else { 0 };
-            self.month = MonthSpent { month, bytes };
+            self.ended = std::mem::replace(&mut self.month, MonthSpent { month, bytes });
             if bytes == 0 && self.told[1] != Thinning::None {
                 self.told[1] = Thinning::None;
                 self.changes.extend(self.limits.month_bytes.map(|limit_bytes| BudgetChange {
@@ -155,8 +158,12 @@ impl Budget {
                     limit_bytes,
                 }));
             }
-        } else if is_known {
+        } else if is_known && month < self.month.month {
             self.month.month = month;
+            if month == self.ended.month {
+                self.month.bytes += std::mem::take(&mut self.ended).bytes;
+                self.tell();
+            }
         }
     }
 
@@ -337,6 +344,19 @@ mod tests {
         assert_eq!(budget.thinning(), Thinning::Spent);
         budget.handle_time(november.offset_by(86_400_000_000 * 8), true);
         assert_eq!((budget.thinning(), budget.month().bytes), (Thinning::None, 0));
+    }
+
+    #[test]
+    fn a_clock_that_swings_to_another_month_and_back_forgets_nothing_that_was_spent() {
+        let mut budget = budget(None, Some(10_000));
+        let november = Timestamp(1_764_000_000_000_000);
+        budget.restore(MonthSpent { month: Month::of(november), bytes: 7_000 });
+        for is_known in [true, false] {
+            budget.handle_time(november.offset_by(86_400_000_000 * 400), is_known);
+            budget.handle_estimate(START, 500);
+            budget.handle_time(november, true);
+        }
+        assert_eq!((budget.thinning(), budget.month().bytes), (Thinning::NoBacklog, 8_000));
     }
 
     #[test]
