@@ -1,13 +1,15 @@
 //! `tern-ground`: runs the ground, or exports from its history.
 
+use std::ffi::OsStr;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tern_ground::config::{Args, Command, Config, LogConfig, LogFormat};
 use tern_ground::export::{self, ExportError, Summary};
 use tern_ground::relay::Relay;
+use tern_shared::environment::unknown_variables;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
@@ -34,6 +36,12 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Some(Command::Export(export)) => Ok(report(export::run(&config.history.path, export))?),
         None => {
             start_logging(&config.log);
+            let variables = std::env::vars_os().map(|(name, _)| name);
+            let command = Args::command();
+            let is_known = |name: &OsStr| command.get_arguments().any(|arg| arg.get_env() == Some(name));
+            for unknown in unknown_variables("tern-ground", variables, is_known) {
+                warn!("{unknown}");
+            }
             raise_file_limit();
             // One thread is enough: history, audit log and web clients have their own, and everything else waits for sockets.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod codec;
 pub mod command;
 pub mod datagram;
+pub mod environment;
 pub mod id;
 pub mod intake;
 pub mod mavlink;

@@ -1,26 +1,19 @@
 //! What is allowed and hardly meant.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use clap::CommandFactory as _;
+use tern_shared::environment::unknown_variables;
 
 use super::{Args, Config};
 use crate::link::Transport;
 
 impl Config {
-    /// What to warn about before the start. `variables` are the names in the environment: one of ours that is misspelt
-    /// is no reason not to start, as service managers make names of this kind, too.
+    /// What to warn about before the start. `variables` are the names in the environment.
     pub fn doubts(&self, variables: impl IntoIterator<Item = OsString>) -> Vec<String> {
         let command = Args::command();
-        let is_known =
-            |name: &OsString| command.get_arguments().any(|arg| arg.get_env() == Some(name.as_os_str()));
-        let unknown = variables
-            .into_iter()
-            .filter(|name| name.as_encoded_bytes().starts_with(b"TERN_EDGE_") && !is_known(name))
-            .map(|name| {
-                let name = name.display();
-                format!("{name} in the environment is ignored: there is no such variable; tern-edge --help names all")
-            });
+        let is_known = |name: &OsStr| command.get_arguments().any(|arg| arg.get_env() == Some(name));
+        let unknown = unknown_variables("tern-edge", variables, is_known);
         let is_quic = |transport| transport == Transport::Quic;
         let has_quic = self.link.grounds.iter().any(|ground| is_quic(ground.transport()));
         let fixed = (self.link.auto_rate && !has_quic).then(|| {
@@ -28,6 +21,6 @@ impl Config {
              terminal's rate, or list a quic:// address in link.ground"
                 .to_owned()
         });
-        unknown.chain(fixed).collect()
+        unknown.into_iter().chain(fixed).collect()
     }
 }
