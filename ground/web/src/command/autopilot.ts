@@ -34,7 +34,7 @@ export class AutopilotCommands {
     });
     this.modes.addEventListener("change", () => unpress(this.set));
     this.buttons = [this.arm, home, this.land, this.set];
-    this.element = el("div.autopilot", {}, el("h3", {}, "Autopilot"),
+    this.element = el("div.autopilot", { hidden: true }, el("h3", {}, "Autopilot"),
       el("div.commands", {}, home, this.land, this.arm),
       el("div.mode-choice", {}, el("label", { for: "mode" }, "Mode"), this.modes, this.set));
   }

@@ -31,7 +31,7 @@ export class SteerPad {
 
   constructor(private readonly send: SetPointSink) {
     this.pad.append(this.knob);
-    this.element = el("div.steer", {}, el("h3", {}, "Steer"), this.pad, this.text,
+    this.element = el("div.steer", { hidden: true }, el("h3", {}, "Steer"), this.pad, this.text,
       el("p.note", {}, "Hold to drive, let go to stop. It stops by itself when it hears nothing for 1.5 s."));
     this.listen();
     this.show([0, 0]);
