@@ -345,14 +345,14 @@ pub struct Feedback {
     pub wanted: Option<Wanted>,
 }
 
-/// What the ground lacks to decode a live payload that it has.
+/// What the ground lacks to decode what it has: a live payload or an object of the backlog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lack {
     /// Nothing, or a payload that symbols may still bring.
     Nothing,
     /// The payload before: begin with a key frame.
     KeyFrame,
-    /// This schema: the stream on which it was declared may take seconds to repeat it.
+    /// This schema: the stream on which it was declared may take seconds to repeat it, and a datagram is not repeated.
     Schema(SchemaId),
 }
 

@@ -120,6 +120,12 @@ fn seed_702395_a_debt_over_the_burst_is_paid_whole() {
     run(702_395..702_396);
 }
 
+/// Schemas were declared in a datagram, as the stream was full, which was lost; only backlog used them, for which nobody asked.
+#[test]
+fn seed_5203682_what_backlog_cannot_be_decoded_without_is_asked_for() {
+    run(5_203_682..5_203_683);
+}
+
 /// The link's rate fell while nobody was connected, and each connection filled its queue at the rate that was known, for longer
 /// than it lived.
 #[test]

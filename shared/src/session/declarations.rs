@@ -13,7 +13,7 @@ use crate::time::Instant;
 
 /// What repeated declarations may take of the link: on a narrow one, records would wait for them.
 const REPEAT_TIME: Duration = Duration::from_millis(200);
-/// What schemas that a payload waits for may take of it, those declared with them included.
+/// What schemas that telemetry waits for may take of it, those declared with them included.
 const LOST_TIME: Duration = Duration::from_millis(500);
 
 /// The link on which schemas go again.
@@ -125,7 +125,7 @@ impl Declarations {
         }
     }
 
-    /// The ground has a live payload but not this schema: it goes again ahead of all else, and with it as much as takes little of
+    /// The ground has what uses this schema, but not the schema: it goes again ahead of all else, and with it as much as takes little of
     /// the link of what was declared then or since, which the stream holds back until it has repeated what it lost.
     pub(super) fn declare_lost(&mut self, now: Instant, id: SchemaId, repeating: Repeating) {
         // What was declared within the round trip is on its way.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::receive::{GroundSession, Phase};
+use super::receive::{Datagrams, GroundSession, Phase};
 use super::transmit::Channel;
 use crate::message::{Acknowledgement, Feedback, Lack, MAX_ACK_RANGES, ToVehicle};
 use crate::range::{RangeSet, SequenceRange};
@@ -23,6 +23,17 @@ pub(super) const LONG_SILENCE: Duration = Duration::from_millis(1500);
 const ANSWERS_TO_SILENCE: u8 = 2;
 /// How often a committed range is told: feedbacks may be lost.
 pub(super) const TOLD_TIMES: usize = 3;
+
+impl Datagrams {
+    /// What something that came cannot be decoded without, what is live first.
+    fn lack(&self) -> Lack {
+        let undeclared = self.undeclared.front().map(|(id, _)| Lack::Schema(*id));
+        match self.chain.lack() {
+            Lack::Nothing => undeclared.unwrap_or(Lack::Nothing),
+            lack => lack,
+        }
+    }
+}
 
 impl GroundSession {
     /// These are committed, or came again: they are acknowledged soon.
@@ -46,7 +57,7 @@ impl GroundSession {
         let Some(datagrams) = &mut self.datagrams else { return };
         let chain = &datagrams.chain;
         let wanted = chain.wanted();
-        let lack = chain.lack();
+        let lack = datagrams.lack();
         let hurried = chain.is_waiting() || lack != Lack::Nothing || wanted.is_some();
         datagrams.hurried_since = datagrams.hurried_since.or(Some(now)).filter(|_| hurried);
         let hurry = datagrams.round_trip.map_or(HURRIED_INTERVAL.1, |round_trip| {
@@ -106,7 +117,7 @@ impl GroundSession {
             arrived_millis: report.arrived_millis,
             held_millis: report.held_millis,
             loss: report.loss,
-            lack: datagrams.chain.lack(),
+            lack: datagrams.lack(),
             wanted: datagrams.chain.wanted(),
         };
         self.transmit(Channel::Datagram, ToVehicle::Feedback(feedback));

@@ -121,8 +121,8 @@ pub(super) struct Datagrams {
     pub(super) arrivals: Arrivals,
     pub(super) chain: Chain,
     assembly: Assembly,
-    /// Objects of the backlog that came ahead of their schemas. The vehicle sends again what is not committed.
-    undeclared: VecDeque<Vec<u8>>,
+    /// Objects of the backlog that came ahead of a schema, with its id. The vehicle sends again what is not committed.
+    pub(super) undeclared: VecDeque<(SchemaId, Vec<u8>)>,
     /// What the last feedbacks told as committed.
     pub(super) told: VecDeque<Vec<SequenceRange>>,
     pub(super) last_feedback: Option<Instant>,
@@ -362,7 +362,7 @@ impl GroundSession {
                 self.decode_chain(now)?;
                 let objects =
                     self.datagrams.as_mut().map(|datagrams| std::mem::take(&mut datagrams.undeclared));
-                objects.into_iter().flatten().try_for_each(|object| self.decode_object(now, object))
+                objects.into_iter().flatten().try_for_each(|(_, object)| self.decode_object(now, object))
             }
             ToGround::Frame(frame) => self.handle_frame(now, frame),
             ToGround::Gap(gap) => self.handle_gap(now, gap),
@@ -459,8 +459,9 @@ impl GroundSession {
         }
         datagrams.chain.handle_other_packet(header.number);
         let object = object(&mut datagrams.assembly);
+        object.map_or(Ok(()), |object| self.decode_object(now, object))?;
         self.owe_feedback(now.instant, false);
-        object.map_or(Ok(()), |object| self.decode_object(now, object))
+        Ok(())
     }
 
     /// Takes a whole object of the backlog.
@@ -469,9 +470,9 @@ impl GroundSession {
         let first = self.base.wrapping_add_signed(offset);
         let parts = match self.decoder.decode(&frame, &self.schemas, first) {
             // Datagrams overtake the stream.
-            Err(FrameError::Frame(DecodeError::UnknownSchema(_))) => {
+            Err(FrameError::Frame(DecodeError::UnknownSchema(id))) => {
                 if let Some(datagrams) = &mut self.datagrams {
-                    datagrams.undeclared.push_back(object);
+                    datagrams.undeclared.push_back((id, object));
                     if datagrams.undeclared.len() > MAX_UNDECLARED {
                         datagrams.undeclared.pop_front();
                     }

@@ -167,6 +167,36 @@ fn backlog_that_overtakes_its_schemas_waits_for_them() {
 }
 
 #[test]
+fn a_declaration_that_only_backlog_waits_for_is_asked_for() {
+    let mut edge = edge(0, Some(64_000));
+    let mut ground = open_on_datagrams(&mut edge);
+    edge.handle_schema(SchemaId(0), schema(0).1);
+    let frames = store(&mut edge, 0, 1);
+    // The stream is stuck, so schemas are declared in datagrams, of which those of the first two seconds are lost.
+    let mut records = 0;
+    for millis in 2_000..12_000 {
+        let now = at(millis);
+        edge.handle_timeout(now);
+        if let Some(range) = fetched(&mut edge) {
+            edge.handle_backlog(range, frames.clone(), Vec::new());
+        }
+        while let Some(message) = edge.poll_transmit(now, false).map(|transmit| transmit.bytes) {
+            let is_lost = millis < 4_000 && matches!(ToGround::decode(&message), Ok(ToGround::Schemas(_)));
+            if !is_lost {
+                ground.handle_message(now, &message);
+            }
+        }
+        ground.handle_timeout(now);
+        let events = std::iter::from_fn(|| ground.poll_event());
+        records += events.filter(|event| matches!(event, GroundEvent::Frame { .. })).count();
+        while let Some(message) = ground.poll_transmit().map(|transmit| transmit.bytes) {
+            edge.handle_message(now, &message);
+        }
+    }
+    assert_eq!(records, 1);
+}
+
+#[test]
 fn nothing_is_declared_again_after_a_goodbye_or_a_refusal() {
     let ends: [fn(&mut EdgeSession, &mut GroundSession); 2] = [
         |edge, _| edge.close(),
