@@ -82,12 +82,13 @@ impl EdgeSession {
     fn handle_feedback(&mut self, now: Now, feedback: &Feedback) {
         self.handle_acknowledgement(&feedback.committed);
         let patience = self.round_trip() * ASKED_ROUND_TRIPS;
+        let outage = self.silence_limit() / 2;
         let Some(datagrams) = &mut self.datagrams else { return };
         let window = datagrams.shield.window();
-        let fate = datagrams.packets.handle_feedback(now.instant, feedback, window, patience);
+        let fate = datagrams.packets.handle_feedback(now.instant, feedback, window, patience, outage);
         datagrams.round_trip = fate.round_trip.or(datagrams.round_trip);
         if let Some((units, symbols)) = fate.since {
-            datagrams.shield.handle_came(units);
+            datagrams.shield.handle_came(fate.since_outage);
             if let Some(wanted) = feedback.wanted {
                 datagrams.shield.handle_wanted(wanted, feedback.largest, units, symbols);
             }

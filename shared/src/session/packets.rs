@@ -51,6 +51,9 @@ pub(super) struct Fate {
     pub(super) raw_delay_millis: Option<u16>,
     /// Units of live payloads and coded symbols that left after the newest packet that arrived.
     pub(super) since: Option<(u32, u32)>,
+    /// Units of live payloads that left after an outage on the way to the ground: a run of missing packets that took at least
+    /// so long as was asked for.
+    pub(super) since_outage: Option<u32>,
 }
 
 /// The packets of a connection.
@@ -117,13 +120,15 @@ impl Packets {
     }
 
     /// What the ground says. `window` is how many payloads coded symbols reach back; a lost live payload may also be
-    /// recovered by those that the ground asks for, until it is `patience` old.
+    /// recovered by those that the ground asks for, until it is `patience` old. Missing packets in a row, over so much time as
+    /// `outage`, are one.
     pub(super) fn handle_feedback(
         &mut self,
         now: Instant,
         feedback: &Feedback,
         window: u32,
         patience: Duration,
+        outage: Duration,
     ) -> Fate {
         let mut fate = Fate::default();
         if let Some(newest) = self.open.get(&feedback.largest) {
@@ -137,6 +142,14 @@ impl Packets {
         let later = self.open.split_off(&feedback.largest.saturating_add(1));
         let told = std::mem::replace(&mut self.open, later);
         for range in feedback.missing_ranges() {
+            let mut missing = told.range(range.clone()).map(|(_, packet)| packet);
+            if let Some(first) = missing.next()
+                && let Some(last) = missing.next_back()
+                && last.sent.since(first.sent) >= outage
+            {
+                let left = self.units.wrapping_sub(last.units);
+                fate.since_outage = Some(fate.since_outage.map_or(left, |since| since.min(left)));
+            }
             for (&number, &packet) in told.range(range) {
                 let may_come = match packet.content {
                     Content::Live { .. } => {

@@ -197,10 +197,12 @@ impl Shield {
         self.is_silent
     }
 
-    /// A packet came since which so many units of payloads have left, the first after a silence: what an outage took, the
-    /// backlog brings, and symbols that cover it recover nothing.
-    pub(super) fn handle_came(&mut self, units: u32) {
-        if std::mem::take(&mut self.was_silent) {
+    /// A packet came, the first after a silence, which was an outage on its way if `since_outage` says how many units have left
+    /// since that: what it took, the backlog brings, and symbols that cover it recover nothing.
+    pub(super) fn handle_came(&mut self, since_outage: Option<u32>) {
+        if std::mem::take(&mut self.was_silent)
+            && let Some(units) = since_outage
+        {
             self.coding.keep(units);
             // One of them may be lost.
             self.owed = self.units_per_payload();
@@ -524,13 +526,13 @@ mod tests {
         assert_eq!((shield.owes_at(at(1000)), shield.symbols(23, 1000)), (None, Symbols::default()));
         shield.set_silent(false);
         // The second of the three was there: one may be lost since.
-        shield.handle_came(2);
+        shield.handle_came(Some(2));
         let (end, symbols) = shield.symbols_alone(at(1000), 24, 1000);
         assert_eq!((end, symbols.window, symbols.combinations.len()), (46, 2, 2));
         shield.handle_wanted(Wanted { symbols: 2, window: 4 }, 23, 0, 0);
         assert_eq!(shield.asked.symbols, 0, "what is forgotten is backlog");
         shield.push(at(1000), &[0; 30]);
-        shield.handle_came(0);
+        shield.handle_came(Some(0));
         assert_eq!(shield.coding.units(), 4, "only the first after a silence counts");
     }
 
