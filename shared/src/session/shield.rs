@@ -476,11 +476,11 @@ mod tests {
         Instant(Duration::from_millis(millis))
     }
 
-    /// After so many payloads of 30 bytes, a second on.
+    /// After so many payloads of two units, a second on.
     fn shield(payloads: u32) -> Shield {
         let mut shield = Shield::new(Pins::default(), Some(BGAN), 55, Some(LossReport::ASSUMED));
         for number in 0..payloads {
-            shield.push(at(0), &[number as u8; 30]);
+            shield.push(at(0), &[number as u8; 26]);
         }
         shield.owed = 0.0;
         shield.tail = None;
@@ -509,9 +509,9 @@ mod tests {
     #[test]
     fn an_answer_keeps_a_narrow_link_busy_for_half_a_second_a_packet() {
         // Of the last, half a second takes as many symbols as 16 bits count, and one.
-        for (rate, expected) in [(2_400, 9), (500, 4), (64_000, 60), (16_777_216, 60)] {
+        for (rate, expected) in [(2_400, 10), (500, 4), (64_000, 60), (16_777_216, 60)] {
             let mut shield = Shield::new(Pins::default(), Some(rate), 55, Some(LossReport::ASSUMED));
-            (0..50).for_each(|_| _ = shield.push(at(0), &[0; 30]));
+            (0..50).for_each(|_| _ = shield.push(at(0), &[0; 26]));
             shield.handle_wanted(Wanted { symbols: 60, window: 80 }, 40, 0, 0);
             let (_, symbols) = shield.symbols_alone(at(0), 50, 1200);
             assert_eq!(symbols.combinations.len(), expected, "{rate} bit/s");
@@ -522,7 +522,7 @@ mod tests {
     fn no_symbols_leave_in_an_outage_and_those_after_it_cover_nothing_that_it_took() {
         let mut shield = shield(20);
         shield.set_silent(true);
-        (0..3).for_each(|_| _ = shield.push(at(1000), &[0; 30]));
+        (0..3).for_each(|_| _ = shield.push(at(1000), &[0; 26]));
         assert_eq!((shield.owes_at(at(1000)), shield.symbols(23, 1000)), (None, Symbols::default()));
         shield.set_silent(false);
         // The second of the three was there: one may be lost since.
@@ -531,7 +531,7 @@ mod tests {
         assert_eq!((end, symbols.window, symbols.combinations.len()), (46, 2, 2));
         shield.handle_wanted(Wanted { symbols: 2, window: 4 }, 23, 0, 0);
         assert_eq!(shield.asked.symbols, 0, "what is forgotten is backlog");
-        shield.push(at(1000), &[0; 30]);
+        shield.push(at(1000), &[0; 26]);
         shield.handle_came(Some(0));
         assert_eq!(shield.coding.units(), 4, "only the first after a silence counts");
     }
@@ -575,7 +575,7 @@ mod tests {
         use Chain::{AsideForNext as Aside, On};
         assert_eq!(fly(1000)[1..], [On, Aside, On, Aside, On]);
         shield.owed = 200.0;
-        assert_eq!((shield.chain(false), shield.owed), (Chain::Restart, 63.0), "those of one payload");
+        assert_eq!((shield.chain(false), shield.owed), (Chain::Restart, 72.0), "those of one payload");
     }
 
     #[test]
@@ -607,7 +607,7 @@ mod tests {
         let mut shield = shield(20);
         shield.push(at(1000), &[0; 100]);
         shield.owed = 6.0;
-        assert_eq!(shield.symbols_together(), 7.0);
+        assert_eq!(shield.symbols_together(), 8.0);
         assert_eq!(shield.symbols(21, 1000).combinations.len(), 0);
         shield.handle_report(at(1000), 2000, LossReport { loss_per_mille: 50, burst_tenths: 30 }, None);
         assert_eq!((shield.symbols_together(), shield.symbols(22, 1000).combinations.len()), (1.0, 6));
@@ -619,7 +619,7 @@ mod tests {
         for (loss_per_mille, expected) in [(10, 1), (50, 2)] {
             shield.handle_report(at(1000), 2000, LossReport { loss_per_mille, burst_tenths: 10 }, None);
             assert_eq!(shield.repetitions(), expected);
-            shield.push(at(1000), &[0; 30]);
+            shield.push(at(1000), &[0; 26]);
             shield.owed = 0.0;
             let alone = (1000..2000).filter(|&millis| {
                 shield.handle_time(at(millis), false);

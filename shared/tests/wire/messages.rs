@@ -39,7 +39,7 @@ pub(crate) fn to_ground() -> Vec<(ToGround, &'static str)> {
     let estimate = ClockEstimate { offset_micros: -50_000, uncertainty_micros: 350_000 };
     let header = PacketHeader { number: 300, sent_millis: 1000 };
     let payload = |start| Payload { start, frame: vec![0xde, 0xad] }.encode();
-    let symbols = Symbols { window: 6, combinations: vec![[0xbe; 16], [0xef; 16]] };
+    let symbols = Symbols { window: 6, combinations: vec![[0xbe; 14], [0xef; 14]] };
     let live = LivePacket { header, unit_number: 2000, payload: payload(Start::At(-2)), symbols };
     let bytes = object(1000, vec![0, 300]).encode();
     let backlog = BacklogPacket { header, part: ObjectPart { number: 7, index: 1, count: 2, bytes } };
@@ -71,15 +71,15 @@ pub(crate) fn to_ground() -> Vec<(ToGround, &'static str)> {
         (ToGround::Goodbye, "05"),
         (
             ToGround::Live(live.clone()),
-            "06ac02e803d007040003dead05bebebebebebebebebebebebebebebebeefefefefefefefefefefefefefefefef",
+            "06ac02e803d007040003dead05bebebebebebebebebebebebebebeefefefefefefefefefefefefefef",
         ),
         (
             ToGround::Live(LivePacket { payload: payload(Start::NextAt(-2)), ..live.clone() }),
-            "06ac02e803d007040103dead05bebebebebebebebebebebebebebebebeefefefefefefefefefefefefefefefef",
+            "06ac02e803d007040103dead05bebebebebebebebebebebebebebeefefefefefefefefefefefefefef",
         ),
         (
             ToGround::Live(LivePacket { payload: payload(Start::Next), ..live.clone() }),
-            "06ac02e803d00702dead05bebebebebebebebebebebebebebebebeefefefefefefefefefefefefefefefef",
+            "06ac02e803d00702dead05bebebebebebebebebebebebebebeefefefefefefefefefefefefefef",
         ),
         (
             ToGround::Live(LivePacket {
@@ -91,7 +91,7 @@ pub(crate) fn to_ground() -> Vec<(ToGround, &'static str)> {
         ),
         (
             ToGround::Live(LivePacket { payload: Vec::new(), ..live }),
-            "06ac02e803d0070005bebebebebebebebebebebebebebebebeefefefefefefefefefefefefefefefef",
+            "06ac02e803d0070005bebebebebebebebebebebebebebeefefefefefefefefefefefefefef",
         ),
         (ToGround::Backlog(backlog), "07ac02e8030701020bd00f0200ac0204deadbeef"),
         (ToGround::Parity(parity), "09ac02e803050803000001000360ad"),

@@ -35,31 +35,26 @@ pub(crate) fn symbols() -> Vec<GoldenSymbols> {
     };
     let counted: Vec<u8> = (0..60).collect();
     vec![
-        of(
-            30,
-            65_545,
-            &[b"hi", b"tern"],
-            "01dd8aea524b0000000000000000000000736a15d31f0000000000000000000000",
-        ),
-        of(31, 65_545, &[b"hi", b"tern"], "013b5cb469e10000000000000000000000"),
+        of(30, 65_545, &[b"hi", b"tern"], "01dd8aea524b000000000000000000736a15d31f000000000000000000"),
+        of(31, 65_545, &[b"hi", b"tern"], "013b5cb469e1000000000000000000"),
         // An empty payload is all zeros.
-        of(31, 9, &[b""], "0000000000000000000000000000000000"),
+        of(31, 9, &[b""], "000000000000000000000000000000"),
         // The factor of the packet's number wraps.
         of(
             0x4000_0005,
             514,
             &[b"a", b"bc", b"\0\0\0"],
-            "02b90db20000000000000000000000000065833e0000000000000000000000000089e70a00000000000000000000000000",
+            "02b90db2000000000000000000000065833e000000000000000000000089e70a0000000000000000000000",
         ),
         // A unit's number in sixteen bits wraps; a length of two bytes; zeros within.
         of(
             u32::MAX,
             65_538,
             &[&counted, &[0, 1], &[0xff; 130]],
-            "0d6c4b6f2595c7609433309763c4cd4cd2f3a22ef218a421b336d653c1441f8a28f50ee74ef04613ecb9\
-             9dc8376240d671153e22283c64138afd3a4dd4a3db68a049c0520ad0e48722414a298cef3de590",
+            "0f50aa51420d0eeed126d12614e34106f4d4974b4d6ba7ee3871eca5e1d603eb9fa0ce9665d6\
+             00b3b2019625c205b217b3a3700311621162794b30454072d1708a927860e9f1cd",
         ),
         // A window of two bytes.
-        of(7, 70_000, &[&[1; 1400], &[1; 1400], &[1; 1400], b"tern"], "0801ddb9b9321a2f2f2f2f2ff3f3f3f3f3f3"),
+        of(7, 70_000, &[&[1; 1400], &[1; 1400], &[1; 1400], b"tern"], "2f0162aa68e3cbfefefefefefefefefe"),
     ]
 }

@@ -27,8 +27,8 @@ pub use receiver::{CodingReceiver, CodingStats};
 pub use sender::{CodingSender, PayloadTooLong};
 pub use symbol::{Symbols, units_of};
 
-/// How long a unit is, and a symbol.
-pub const UNIT_BYTES: usize = 16;
+/// How long a unit is, and a symbol. With 16, and with 8, more comes late where losses come in bursts: `docs/EXPERIMENTS.md`.
+pub const UNIT_BYTES: usize = 14;
 
 /// The most payloads that the vehicle has a symbol reach back.
 pub const MAX_WINDOW: u8 = 64;

@@ -102,9 +102,9 @@ mod tests {
         assert_eq!(numbers.tell(1003, 1), Some(131_073));
         assert_eq!(numbers.tell(999, 65_530), Some(131_066));
         assert_eq!(numbers.tell(1011, 81), Some(131_153), "what came late changed nothing");
-        assert_eq!(numbers.tell(1011 + 700, 6000), Some(137_072));
-        assert_eq!(numbers.tell(1711 - CERTAIN_PACKETS, 5999), Some(137_071));
-        assert_eq!(numbers.tell(1711 - CERTAIN_PACKETS - 1, 5999), None, "too late");
+        assert_eq!(numbers.tell(1011 + 600, 6000), Some(137_072));
+        assert_eq!(numbers.tell(1611 - CERTAIN_PACKETS, 5999), Some(137_071));
+        assert_eq!(numbers.tell(1611 - CERTAIN_PACKETS - 1, 5999), None, "too late");
     }
 
     #[test]

@@ -279,7 +279,7 @@ fn after_an_outage_losses_are_recovered_again() {
 #[test]
 fn more_than_can_come_back_keeps_nothing_from_coming_back_later() {
     let (mut sender, mut receiver) = (CodingSender::new(), CodingReceiver::new());
-    let packets = alike(0, 400, 15);
+    let packets = alike(0, 400, 13);
     for (index, packet) in packets.iter().enumerate() {
         let symbols = sender.symbols(packet.packet, 300, 2);
         sender.push(&packet.payload).unwrap();

@@ -270,10 +270,10 @@ mod tests {
         };
         assert_eq!(protect(20, 20, 800, 30).load_percent, 90);
         let large = protect(50, 30, 2800, 60);
-        // 7885 bytes a second, less 2800 and 50 headers of 55, for 50 times as many symbols of 69.
-        assert_eq!((large.load_percent, large.symbols_percent), (98, 67));
+        // 7885 bytes a second, less 2800 and 50 headers of 55, for 50 times as many symbols of 68.
+        assert_eq!((large.load_percent, large.symbols_percent), (98, 68));
         // However bad it is, what the link carries is used.
-        assert_eq!(protect(90, 50, 2800, 60).symbols_percent, 67);
+        assert_eq!(protect(90, 50, 2800, 60).symbols_percent, 68);
     }
 
     #[test]
