@@ -25,7 +25,7 @@ impl EdgeSession {
         self.budget.handle_estimate(now.instant, bytes.len() + self.overhead_bytes());
         if let Some(datagrams) = &mut self.datagrams {
             datagrams.unheard_since = None;
-            if datagrams.shield.set_silent(false) {
+            if std::mem::take(&mut datagrams.is_silent) {
                 self.events.push_back(EdgeEvent::Silent(false));
             }
         }
@@ -82,13 +82,15 @@ impl EdgeSession {
     fn handle_feedback(&mut self, now: Now, feedback: &Feedback) {
         self.handle_acknowledgement(&feedback.committed);
         let patience = self.round_trip() * ASKED_ROUND_TRIPS;
-        let outage = self.silence_limit() / 2;
+        let outage = self.silence_limit();
         let Some(datagrams) = &mut self.datagrams else { return };
         let window = datagrams.shield.window();
         let fate = datagrams.packets.handle_feedback(now.instant, feedback, window, patience, outage);
         datagrams.round_trip = fate.round_trip.or(datagrams.round_trip);
+        if let Some(units) = fate.since_outage {
+            datagrams.shield.handle_outage(units);
+        }
         if let Some((units, symbols)) = fate.since {
-            datagrams.shield.handle_came(fate.since_outage);
             if let Some(wanted) = feedback.wanted {
                 datagrams.shield.handle_wanted(wanted, feedback.largest, units, symbols);
             }

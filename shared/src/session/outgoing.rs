@@ -45,8 +45,9 @@ impl EdgeSession {
         }
         self.follow_rate(now.instant);
         let backlog_waits = self.has_backlog(now.instant);
+        let is_down = self.is_down(now.instant);
         if let Some(datagrams) = &mut self.datagrams {
-            datagrams.shield.handle_time(now.instant, backlog_waits);
+            datagrams.shield.handle_time(now.instant, backlog_waits, is_down);
         }
         if self.budget.thinning() == Thinning::Spent {
             return None;

@@ -211,6 +211,8 @@ pub(super) struct Datagrams {
     pub(super) bases: BTreeMap<u64, SequenceRange>,
     /// Since when something is on its way and nothing was heard.
     pub(super) unheard_since: Option<Instant>,
+    /// Whether that is over the limit, and was told.
+    pub(super) is_silent: bool,
     pub(super) round_trip: Option<Duration>,
 }
 
@@ -384,6 +386,7 @@ impl EdgeSession {
                 last_payload: None,
                 bases: BTreeMap::new(),
                 unheard_since: None,
+                is_silent: false,
                 round_trip: None,
             }),
         };
@@ -420,7 +423,7 @@ impl EdgeSession {
                 let limit = self.silence_limit().as_secs_f64();
                 return self.give_up(format!("nothing heard of the ground for {limit:.1} s"));
             };
-            datagrams.shield.set_silent(true);
+            datagrams.is_silent = true;
             self.events.push_back(EdgeEvent::Silent(true));
         }
         if let Some(after) = self.acknowledged_within() {

@@ -97,11 +97,9 @@ pub(super) struct Shield {
     /// When symbols go by themselves, if no payload takes them along, and for how many ticks more.
     tail: Option<(Instant, u32)>,
     asked: Asked,
-    /// Whether the ground has been silent for so long that the link is down, as it seems: symbols would be for payloads that
-    /// nothing brings back, ahead of the first that is there again.
-    is_silent: bool,
-    /// Whether it was since it last told which packets came.
-    was_silent: bool,
+    /// Whether the link is down, as it seems: symbols would be for payloads that nothing brings back, ahead of the first that is
+    /// there again.
+    is_down: bool,
     /// Frames since the chain began anew.
     chained: u32,
     /// Frames since the dark began.
@@ -151,8 +149,7 @@ impl Shield {
             owed: 0.0,
             tail: None,
             asked: Asked::default(),
-            is_silent: false,
-            was_silent: false,
+            is_down: false,
             chained: u32::MAX,
             dark_frames: 0,
             stands_aside: false,
@@ -186,23 +183,10 @@ impl Shield {
         self.protection = protection(&self.conditions, self.pins);
     }
 
-    /// Whether the ground has been silent over the limit. Returns whether it had been before.
-    pub(super) fn set_silent(&mut self, is_silent: bool) -> bool {
-        self.was_silent |= is_silent;
-        std::mem::replace(&mut self.is_silent, is_silent)
-    }
-
-    /// The same, as it was set last.
-    pub(super) fn is_silent(&self) -> bool {
-        self.is_silent
-    }
-
-    /// A packet came, the first after a silence, which was an outage on its way if `since_outage` says how many units have left
-    /// since that: what it took, the backlog brings, and symbols that cover it recover nothing.
-    pub(super) fn handle_came(&mut self, since_outage: Option<u32>) {
-        if std::mem::take(&mut self.was_silent)
-            && let Some(units) = since_outage
-        {
+    /// There was an outage, since which so many units have left: what it took, the backlog brings, and symbols that cover it
+    /// recover nothing.
+    pub(super) fn handle_outage(&mut self, units: u32) {
+        if u32::from(self.coding.units()) > units {
             self.coding.keep(units);
             // One of them may be lost.
             self.owed = self.units_per_payload();
@@ -314,7 +298,8 @@ impl Shield {
     }
 
     /// Time passes.
-    pub(super) fn handle_time(&mut self, now: Instant, backlog_waits: bool) {
+    pub(super) fn handle_time(&mut self, now: Instant, backlog_waits: bool, is_down: bool) {
+        self.is_down = is_down;
         let load =
             if backlog_waits { BESIDE_BACKLOG } else { f64::from(self.protection.load_percent) / 100.0 };
         self.allowance.handle_time(now, load * self.conditions.rate_bits_per_second as f64 / 8.0);
@@ -333,7 +318,7 @@ impl Shield {
         }
         let is_asked = self.asked.symbols > 0;
         let window = if is_asked { self.asked.window } else { self.coding.units_of(self.protection.window) };
-        if window == 0 || self.is_silent {
+        if window == 0 || self.is_down {
             self.owed = 0.0;
             return Symbols::default();
         }
@@ -421,7 +406,7 @@ impl Shield {
 
     /// When that will be by itself.
     pub(super) fn owes_at(&self, now: Instant) -> Option<Instant> {
-        if self.is_silent {
+        if self.is_down {
             return None;
         }
         if self.asked.symbols > 0 {
@@ -484,7 +469,7 @@ mod tests {
         }
         shield.owed = 0.0;
         shield.tail = None;
-        shield.handle_time(at(1000), false);
+        shield.handle_time(at(1000), false, false);
         shield
     }
 
@@ -521,19 +506,20 @@ mod tests {
     #[test]
     fn no_symbols_leave_in_an_outage_and_those_after_it_cover_nothing_that_it_took() {
         let mut shield = shield(20);
-        shield.set_silent(true);
+        shield.handle_time(at(1000), false, true);
         (0..3).for_each(|_| _ = shield.push(at(1000), &[0; 26]));
         assert_eq!((shield.owes_at(at(1000)), shield.symbols(23, 1000)), (None, Symbols::default()));
-        shield.set_silent(false);
-        // The second of the three was there: one may be lost since.
-        shield.handle_came(Some(2));
+        shield.handle_time(at(1000), false, false);
+        // The last of the three was there: one may be lost since.
+        shield.handle_outage(2);
         let (end, symbols) = shield.symbols_alone(at(1000), 24, 1000);
         assert_eq!((end, symbols.window, symbols.combinations.len()), (46, 2, 2));
         shield.handle_wanted(Wanted { symbols: 2, window: 4 }, 23, 0, 0);
         assert_eq!(shield.asked.symbols, 0, "what is forgotten is backlog");
         shield.push(at(1000), &[0; 26]);
-        shield.handle_came(Some(0));
-        assert_eq!(shield.coding.units(), 4, "only the first after a silence counts");
+        // Another feedback tells the same.
+        shield.handle_outage(4);
+        assert_eq!((shield.coding.units(), shield.asked.symbols), (4, 0));
     }
 
     #[test]
@@ -622,7 +608,7 @@ mod tests {
             shield.push(at(1000), &[0; 26]);
             shield.owed = 0.0;
             let alone = (1000..2000).filter(|&millis| {
-                shield.handle_time(at(millis), false);
+                shield.handle_time(at(millis), false, false);
                 shield.owes(at(millis))
                     && !shield.symbols_alone(at(millis), 21, 1000).1.combinations.is_empty()
             });

@@ -33,7 +33,7 @@ impl EdgeSession {
     /// When the ground counts as silent, if nothing is heard until then.
     pub(super) fn silence_deadline(&self) -> Option<Instant> {
         // With the budget spent, another connection could not be paid for.
-        let told = self.datagrams.as_ref().is_some_and(|datagrams| datagrams.shield.is_silent())
+        let told = self.datagrams.as_ref().is_some_and(|datagrams| datagrams.is_silent)
             || self.budget.thinning() == Thinning::Spent;
         self.awaiting_since().filter(|_| !told).map(|since| since + self.silence_limit())
     }
@@ -53,6 +53,11 @@ impl EdgeSession {
     /// Since when it is, or will be if nothing is heard.
     pub(super) fn dark_at(&self) -> Option<Instant> {
         self.awaiting_since().map(|since| since + self.silence_limit() / 2)
+    }
+
+    /// Whether the link is down for certain, nearly: a burst on the way back, which has few packets, lasts for seconds.
+    pub(super) fn is_down(&self, now: Instant) -> bool {
+        self.awaiting_since().is_some_and(|since| since + self.silence_limit() * 2 <= now)
     }
 
     /// Whether records of streams that the ground may not know go to the backlog: what was declared in the dark comes late, as a
