@@ -90,10 +90,8 @@ impl EdgeSession {
         if let Some(units) = fate.since_outage {
             datagrams.shield.handle_outage(units);
         }
-        if let Some((units, symbols)) = fate.since {
-            if let Some(wanted) = feedback.wanted {
-                datagrams.shield.handle_wanted(wanted, feedback.largest, units, symbols);
-            }
+        if let (Some((units, symbols)), Some(wanted)) = (fate.since, feedback.wanted) {
+            datagrams.shield.handle_wanted(wanted, feedback.largest, units, symbols);
         }
         if let Some(auto_rate) = &mut self.auto_rate {
             let (newest, arrived) = (feedback.largest, feedback.arrived_millis);

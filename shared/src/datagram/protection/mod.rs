@@ -19,21 +19,21 @@
 //!
 //! ```text
 //! scenario         load       tick window symbols bytes/s  p50  p99 p99.9  over 1 s
-//! geo-clean        synthetic   100      8    11 %    3192  340  397   406  0
-//! geo-clean        flight      100      8    33 %    1605  330  381   384  0
-//! geo-bgan         synthetic    60     10    42 %    4529  369  482   582  0.0004 %
-//! geo-bgan         flight       60     10    42 %    2173  350  458   545  0.0002 %
-//! geo-bgan-loss5   synthetic    54     11   123 %    7181  385  499   579  0
-//! geo-bgan-loss5   flight       54     11   145 %    3410  357  466   534  0
-//! geo-bgan-burst5  synthetic    20     45    72 %    7896  352  646  1061  0.13 %
-//! geo-bgan-burst5  small        20     45   183 %    7931  351  509   721  0.008 %
-//! geo-bgan-burst5  flight       20     45   230 %    7702  349  498   686  0.004 %
-//! leo-certus       synthetic    32     28    21 %    1543  134 1187  3407  1.2 %
-//!   asked                                            1555  134  708  1634  0.5 %
-//! leo-certus       flight       32     28    10 %    2727  113    -     -  1.6 %
-//! leo-starlink     synthetic    37     24   100 %    7055   44   72   244  0
-//! leo-starlink     flight       37     24   100 %    3622   44   71   240  0
-//! iridium-2400     synthetic   500      8    50 %     225 1055 1936  2977  62 %
+//! geo-clean        synthetic   100      8    11 %    3191  340  397   406  0
+//! geo-clean        flight      100      8    34 %    1611  330  381   384  0
+//! geo-bgan         synthetic    60     10    42 %    4522  369  482   585  0.0002 %
+//! geo-bgan         flight       60     10    42 %    2166  350  459   556  0.0003 %
+//! geo-bgan-loss5   synthetic    54     11   124 %    7189  385  499   579  0
+//! geo-bgan-loss5   flight       54     11   145 %    3384  356  465   532  0
+//! geo-bgan-burst5  synthetic    20     45    73 %    7893  352  645  1056  0.13 %
+//! geo-bgan-burst5  small        20     45   188 %    7938  351  509   721  0.008 %
+//! geo-bgan-burst5  flight       20     45   230 %    7587  348  493   675  0.002 %
+//! leo-certus       synthetic    32     28    22 %    1563  134 1137  3177  1.1 %
+//!   asked                                            1574  134  696  1590  0.5 %
+//! leo-certus       flight       32     28    10 %    2725  113    -     -  1.6 %
+//! leo-starlink     synthetic    37     24   100 %    7028   44   73   244  0
+//! leo-starlink     flight       37     24   100 %    3596   44   71   240  0
+//! iridium-2400     synthetic   500      8    50 %     225 1054 1881  2853  62 %
 //! ```
 //!
 //! Without a protection, what the link loses would be late: 1 to 5 %. The choices matter as follows. With four
