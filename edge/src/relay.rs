@@ -358,7 +358,9 @@ impl Relay {
     /// Ends what the relay owns; blocks as long as the disk takes.
     fn close(mut self) -> crate::spool::SpoolStatus {
         self.flush(self.clock.now());
-        self.spool.put_spent(self.session.stats().month);
+        if let Some(month) = self.session.stats().month_to_keep {
+            self.spool.put_spent(month);
+        }
         self.spool.close()
     }
 
@@ -394,9 +396,12 @@ impl Relay {
         }
         let stats = self.session.stats();
         let (kept, at) = self.kept_spent;
-        if stats.month != kept && now.instant.since(at) >= SPENT_INTERVAL {
-            self.kept_spent = (stats.month, now.instant);
-            self.spool.put_spent(stats.month);
+        if let Some(month) = stats.month_to_keep
+            && month != kept
+            && now.instant.since(at) >= SPENT_INTERVAL
+        {
+            self.kept_spent = (month, now.instant);
+            self.spool.put_spent(month);
         }
         self.tell_of_link(now, true);
     }

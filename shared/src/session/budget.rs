@@ -84,6 +84,8 @@ pub(super) struct Budget {
     month: MonthSpent,
     /// The month that ended last, which a clock that is set right may come back to.
     ended: MonthSpent,
+    /// Whether this month began by the vehicle's clock alone.
+    is_doubtful: bool,
     /// What the transport had counted in all, and what was estimated since.
     counted: u64,
     estimated: u64,
@@ -102,6 +104,7 @@ impl Budget {
             flight_bytes: 0,
             month: MonthSpent::default(),
             ended: MonthSpent::default(),
+            is_doubtful: false,
             counted: 0,
             estimated: 0,
             uncharged: 0,
@@ -149,6 +152,7 @@ impl Budget {
         if month > self.month.month {
             let bytes = if self.month.month == Month::default() { self.month.bytes } else { 0 };
             self.ended = std::mem::replace(&mut self.month, MonthSpent { month, bytes });
+            self.is_doubtful = self.ended.month != Month::default();
             if bytes == 0 && self.told[1] != Thinning::None {
                 self.told[1] = Thinning::None;
                 self.changes.extend(self.limits.month_bytes.map(|limit_bytes| BudgetChange {
@@ -161,10 +165,11 @@ impl Budget {
         } else if is_known && month < self.month.month {
             self.month.month = month;
             if month == self.ended.month {
-                self.month.bytes += std::mem::take(&mut self.ended).bytes;
+                self.month.bytes = self.month.bytes.saturating_add(std::mem::take(&mut self.ended).bytes);
                 self.tell();
             }
         }
+        self.is_doubtful &= !is_known;
     }
 
     /// What the budgets allow.
@@ -187,6 +192,11 @@ impl Budget {
 
     pub(super) fn month(&self) -> MonthSpent {
         self.month
+    }
+
+    /// What the next start shall know of it; `None` while the month may be one that a wrong clock began.
+    pub(super) fn month_to_keep(&self) -> Option<MonthSpent> {
+        (!self.is_doubtful).then_some(self.month)
     }
 
     /// What is left of the scarcest budget, bytes; `None` without one.
@@ -354,8 +364,10 @@ mod tests {
         for is_known in [true, false] {
             budget.handle_time(november.offset_by(86_400_000_000 * 400), is_known);
             budget.handle_estimate(START, 500);
+            assert_eq!(budget.month_to_keep().is_some(), is_known);
             budget.handle_time(november, true);
         }
+        assert_eq!(budget.month_to_keep(), Some(budget.month()));
         assert_eq!((budget.thinning(), budget.month().bytes), (Thinning::NoBacklog, 8_000));
     }
 

@@ -156,6 +156,8 @@ pub struct SendStats {
     pub flight_bytes: u64,
     /// What was spent this month, with earlier starts.
     pub month: MonthSpent,
+    /// The same for the next start to know; `None` while the month may be one that a wrong clock began.
+    pub month_to_keep: Option<MonthSpent>,
     /// What is left of the scarcest budget; `None` without one.
     pub budget_left_bytes: Option<u64>,
     /// What the budgets allow.
@@ -493,6 +495,7 @@ impl EdgeSession {
             rate_bits_per_second: self.rate_bits_per_second(),
             flight_bytes: self.budget.flight_bytes(),
             month: self.budget.month(),
+            month_to_keep: self.budget.month_to_keep(),
             budget_left_bytes: self.budget.left_bytes(),
             thinning: self.budget.thinning(),
             ..self.stats
