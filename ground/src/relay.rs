@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::routing::{any, delete, get};
+use axum::routing::{delete, get};
 use axum::{Router, middleware};
 use tern_shared::id::VehicleId;
 use tern_shared::message::{Refusal, RefusalReason};
@@ -187,7 +187,6 @@ impl Relay {
         let router = Router::new()
             .route("/ws", get(client::upgrade))
             .nest("/api", api)
-            .route("/api/", any(http::extract::not_found))
             .with_state(clients.clone())
             .route("/vehicle", get(accept::upgrade).with_state(accept.clone()))
             .route("/metrics", get(http::metrics::metrics).with_state(monitor.clone()))
