@@ -82,10 +82,9 @@ impl EdgeSession {
     fn handle_feedback(&mut self, now: Now, feedback: &Feedback) {
         self.handle_acknowledgement(&feedback.committed);
         let patience = self.round_trip() * ASKED_ROUND_TRIPS;
-        let outage = self.silence_limit();
         let Some(datagrams) = &mut self.datagrams else { return };
         let window = datagrams.shield.window();
-        let fate = datagrams.packets.handle_feedback(now.instant, feedback, window, patience, outage);
+        let fate = datagrams.packets.handle_feedback(now.instant, feedback, window, patience);
         datagrams.round_trip = fate.round_trip.or(datagrams.round_trip);
         if let Some(units) = fate.since_outage {
             datagrams.shield.handle_outage(units);

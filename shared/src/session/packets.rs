@@ -14,6 +14,12 @@ const MAX_PACKETS: usize = 8192;
 /// A packet may be overtaken by this many before it counts as lost.
 const REORDERING: u32 = 3;
 
+/// Missing packets in a row are an outage, not a burst of losses, when they left over so much time: the silence
+/// limit of most links. A longer one would be cut, as the ground tells of its last 1,024 numbers only...
+const OUTAGE: Duration = Duration::from_secs(5);
+/// ... and are at least so many.
+const OUTAGE_PACKETS: usize = 8;
+
 /// What a packet carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
@@ -51,8 +57,7 @@ pub(super) struct Fate {
     pub(super) raw_delay_millis: Option<u16>,
     /// Units of live payloads and coded symbols that left after the newest packet that arrived.
     pub(super) since: Option<(u32, u32)>,
-    /// Units of live payloads that left after an outage on the way to the ground: a run of missing packets that took at least
-    /// so long as was asked for.
+    /// Units of live payloads that left after an [`OUTAGE`] on the way to the ground.
     pub(super) since_outage: Option<u32>,
 }
 
@@ -120,15 +125,13 @@ impl Packets {
     }
 
     /// What the ground says. `window` is how many payloads coded symbols reach back; a lost live payload may also be
-    /// recovered by those that the ground asks for, until it is `patience` old. Missing packets in a row, over so much time as
-    /// `outage`, are one.
+    /// recovered by those that the ground asks for, until it is `patience` old.
     pub(super) fn handle_feedback(
         &mut self,
         now: Instant,
         feedback: &Feedback,
         window: u32,
         patience: Duration,
-        outage: Duration,
     ) -> Fate {
         let mut fate = Fate::default();
         if let Some(newest) = self.open.get(&feedback.largest) {
@@ -143,9 +146,11 @@ impl Packets {
         let told = std::mem::replace(&mut self.open, later);
         for range in feedback.missing_ranges() {
             let mut missing = told.range(range.clone()).map(|(_, packet)| packet);
+            let count = missing.clone().count();
             if let Some(first) = missing.next()
                 && let Some(last) = missing.next_back()
-                && last.sent.since(first.sent) >= outage
+                && count >= OUTAGE_PACKETS
+                && last.sent.since(first.sent) >= OUTAGE
             {
                 let left = self.units.wrapping_sub(last.units);
                 fate.since_outage = Some(fate.since_outage.map_or(left, |since| since.min(left)));
