@@ -28,9 +28,11 @@ impl Datagrams {
     /// What something that came cannot be decoded without, what is live first.
     fn lack(&self) -> Lack {
         let undeclared = self.undeclared.front().map(|(id, _)| Lack::Schema(*id));
-        match self.chain.lack() {
-            Lack::Nothing => undeclared.unwrap_or(Lack::Nothing),
-            lack => lack,
+        match (self.chain.lack(), undeclared) {
+            (Lack::Nothing, Some(schema)) => schema,
+            // Perhaps nothing live comes any more: each in its turn.
+            (Lack::KeyFrame, Some(schema)) if self.told_lack == Lack::KeyFrame => schema,
+            (lack, _) => lack,
         }
     }
 }
@@ -65,7 +67,7 @@ impl GroundSession {
         });
         // One payload is likely to be back soon.
         let is_single =
-            !matches!(lack, Lack::Schema(_)) && wanted.is_some_and(|wanted| chain.is_single(wanted));
+            !matches!(chain.lack(), Lack::Schema(_)) && wanted.is_some_and(|wanted| chain.is_single(wanted));
         let patience = datagrams.arrivals.interval() * if is_single { SYMBOL_PACKETS } else { 0 };
         datagrams.hurried_at = datagrams
             .last_feedback
@@ -109,6 +111,8 @@ impl GroundSession {
             .flat_map(|range| self.committed.overlapping(*range).collect::<Vec<_>>())
             .filter(|range| range.start > floor)
             .collect();
+        let lack = datagrams.lack();
+        datagrams.told_lack = lack;
         let skipped = told.range_count().saturating_sub(MAX_ACK_RANGES);
         let feedback = Feedback {
             committed: Acknowledgement::new(floor, told.iter().skip(skipped)),
@@ -117,7 +121,7 @@ impl GroundSession {
             arrived_millis: report.arrived_millis,
             held_millis: report.held_millis,
             loss: report.loss,
-            lack: datagrams.lack(),
+            lack,
             wanted: datagrams.chain.wanted(),
         };
         self.transmit(Channel::Datagram, ToVehicle::Feedback(feedback));

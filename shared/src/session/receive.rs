@@ -16,9 +16,9 @@ use crate::codec::{self, DecodeError, SchemaTable};
 use crate::command::Answer;
 use crate::id::SchemaId;
 use crate::message::{
-    Acknowledgement, ClockEstimate, FrameMessage, Gap, GapReason, Hello, Lane, LivePacket, MAX_ACK_RANGES,
-    MAX_EARLY_MESSAGES, Object, PROTOCOL_VERSION, PacketHeader, Probe, ProbeReply, Refusal, RefusalReason,
-    SchemaAnnouncement, ToGround, ToVehicle, Welcome,
+    Acknowledgement, ClockEstimate, FrameMessage, Gap, GapReason, Hello, Lack, Lane, LivePacket,
+    MAX_ACK_RANGES, MAX_EARLY_MESSAGES, Object, PROTOCOL_VERSION, PacketHeader, Probe, ProbeReply, Refusal,
+    RefusalReason, SchemaAnnouncement, ToGround, ToVehicle, Welcome,
 };
 use crate::range::{RangeSet, SequenceRange};
 use crate::record::Record;
@@ -126,6 +126,8 @@ pub(super) struct Datagrams {
     /// What the last feedbacks told as committed.
     pub(super) told: VecDeque<Vec<SequenceRange>>,
     pub(super) last_feedback: Option<Instant>,
+    /// What that one told.
+    pub(super) told_lack: Lack,
     /// Feedbacks that are still to come soon after a silence.
     pub(super) answers: u8,
     /// When to tell of a live payload that is missing, if it still is then.
@@ -151,6 +153,7 @@ impl GroundSession {
                 undeclared: VecDeque::new(),
                 told: VecDeque::new(),
                 last_feedback: None,
+                told_lack: Lack::Nothing,
                 answers: 0,
                 hurried_at: None,
                 hurried_since: None,
