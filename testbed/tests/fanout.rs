@@ -21,7 +21,20 @@ fn every_client_gets_every_message_beside_one_that_stopped_reading() {
     let keys: Vec<&String> = result.as_object().unwrap().keys().collect();
     assert_eq!(
         keys,
-        ["clients", "delivered", "ground", "latency_ms", "lost", "peers", "rate", "stalled"],
+        [
+            "clients",
+            "cpus",
+            "delivered",
+            "ground",
+            "kernel",
+            "latency_ms",
+            "lost",
+            "peers",
+            "rate",
+            "stalled",
+            "started",
+            "version"
+        ],
         "{result}"
     );
     let count = |key: &str| result[key].as_u64().unwrap();
