@@ -51,7 +51,7 @@ fn the_reference_keeps_its_bounds_over_real_netem() {
             eprintln!("{complaint}");
             continue;
         }
-        assert!(said.starts_with("geo-bgan over uml with seed 1\n"), "{said}{complaint}");
+        assert!(said.starts_with("geo-bgan by quic over uml with seed 1\n"), "{said}{complaint}");
         let result: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(&results).unwrap()).unwrap();
         assert_eq!((&result["link"], &result["samples"]), (&"uml".into(), &3000.into()), "{result}");
