@@ -358,9 +358,7 @@ impl Relay {
     /// Ends what the relay owns; blocks as long as the disk takes.
     fn close(mut self) -> crate::spool::SpoolStatus {
         self.flush(self.clock.now());
-        if let Some(month) = self.session.stats().month_to_keep {
-            self.spool.put_spent(month);
-        }
+        self.spool.put_spent(self.session.stats().month_to_keep);
         self.spool.close()
     }
 
@@ -396,10 +394,8 @@ impl Relay {
         }
         let stats = self.session.stats();
         let (kept, at) = self.kept_spent;
-        if let Some(month) = stats.month_to_keep
-            && month != kept
-            && now.instant.since(at) >= SPENT_INTERVAL
-        {
+        let month = stats.month_to_keep;
+        if month != kept && now.instant.since(at) >= SPENT_INTERVAL {
             self.kept_spent = (month, now.instant);
             self.spool.put_spent(month);
         }

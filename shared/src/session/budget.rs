@@ -150,9 +150,12 @@ impl Budget {
     pub(super) fn handle_time(&mut self, wall: Timestamp, is_known: bool) {
         let month = Month::of(wall);
         if month > self.month.month {
-            let bytes = if self.month.month == Month::default() { self.month.bytes } else { 0 };
-            self.ended = std::mem::replace(&mut self.month, MonthSpent { month, bytes });
-            self.is_doubtful = self.ended.month != Month::default();
+            let is_first = self.month.month == Month::default();
+            let bytes = if is_first || self.is_doubtful { self.month.bytes } else { 0 };
+            let ended = std::mem::replace(&mut self.month, MonthSpent { month, bytes });
+            if !self.is_doubtful {
+                (self.ended, self.is_doubtful) = (ended, !is_first);
+            }
             if bytes == 0 && self.told[1] != Thinning::None {
                 self.told[1] = Thinning::None;
                 self.changes.extend(self.limits.month_bytes.map(|limit_bytes| BudgetChange {
@@ -194,9 +197,11 @@ impl Budget {
         self.month
     }
 
-    /// What the next start shall know of it; `None` while the month may be one that a wrong clock began.
-    pub(super) fn month_to_keep(&self) -> Option<MonthSpent> {
-        (!self.is_doubtful).then_some(self.month)
+    /// What the next start shall know: of the month before, while this one may be one that a wrong clock began.
+    pub(super) fn month_to_keep(&self) -> MonthSpent {
+        let MonthSpent { month, bytes } = self.ended;
+        let both = MonthSpent { month, bytes: bytes.saturating_add(self.month.bytes) };
+        if self.is_doubtful { both } else { self.month }
     }
 
     /// What is left of the scarcest budget, bytes; `None` without one.
@@ -364,10 +369,14 @@ mod tests {
         for is_known in [true, false] {
             budget.handle_time(november.offset_by(86_400_000_000 * 400), is_known);
             budget.handle_estimate(START, 500);
-            assert_eq!(budget.month_to_keep().is_some(), is_known);
+            // A clock that nothing vouches for may pass another month meanwhile.
+            budget
+                .handle_time(november.offset_by(86_400_000_000 * if is_known { 400 } else { 440 }), is_known);
+            let kept = budget.month_to_keep();
+            assert_eq!(kept.month == Month::of(november), !is_known, "{kept:?}");
             budget.handle_time(november, true);
         }
-        assert_eq!(budget.month_to_keep(), Some(budget.month()));
+        assert_eq!(budget.month_to_keep(), budget.month());
         assert_eq!((budget.thinning(), budget.month().bytes), (Thinning::NoBacklog, 8_000));
     }
 

@@ -156,8 +156,8 @@ pub struct SendStats {
     pub flight_bytes: u64,
     /// What was spent this month, with earlier starts.
     pub month: MonthSpent,
-    /// The same for the next start to know; `None` while the month may be one that a wrong clock began.
-    pub month_to_keep: Option<MonthSpent>,
+    /// What the next start shall know of it: while this month may be one that a wrong clock began, of the one before.
+    pub month_to_keep: MonthSpent,
     /// What is left of the scarcest budget; `None` without one.
     pub budget_left_bytes: Option<u64>,
     /// What the budgets allow.
