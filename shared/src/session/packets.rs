@@ -178,3 +178,41 @@ impl Packets {
 pub(super) fn millis_of(now: Now) -> u16 {
     now.wall.0.div_euclid(1000).rem_euclid(1 << 16) as u16
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::datagram::loss::LossReport;
+    use crate::message::{Acknowledgement, Lack};
+    use crate::time::Timestamp;
+
+    /// Units that left since an outage, as the ground tells that packet 1 and so many after it, `apart_millis` each, are
+    /// missing, and the next two came. Each has two.
+    fn since_outage(missing: u32, apart_millis: u64) -> Option<u32> {
+        let mut packets = Packets::default();
+        let at =
+            |millis| Now { instant: Instant(Duration::from_millis(millis)), wall: Timestamp::from_millis(0) };
+        for number in 0..missing + 4 {
+            packets.sent(at(u64::from(number) * apart_millis), Content::Symbols, 2, 0);
+        }
+        let feedback = Feedback {
+            committed: Acknowledgement::default(),
+            largest: missing + 2,
+            missing: vec![(2, missing)],
+            arrived_millis: 0,
+            held_millis: 0,
+            loss: LossReport::ASSUMED,
+            lack: Lack::Nothing,
+            wanted: None,
+        };
+        packets.handle_feedback(at(100_000).instant, &feedback, 8, Duration::ZERO).since_outage
+    }
+
+    #[test]
+    fn an_outage_is_long_and_takes_many_packets() {
+        assert_eq!(since_outage(51, 100), Some(6), "5 s from the first to the last");
+        assert_eq!(since_outage(50, 100), None);
+        assert_eq!(since_outage(8, 1000), Some(6));
+        assert_eq!(since_outage(7, 1000), None);
+    }
+}
