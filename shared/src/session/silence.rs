@@ -38,7 +38,8 @@ impl EdgeSession {
         self.awaiting_since().filter(|_| !told).map(|since| since + self.silence_limit())
     }
 
-    /// How long the ground may be silent. On a narrow link another connection fills the link for seconds, and would be missed by what waits behind it.
+    /// How long the ground may be silent. On a narrow link another connection fills the link for seconds, and what waits behind
+    /// it would miss it.
     pub(super) fn silence_limit(&self) -> Duration {
         let rate = self.rate_bits_per_second().unwrap_or(u64::MAX).max(1);
         let connecting = Duration::from_millis(CONNECTION_BYTES * 8000 / rate).min(SILENCE_LIMIT_MAX);
